@@ -1,0 +1,134 @@
+"""Array namespace (NumPy or CuPy), row-independent products and counter-based random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from mastsim.validation import integer, one_of
+
+Array = Any
+"""A NumPy or CuPy array; which one is decided by the data a user passes in, never by name."""
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe")
+"""What a random number is for; each purpose has a stream of its own."""
+
+
+def namespace(*arrays: Array) -> Any:
+    """Return the array namespace of the arguments (TypeError when they are mixed)."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def asnumpy(array: Array) -> np.ndarray:
+    """Return the array on the host."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def rows_times(matrix: Array, x: Array) -> Array:
+    """Return ``matrix @ x_r`` for every replica: ``(..., d) -> (..., n)``.
+
+    A plain matrix product over the batch may sum in an order that depends on how many rows are in the batch; here every
+    replica is multiplied on its own, so that a result does not depend on the replicas beside it. Arguments and result are
+    brought into row-major order, since the order of a later sum over the last axis depends on it.
+    """
+    xp = namespace(x)
+    x = xp.ascontiguousarray(x)
+    if hasattr(matrix, "indptr"):
+        flat = x.reshape(-1, x.shape[-1])
+        return xp.ascontiguousarray((matrix @ flat.T).T).reshape(*x.shape[:-1], matrix.shape[0])
+    return xp.matmul(matrix, x[..., None])[..., 0]
+
+
+def inner(x: Array, y: Array) -> Array:
+    """Return the inner products along the last axis, one replica at a time."""
+    xp = namespace(x, y)
+    return xp.sum(xp.ascontiguousarray(x * y), axis=-1)
+
+
+def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+    """Return the four 32-bit words of Philox4x32-10 for each counter.
+
+    Parameters
+    ----------
+    counter : tuple of four uint64 arrays
+        The counter words, each below 2**32; broadcast against each other.
+    key : tuple of two ints
+        The key words, each below 2**32.
+
+    Returns
+    -------
+    tuple of four uint64 arrays
+        Random words below 2**32.
+
+    References
+    ----------
+    Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & _MASK, (p0 >> 32) ^ c3 ^ k1, p0 & _MASK
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return c0, c1, c2, c3
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Random numbers addressed by (seed, purpose, step, replica).
+
+    Nothing is carried from one call to the next, so a number does not depend on chunking, threads, device or on how many
+    replicas run beside it.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1.
+
+    Raises
+    ------
+    ValueError
+        If the seed is out of range.
+
+    Examples
+    --------
+    >>> streams = Streams(seed=0)
+    >>> together = streams.uniform("sketch", 3, np.arange(4), 2)
+    >>> alone = streams.uniform("sketch", 3, np.arange(2, 3), 2)
+    >>> bool((together[2] == alone[0]).all())
+    True
+    """
+
+    seed: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0, 2**64 - 1))
+
+    def uniform(self, purpose: str, step: int, replicas: Array, count: int) -> Array:
+        """Return uniform numbers in [0, 1) with 53 random bits, shape ``(len(replicas), count)``.
+
+        Steps and replica numbers must lie below 2**32, and `purpose` must be one of `PURPOSES`.
+        """
+        xp = namespace(replicas)
+        step, stream = integer("step", step, 0, _MASK), PURPOSES.index(one_of("purpose", purpose, PURPOSES))
+        blocks = xp.arange((count + 1) // 2, dtype=xp.uint64)[None, :]
+        rows = xp.astype(replicas, xp.uint64)[:, None]
+        zero = xp.zeros_like(rows)
+        words = philox(
+            (blocks + zero, zero + step, rows, zero + stream),
+            (self.seed & _MASK, self.seed >> 32),
+        )
+        low, high = (_to_unit(words[i], words[i + 1], xp) for i in (0, 2))
+        return xp.reshape(xp.stack((low, high), axis=-1), (rows.shape[0], -1))[:, :count]
+
+
+def _to_unit(a: Array, b: Array, xp: Any) -> Array:
+    return xp.astype((a >> 5) * 67108864 + (b >> 6), xp.float64) * (1.0 / 9007199254740992.0)

@@ -1,0 +1,70 @@
+"""What an evaluation of E_S f(v + S(x − v)) offers, and how it says what it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.problems import Problem
+from mastsim.sketches import Sketch
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How values of f_D are obtained.
+
+    Parameters
+    ----------
+    name : str
+        The evaluation, for example ``closed form``.
+    tier : {"exact", "estimate"}
+        Tier of truth of the values.
+    reason : str
+        Why it was chosen.
+    """
+
+    name: str
+    tier: Literal["exact", "estimate"]
+    reason: str
+
+
+class Expectation(ABC):
+    """One way to evaluate f_D and its derivatives; subclasses are frozen dataclasses of problem, sketch and shift."""
+
+    problem: Problem
+    sketch: Sketch
+    shift: np.ndarray
+
+    @classmethod
+    @abstractmethod
+    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
+        """Say why this evaluation does not apply, or None when it does."""
+
+    @property
+    @abstractmethod
+    def evaluation(self) -> Evaluation:
+        """How values are obtained."""
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """Return f_D(x), shape ``x.shape[:-1]``."""
+
+    @abstractmethod
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x), shape of `x`."""
+
+    @abstractmethod
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w, shape of `x`."""
+
+    @abstractmethod
+    def error_bound(self, x: Array) -> float:
+        """Return a bound on the error of the method at the points `x`, rounding left aside."""
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
+        return self.value(x), self.gradient(x)

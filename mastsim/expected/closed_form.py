@@ -1,0 +1,68 @@
+"""f_D in closed form when f is quadratic: only E[SᵀAS] is needed, whatever the sketch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.backend import Array, inner, namespace, rows_times
+from mastsim.expected.base import Evaluation, Expectation
+from mastsim.problems import Problem
+from mastsim.sketches import Sketch
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedForm(Expectation):
+    """f_D(x) = f(v) + ∇f(v)ᵀz + ½ zᵀ E[SᵀAS] z with z = x − v.
+
+    References
+    ----------
+    This package; MAST, arXiv 2311.16086, Section 3 treats v = 0.
+    """
+
+    problem: Problem
+    sketch: Sketch
+    shift: np.ndarray
+
+    @classmethod
+    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
+        """Say why this evaluation does not apply, or None when it does."""
+        if not problem.is_quadratic:
+            return "f is not quadratic"
+        return None if sketch.unbiased else "E[S] differs from I"
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How values are obtained."""
+        return Evaluation("closed form", "exact", "f is quadratic: f_D needs only E[SᵀAS]")
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """H_D = E[SᵀAS], shape (dim, dim)."""
+        return self.sketch.quadratic_moment(self.problem.upper_curvature.matrix)
+
+    @cached_property
+    def _at_shift(self) -> tuple[float, np.ndarray]:
+        return float(self.problem.value(self.shift)), np.asarray(self.problem.gradient(self.shift))
+
+    def value(self, x: Array) -> Array:
+        """Return f_D(x)."""
+        xp = namespace(x)
+        z = x - xp.asarray(self.shift)
+        constant, slope = self._at_shift
+        return constant + inner(z, xp.asarray(slope)) + 0.5 * inner(z, rows_times(xp.asarray(self.matrix), z))
+
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x)."""
+        xp = namespace(x)
+        return xp.asarray(self._at_shift[1]) + rows_times(xp.asarray(self.matrix), x - xp.asarray(self.shift))
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w = H_D w."""
+        return rows_times(namespace(w).asarray(self.matrix), w)
+
+    def error_bound(self, x: Array) -> float:
+        """Zero: no approximation is made."""
+        return 0.0

@@ -1,0 +1,73 @@
+"""f_D as a finite sum over the support of the sketch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.expected.base import Evaluation, Expectation
+from mastsim.problems import Problem
+from mastsim.sketches import Sketch, SketchBatch
+
+ENUMERATION_LIMIT = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Enumeration(Expectation):
+    """f_D(x) = Σ_j w_j f(v + S_j(x − v)) over all values S_j of the sketch."""
+
+    problem: Problem
+    sketch: Sketch
+    shift: np.ndarray
+
+    @classmethod
+    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
+        """Say why this evaluation does not apply, or None when it does."""
+        if sketch.support_size > ENUMERATION_LIMIT:
+            return f"the sketch has {sketch.support_size:.6g} values, more than {ENUMERATION_LIMIT}"
+        return None
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How values are obtained."""
+        return Evaluation("enumeration", "exact", f"the sketch has {self.sketch.support_size:.0f} values")
+
+    @cached_property
+    def _support(self) -> tuple[SketchBatch, np.ndarray]:
+        return self.sketch.support()
+
+    def value(self, x: Array) -> Array:
+        """Return f_D(x)."""
+        return self._mean(lambda z: self.problem.value(self.shift + self._support[0].apply(z)), x)
+
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x)."""
+        return self._mean(self._sketched_gradients, x)
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w."""
+        return self._mean(self._sketched_products, x, w)
+
+    def error_bound(self, x: Array) -> float:
+        """Zero: no approximation is made."""
+        return 0.0
+
+    def _sketched_gradients(self, z: Array) -> Array:
+        batch = self._support[0]
+        return batch.apply_transpose(self.problem.gradient(self.shift + batch.apply(z)))
+
+    def _sketched_products(self, z: Array, w: Array) -> Array:
+        batch = self._support[0]
+        return batch.apply_transpose(self.problem.hessian_product(self.shift + batch.apply(z), batch.apply(w)))
+
+    def _mean(self, over_support: Callable[..., Array], x: Array, *directions: Array) -> Array:
+        # One point at a time: the support, not the batch of points, is the long axis here.
+        xp = namespace(x)
+        weights = xp.asarray(self._support[1])
+        points = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
+        means = [xp.tensordot(weights, over_support(*each), axes=1) for each in zip(*points, strict=True)]
+        return xp.reshape(xp.stack(means), x.shape[:-1] + means[0].shape)

@@ -1,0 +1,109 @@
+"""The rows of a generalised linear model as sums over kept units: what depends on data and sketch but not on x."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from mastsim.expected.kernels import Groups
+from mastsim.problems import GeneralizedLinearModel
+from mastsim.sketches import Selection
+
+
+@dataclass(frozen=True, eq=False)
+class RowLayout:
+    """Row i sees the scalar w_i = offset_i + Σ_e θ_e·[unit of e is kept], one term e for each unit the row touches.
+
+    Parameters
+    ----------
+    column, coefficient : ndarray, shape (nnz,)
+        For every stored entry of the data: its column j and sign_i·a_ij/keep_j.
+    term : ndarray of int, shape (nnz,)
+        The term that the entry adds to.
+    start : ndarray of int, shape (n + 1,)
+        Terms of row i are ``start[i]:start[i + 1]``, ordered by group.
+    row : ndarray of int, shape (terms,)
+        The row of each term.
+    segment : ndarray of int, shape (terms,)
+        The (row, group) pair of each term, numbered consecutively.
+    segment_start, row_segment_start : ndarray of int
+        Terms of each segment, and segments of each row, as index pointers.
+    members, kept : ndarray, shape (segments,)
+        M and N of the segment's group.
+    offset : ndarray, shape (n,)
+        The part of w_i that does not depend on the sketch.
+    """
+
+    column: np.ndarray
+    coefficient: np.ndarray
+    term: np.ndarray
+    start: np.ndarray
+    row: np.ndarray
+    segment: np.ndarray
+    segment_start: np.ndarray
+    row_segment_start: np.ndarray
+    members: np.ndarray
+    kept: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def keep(self) -> np.ndarray:
+        """The probability that a term is kept, shape (terms,)."""
+        return (self.kept / self.members)[self.segment]
+
+    @property
+    def groups(self) -> Groups:
+        """The segments as the kernels take them."""
+        return Groups(self.row_segment_start, self.segment_start, self.members, self.kept.astype(np.int64))
+
+    @property
+    def independent(self) -> bool:
+        """Whether all terms are kept independently of each other."""
+        return bool((self.members == 1).all())
+
+    def gather(self, z: np.ndarray) -> np.ndarray:
+        """Return θ for the point z = x − v, shape (terms,)."""
+        return np.bincount(self.term, weights=self.coefficient * z[self.column], minlength=len(self.row))
+
+    def scatter(self, derivative: np.ndarray, dim: int) -> np.ndarray:
+        """Return the gradient in z of a function with the given derivative in θ, shape (dim,)."""
+        return np.bincount(self.column, weights=self.coefficient * derivative[self.term], minlength=dim)
+
+    def reach(self, theta: np.ndarray) -> np.ndarray:
+        """Return max |w_i| over the support, shape (n,)."""
+        rows = len(self.offset)
+        high = self.offset + np.bincount(self.row, weights=np.maximum(theta, 0), minlength=rows)
+        low = self.offset + np.bincount(self.row, weights=np.minimum(theta, 0), minlength=rows)
+        return np.maximum(np.abs(high), np.abs(low))
+
+
+def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.ndarray) -> RowLayout:
+    """Return the layout of a problem's rows under a selection, for the shift v of shape (dim,)."""
+    A = sp.csr_array(problem.A)
+    form = problem.loss.row_form(problem.y)
+    sign = np.broadcast_to(form.sign, A.shape[:1])
+    row = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    column = A.indices.astype(np.int64)
+    unit = selection.unit[column]
+    key = row * len(selection.group) + unit
+    keys, term = np.unique(key, return_inverse=True)
+    term_row, term_unit = np.divmod(keys, len(selection.group))
+    pair = term_row * len(selection.members) + selection.group[term_unit]
+    pairs, first, segment = np.unique(pair, return_index=True, return_inverse=True)
+    pair_row, pair_group = np.divmod(pairs, len(selection.members))
+    edges = np.arange(A.shape[0] + 1)
+    return RowLayout(
+        column=column,
+        coefficient=sign[row] * A.data / selection.keep[column],
+        term=term,
+        start=np.searchsorted(term_row, edges),
+        row=term_row,
+        segment=segment,
+        segment_start=np.append(first, len(keys)),
+        row_segment_start=np.searchsorted(pair_row, edges),
+        members=selection.members[pair_group],
+        kept=selection.kept[pair_group],
+        offset=sign * (A @ shift) + form.offset,
+    )

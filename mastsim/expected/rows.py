@@ -1,0 +1,116 @@
+"""f_D of a generalised linear model, row by row: the sketch enters only through the law of one scalar a row.
+
+Row i sees w_i = offset_i + Σ θ_e·[term e is kept]. Its expected loss is a polynomial part, from mean and variance of w_i,
+plus either a sum of exponentials, whose expectation is the transform of w_i (fused kernels), or an enumeration of the kept
+sets, whichever is cheaper for that row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from mastsim.backend import Array, asnumpy
+from mastsim.expected.base import Evaluation, Expectation
+from mastsim.expected.layout import RowLayout, lay_out
+from mastsim.expected.row_sums import row_sums
+from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.sketches import SelectionSketch, Sketch
+
+
+@dataclass(frozen=True, eq=False)
+class RowExpectation(Expectation):
+    """E (1/n)Σ φ(a_iᵀ(v + Sz); y_i) + (λ/2)E‖v + Sz‖² with z = x − v, to rounding accuracy.
+
+    References
+    ----------
+    This package.
+    """
+
+    problem: Problem
+    sketch: Sketch
+    shift: np.ndarray
+
+    @classmethod
+    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
+        """Say why this evaluation does not apply, or None when it does."""
+        if not isinstance(problem, GeneralizedLinearModel):
+            return "f is not a generalised linear model"
+        return None if isinstance(sketch, SelectionSketch) else "the sketch does not select coordinates"
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How values are obtained."""
+        reason = f"the {self._model.loss.name} loss is integrated against the law of one scalar a row"
+        return Evaluation("rows", "exact", reason)
+
+    @property
+    def _model(self) -> GeneralizedLinearModel:
+        return cast(GeneralizedLinearModel, self.problem)
+
+    @property
+    def _scale(self) -> np.ndarray:
+        return 1 / cast(SelectionSketch, self.sketch).selection.keep
+
+    @cached_property
+    def layout(self) -> RowLayout:
+        """What depends on data and sketch but not on x."""
+        return lay_out(self._model, cast(SelectionSketch, self.sketch).selection, self.shift)
+
+    @cached_property
+    def _slopes(self) -> tuple[np.ndarray, float]:
+        """The part of the loss that is linear in the predictions: its gradient in x, and its mean constant."""
+        model = self._model
+        form = model.loss.row_form(model.y)
+        slope = np.broadcast_to(form.slope, model.rows)
+        return np.asarray(model.A.T @ slope) / model.rows, float(np.mean(form.constant))
+
+    def value(self, x: Array) -> Array:
+        """Return f_D(x)."""
+        return self._each(x, lambda point: self._evaluate(point, 0)[0])
+
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x)."""
+        return self._each(x, lambda point: self._evaluate(point, 1)[1])
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f_D(x) and ∇f_D(x) at one point, in one pass."""
+        return self._evaluate(asnumpy(x), 1)[:2]
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w."""
+        both = np.concatenate([asnumpy(x), asnumpy(w)], axis=-1)
+        return self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
+
+    def error_bound(self, x: Array) -> float:
+        """Return the error bound of the exponential sums at the points `x` (the rounding of sums is left aside)."""
+        points = np.reshape(asnumpy(x), (-1, self.problem.dim))
+        reach = max(float(self.layout.reach(self.layout.gather(p - self.shift)).max()) for p in points)
+        return self._model.loss.exponential_sum(reach).error
+
+    @staticmethod
+    def _each(x: Array, function: Callable[[np.ndarray], Any]) -> np.ndarray:
+        points = asnumpy(x)
+        flat = points.reshape(-1, points.shape[-1])
+        out = np.stack([np.asarray(function(p)) for p in flat])
+        return out.reshape(points.shape[:-1] + out.shape[1:])
+
+    def _evaluate(self, x: np.ndarray, order: int, w: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
+        z, layout = x - self.shift, self.layout
+        delta = None if w is None else layout.gather(w)
+        rows = row_sums(self._model.loss, layout, layout.gather(z), order, delta)
+        scale, ridge, n = self._scale, self._model.ridge, self._model.rows
+        slope, constant = self._slopes
+        penalty = 0.5 * ridge * float(self.shift @ (self.shift + 2 * z) + (scale * z) @ z)
+        value = math.fsum(rows.values) / n + float(slope @ x) + constant + penalty
+        gradient = product = np.zeros(0)
+        if order >= 1:
+            gradient = layout.scatter(rows.derivatives, len(x)) / n + slope + ridge * (self.shift + scale * z)
+        if order == 2 and w is not None:
+            product = layout.scatter(rows.directionals, len(x)) / n + ridge * scale * w
+        return value, gradient, product

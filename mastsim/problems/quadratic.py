@@ -1,0 +1,116 @@
+"""Quadratic problems f(x) = ½ xᵀAx − bᵀx + c."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.backend import Array, inner, rows_times
+from mastsim.problems.base import Curvature, Minimum, Problem
+from mastsim.validation import matrix, real, vector
+
+_RANGE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic(Problem):
+    """f(x) = ½ xᵀAx − bᵀx + c with a positive semidefinite A and b in its range.
+
+    Parameters
+    ----------
+    A : array, shape (dim, dim)
+        Symmetric positive semidefinite matrix.
+    b : array, shape (dim,)
+        Linear term; must lie in the range of `A`, or f is unbounded below.
+    c : float, default 0.0
+        Constant term.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not finite, a shape does not fit, `A` is not symmetric or not positive semidefinite, or `b` is
+        outside the range of `A`.
+
+    Examples
+    --------
+    >>> f = Quadratic(np.diag([1.0, 4.0]), np.array([1.0, 0.0]))
+    >>> float(f.value(np.zeros(2))), float(f.L_f), float(f.mu_f)
+    (0.0, 4.0, 1.0)
+    >>> f.minimize().x
+    array([1., 0.])
+    """
+
+    A: np.ndarray
+    b: np.ndarray
+    c: float = 0.0
+
+    def __post_init__(self) -> None:
+        A = matrix("A", self.A)
+        A = A.toarray() if hasattr(A, "toarray") else A
+        if A.shape[0] != A.shape[1]:
+            raise ValueError(f"A has shape {A.shape}, but it must be square")
+        scale = max(float(np.abs(A).max()), np.finfo(float).tiny)
+        if (asymmetry := float(np.abs(A - A.T).max())) > 1e-10 * scale:
+            raise ValueError(f"A is not symmetric: largest deviation {asymmetry:.3g}; pass (A + A.T) / 2")
+        for name, value in (("A", (A + A.T) / 2), ("b", vector("b", self.b, len(A))), ("c", real("c", self.c))):
+            object.__setattr__(self, name, value)
+        if self.lower_curvature.smallest < 0:
+            raise ValueError(f"A has the eigenvalue {self.lower_curvature.smallest:.3g}: it must be positive semidefinite")
+        outside = float(np.linalg.norm(self.A @ self._solution - self.b))
+        if outside > _RANGE * max(float(np.linalg.norm(self.b)), np.finfo(float).tiny):
+            raise ValueError(f"b is outside the range of A by {outside:.3g}: f is then unbounded below")
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return len(self.b)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """True."""
+        return True
+
+    @cached_property
+    def _solution(self) -> np.ndarray:
+        return np.linalg.lstsq(self.A, self.b, rcond=1e-13)[0]
+
+    def value(self, x: Array) -> Array:
+        """Return f(x), shape ``x.shape[:-1]``."""
+        return 0.5 * inner(x, rows_times(self.A, x)) - inner(x, self.b) + self.c
+
+    def gradient(self, x: Array) -> Array:
+        """Return Ax − b, shape of `x`."""
+        return rows_times(self.A, x) - self.b
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return Aw, shape of `x`."""
+        return rows_times(self.A, w)
+
+    @cached_property
+    def upper_curvature(self) -> Curvature:
+        """The matrix A."""
+        return Curvature(self.A)
+
+    @property
+    def lower_curvature(self) -> Curvature:
+        """The matrix A."""
+        return self.upper_curvature
+
+    @property
+    def curvature_is_attained(self) -> bool:
+        """True: the Hessian is A."""
+        return True
+
+    @cached_property
+    def lower_bound(self) -> float:
+        """The minimum."""
+        return self.minimize().value
+
+    def minimize(self) -> Minimum:
+        """Return the minimiser of least norm."""
+        x = self._solution
+        gradient = float(np.linalg.norm(self.gradient(x)))
+        mu = float(self.upper_curvature.spectrum[self.upper_curvature.spectrum > 1e-13 * self.L_f].min(initial=np.inf))
+        return Minimum(x, float(self.value(x)), gradient**2 / (2 * mu), gradient, "‖∇f‖²/(2μ) on the range of A")

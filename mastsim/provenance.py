@@ -1,0 +1,124 @@
+"""The three tiers of truth: a number that carries how it was obtained."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Kind = Literal["exact", "upper", "lower", "estimate"]
+
+
+class Constant(float):
+    """A real number with its tier of truth.
+
+    A `Constant` is a float, so it can be used in formulas; the result of a formula is a plain float.
+
+    Parameters
+    ----------
+    value : float
+        The number itself; may be infinite.
+    kind : {"exact", "upper", "lower", "estimate"}
+        Whether `value` equals the quantity, is proven to be at least or at most it, or estimates it.
+    source : str
+        The formula and where it comes from.
+    error : float, default 0.0
+        For ``kind="exact"`` a proven bound on the numerical error, for ``"estimate"`` a standard error.
+
+    Raises
+    ------
+    ValueError
+        If `kind` is not one of the four.
+
+    Examples
+    --------
+    >>> L = Constant(2.0, "upper", "Lemma 1 (ii)")
+    >>> 1 / L, L.kind
+    (0.5, 'upper')
+    """
+
+    kind: Kind
+    source: str
+    error: float
+
+    def __new__(cls, value: float, kind: Kind, source: str, error: float = 0.0) -> Constant:
+        """Return the number with its tier of truth."""
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind={kind!r} is not accepted: it must be one of {', '.join(get_args(Kind))}")
+        self = super().__new__(cls, value)
+        self.kind = kind
+        self.source = source
+        self.error = float(error)
+        return self
+
+    @property
+    def value(self) -> float:
+        """The number as a plain float."""
+        return float(self)
+
+    def __repr__(self) -> str:
+        return f"Constant({self.value:.6g}, {self.kind!r}, {self.source!r})"
+
+    def __getnewargs__(self) -> tuple[float, Kind, str, float]:  # type: ignore[override]
+        return (self.value, self.kind, self.source, self.error)
+
+    def record(self) -> dict[str, Any]:
+        """Return the number and its provenance as a JSON-able dictionary."""
+        return {"value": self.value, "kind": self.kind, "source": self.source, "error": self.error}
+
+
+def content_hash(thing: Any) -> str:
+    """Return a SHA-256 of what an object contains, the same in every process.
+
+    Parameters
+    ----------
+    thing : object
+        Frozen dataclasses, arrays, sparse matrices, numbers, texts, None, and tuples, lists or dictionaries of these.
+
+    Returns
+    -------
+    str
+        Sixty-four hexadecimal digits.
+
+    Raises
+    ------
+    TypeError
+        For anything else, since its content would not be known.
+
+    Examples
+    --------
+    >>> content_hash((1, 2.0)) == content_hash((1, 2.0)), content_hash(1) == content_hash(1.0)
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    _feed(digest, thing)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, thing: Any) -> None:
+    digest.update(f"{type(thing).__name__}(".encode())
+    if thing is None or type(thing) in (bool, int, float, str):
+        digest.update(repr(thing).encode())
+    elif isinstance(thing, Constant):
+        _feed(digest, thing.record())
+    elif hasattr(thing, "tocsr"):
+        rows = thing.tocsr()
+        _feed(digest, (rows.shape, rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data))
+    elif isinstance(thing, (np.ndarray, np.generic)) and not thing.dtype.hasobject:
+        array = np.asarray(thing)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    elif isinstance(thing, (tuple, list)):
+        for item in thing:
+            _feed(digest, item)
+    elif isinstance(thing, dict):
+        for key in sorted(thing):
+            _feed(digest, (key, thing[key]))
+    elif is_dataclass(thing) and not isinstance(thing, type):
+        for field in fields(thing):
+            _feed(digest, (field.name, getattr(thing, field.name)))
+    else:
+        raise TypeError(f"the content of {thing!r} is not known: it must be made of dataclasses, arrays and plain values")
+    digest.update(b")")

@@ -1,0 +1,168 @@
+"""The record of a simulation: traces, final state and provenance, saved without pickles."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mastsim.expected import Mast
+from mastsim.methods import Method
+from mastsim.provenance import content_hash
+
+MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
+"""What a run can record: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What replicas of a method did.
+
+    Parameters
+    ----------
+    method, objective : str
+        What was run, in words.
+    method_hash, objective_hash : str
+        SHA-256 of their contents.
+    stepsize : float
+        The step size γ.
+    steps, steps_done : int
+        How many steps were asked for, and how many are recorded; fewer when interrupted.
+    seed : int
+        The seed.
+    recorded : ndarray of int, shape (records,)
+        The steps at which measures were taken, from 0.
+    traces : dict of str to ndarray, shape (replicas, records)
+        One table a measure, see `MEASURES`; `distance` is squared.
+    state : dict of str to ndarray
+        The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
+    seconds : float
+        Time spent stepping and measuring.
+    """
+
+    method: str
+    objective: str
+    method_hash: str
+    objective_hash: str
+    stepsize: float
+    steps: int
+    steps_done: int
+    seed: int
+    recorded: np.ndarray
+    traces: dict[str, np.ndarray]
+    state: dict[str, np.ndarray]
+    seconds: float
+
+    @classmethod
+    def begin(cls, method: Method, objective: Mast, x0: np.ndarray, steps: int, seed: int, measures: tuple[str, ...]) -> Run:
+        """Return a run with nothing recorded yet."""
+        return cls(
+            method=method.name,
+            objective=objective.name,
+            method_hash=content_hash(method),
+            objective_hash=content_hash(objective),
+            stepsize=float(method.stepsize),
+            steps=steps,
+            steps_done=0,
+            seed=seed,
+            recorded=np.zeros(0, dtype=int),
+            traces={name: np.zeros((len(x0), 0)) for name in measures},
+            state={"x": np.asarray(x0)},
+            seconds=0.0,
+        )
+
+    @property
+    def next_record(self) -> int:
+        """The first step that has not been recorded."""
+        return int(self.recorded[-1]) + 1 if len(self.recorded) else 0
+
+    @property
+    def replicas(self) -> int:
+        """The number of replicas."""
+        return int(self.state["x"].shape[0])
+
+    @property
+    def x(self) -> np.ndarray:
+        """The last iterates, shape (replicas, dim)."""
+        return self.state["x"]
+
+    @property
+    def distance(self) -> np.ndarray:
+        """‖x − x_D*‖² (squared), shape (replicas, records)."""
+        return self._trace("distance")
+
+    @property
+    def gap(self) -> np.ndarray:
+        """f_D(x) − f_D^inf, shape (replicas, records)."""
+        return self._trace("gap")
+
+    @property
+    def gradient_norm(self) -> np.ndarray:
+        """‖∇f_D(x)‖, shape (replicas, records)."""
+        return self._trace("gradient_norm")
+
+    @property
+    def f(self) -> np.ndarray:
+        """f(x), shape (replicas, records)."""
+        return self._trace("f")
+
+    @property
+    def replica_steps_per_second(self) -> float:
+        """Steps times replicas, by the time they took."""
+        return self.steps_done * self.replicas / self.seconds if self.seconds > 0 else 0.0
+
+    def _trace(self, name: str) -> np.ndarray:
+        if name not in self.traces:
+            raise ValueError(f"this run did not record {name!r}; it has {', '.join(self.traces)}")
+        return self.traces[name]
+
+    def final(self) -> dict[str, dict[str, float]]:
+        """Return mean and standard error over replicas of every measure at the last record."""
+        out = {}
+        for name, table in self.traces.items():
+            last, count = table[:, -1], table.shape[0]
+            spread = float(last.std(ddof=1)) if count > 1 and np.isfinite(last).all() else float("nan")
+            out[name] = {"mean": float(last.mean()), "stderr": spread / count**0.5}
+        return out
+
+    def save(self, path: str | Path) -> None:
+        """Write the run to one .npz file, all or nothing.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to; an existing file is replaced.
+        """
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        facts = {key: value for key, value in asdict(self).items() if not isinstance(value, (np.ndarray, dict))}
+        arrays: dict[str, Any] = {"recorded": self.recorded, "facts": np.array(json.dumps(facts))}
+        arrays |= {f"trace/{name}": table for name, table in self.traces.items()}
+        arrays |= {f"state/{name}": field for name, field in self.state.items()}
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        os.replace(partial, target)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Run:
+        """Return the run that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one that `save` wrote.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            if "facts" not in file:
+                raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save")
+            groups: dict[str, dict[str, np.ndarray]] = {"trace": {}, "state": {}}
+            for key in file.files:
+                kind, _, name = key.partition("/")
+                if name:
+                    groups[kind][name] = file[key]
+            facts = json.loads(str(file["facts"]))
+            return cls(**facts, recorded=file["recorded"], traces=groups["trace"], state=groups["state"])

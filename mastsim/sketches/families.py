@@ -1,0 +1,48 @@
+"""The explicit list of sketch families, and sketches by name as the command line writes them."""
+
+from __future__ import annotations
+
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.bernoulli import Bernoulli
+from mastsim.sketches.finite import FiniteSupport
+from mastsim.sketches.identity import Identity
+from mastsim.sketches.randk import RandK
+from mastsim.validation import one_of
+
+ALL_SKETCHES: tuple[type[Sketch], ...] = (Identity, Bernoulli, RandK, FiniteSupport)
+"""Every family of unbiased sketches; tests, command line and documentation are generated from this tuple."""
+
+
+def sketch_names() -> dict[str, type[Sketch]]:
+    """Return the families that have a name on the command line."""
+    return {family.keyword: family for family in ALL_SKETCHES if family.keyword}
+
+
+def parse_sketch(text: str, dim: int) -> Sketch:
+    """Return the sketch that a text such as ``randk:0.1`` names.
+
+    Parameters
+    ----------
+    text : str
+        A family's name and, after a colon, its argument: ``identity``, ``randk:0.1``, ``bernoulli:0.3``.
+    dim : int
+        Dimension of the problem.
+
+    Returns
+    -------
+    Sketch
+        The distribution.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown (the nearest is suggested) or its argument is not accepted.
+
+    Examples
+    --------
+    >>> parse_sketch("randk:0.5", 10)
+    RandK(dim=10, k=5)
+    """
+    families = sketch_names()
+    keyword, _, argument = text.partition(":")
+    return families[one_of("sketch", keyword, families)].from_text(argument, dim)

@@ -1,0 +1,1 @@
+"""Checks and hypothesis strategies for one's own problems, sketches and theorems."""

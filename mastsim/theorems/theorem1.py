@@ -1,0 +1,53 @@
+"""Theorem 1: what the minimiser of f_D is worth for f."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.sketches import SketchBatch
+from mastsim.theorems.base import CONVEX, SMOOTH, UNBIASED, Assumption, Inequality, Sides
+
+
+class MinimizerSuboptimality(Inequality):
+    """f(x_D*) exceeds f^inf by at most ½(L_D − 1)L_f‖x* − v‖² − ½(μ_D − 1)μ_f‖x_D* − v‖².
+
+    False without convexity: f = −cos, v = 0, S ∈ {0, 2} with equal chances.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
+    >>> MinimizerSuboptimality(F).spectral_sides("x_D* is nearly optimal")
+    Sides(left=0.25, right=0.75, scale=1.75)
+    """
+
+    id = "theorem1"
+    title = "Theorem 1 (minimiser of f_D)"
+    source = "MAST (arXiv 2311.16086), Theorem 1"
+    statement = (
+        r"f^{\inf} \le f(x_D^*) \le f(x^*) + \tfrac12 (L_D - 1) L_f \|x^* - v\|^2 "
+        r"- \tfrac12 (\mu_D - 1) \mu_f \|x_D^* - v\|^2"
+    )
+    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH, CONVEX)
+    constants_used = ("L_f", "mu_f", "L_D", "mu_D")
+    parts = ("x_D* is nearly optimal",)
+
+    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
+        """Return both sides, which do not depend on the points."""
+        return Sides(*(np.full(x.shape[:-1], side) for side in self._both))
+
+    def spectral_sides(self, part: str) -> Sides:
+        """Return both sides: the theorem speaks of two points only."""
+        return self._both
+
+    @property
+    def _both(self) -> Sides:
+        F, c = self.objective, self.constants
+        best, sketched = F.problem.minimize(), F.minimize()
+        left = max(float(F.problem.value(sketched.x)) - best.value, 0.0)
+        above = 0.5 * (c.L_D - 1) * c.L_f * float(((best.x - F.center) ** 2).sum())
+        below = 0.5 * (c.mu_D - 1) * c.mu_f * float(((sketched.x - F.center) ** 2).sum())
+        return Sides(left, above - below, abs(best.value) + above + below)

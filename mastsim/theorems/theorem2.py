@@ -1,0 +1,181 @@
+"""Theorem 2: double-sketched gradient descent on strongly convex problems."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.theorems.base import (
+    BOUNDED,
+    SMOOTH,
+    STRONGLY_CONVEX,
+    UNBIASED,
+    Assumption,
+    AssumptionError,
+    Rate,
+)
+from mastsim.validation import nonnegative, positive
+
+
+@dataclass(frozen=True, eq=False)
+class StronglyConvexDSGD(Rate):
+    """E‖x^T − x_D*‖² ≤ (1 − γμ)^T ‖x^0 − x_D*‖² + (2γL/μ)(f_D^inf − f^inf) for γ ≤ 1/L.
+
+    Parameters
+    ----------
+    objective : Mast
+        The objective f_D; f must be strongly convex and the sketch bounded.
+    sharp : bool, default False
+        Use this package's constants L = sup λ_max(SᵀLS) and μ = λ_min(E[SᵀMS]) in place of the paper's L_f·L_S^max and
+        μ_D·μ_f.
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Theorem 2; sharp constants: this package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
+    >>> t = StronglyConvexDSGD(F)
+    >>> t.stepsize, t.rate, t.radius
+    (0.25, 0.5, 0.5)
+    >>> float(t.bound(10, initial=1.0))
+    0.5009765625
+    """
+
+    sharp: bool = False
+
+    id = "theorem2"
+    title = "Theorem 2 (strongly convex DSGD)"
+    source = "MAST (arXiv 2311.16086), Theorem 2"
+    statement = (
+        r"\gamma \le \frac{1}{L_f L_{\mathbf S}^{\max}} \Rightarrow \mathbb E\|x^T - x_D^*\|^2 \le (1 - \gamma\mu_D\mu_f)^T"
+        r"\|x^0 - x_D^*\|^2 + \frac{2\gamma L_f L_{\mathbf S}^{\max}}{\mu_D\mu_f}(f_D^{\inf} - f^{\inf})"
+    )
+    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
+    constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "gap")
+    method = "DSGD"
+
+    @property
+    def L(self) -> float:
+        """The expected smoothness constant in use."""
+        c = self.constants
+        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
+
+    @property
+    def mu(self) -> float:
+        """The strong convexity constant in use."""
+        return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
+
+    @property
+    def gap(self) -> float:
+        """A proven upper bound on f_D^inf − f^inf."""
+        return self.constants.gap + self.constants.gap.error
+
+    @property
+    def stepsize(self) -> float:
+        """The largest step size 1/L."""
+        return 1 / self.L
+
+    @property
+    def stepsize_sharp(self) -> float:
+        """The largest step size with this package's L."""
+        return 1 / self.constants.expected_smoothness_sharp.value
+
+    @property
+    def rate(self) -> float:
+        """1 − γμ at the largest step size."""
+        return 1 - self.stepsize * self.mu
+
+    @property
+    def radius(self) -> float:
+        """2γL·gap/μ at the largest step size."""
+        return 2 * self.gap / self.mu
+
+    @property
+    def initial(self) -> float:
+        """‖v − x_D*‖², for the default start at the shift."""
+        return float(((self.objective.center - self.objective.minimize().x) ** 2).sum())
+
+    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
+        """Return the bound on E‖x^T − x_D*‖².
+
+        Parameters
+        ----------
+        steps : int or array of int
+            T ≥ 0.
+        stepsize : float, optional
+            γ ≤ 1/L; the largest when left out.
+        initial : float or array, optional
+            ‖x^0 − x_D*‖²; for the start at the shift when left out.
+
+        Returns
+        -------
+        float or ndarray
+            The bound for each T.
+
+        Raises
+        ------
+        AssumptionError
+            If `stepsize` is above the largest that the theorem allows.
+        """
+        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
+        if gamma > self.stepsize * (1 + 1e-12):
+            raise AssumptionError(
+                f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.stepsize:g}"
+            )
+        return self.claim(steps, gamma, self.initial if initial is None else initial)
+
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size, whether the theorem allows it or not."""
+        factor = max(1 - stepsize * self.mu, 0.0)
+        return factor ** np.asarray(steps) * initial + 2 * stepsize * self.L * self.gap / self.mu
+
+    def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
+        """Return (‖x^0 − x_D*‖ + Tγζ)² with ζ ≥ sup_S ‖∇f_S(x_D*)‖.
+
+        For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance; and
+        ‖∇f_S(x_D*)‖ ≤ √L_S^max·L_f·‖v + S(x_D* − v) − x*‖ because ∇f(x*) = 0.
+        """
+        F, c = self.objective, self.constants
+        root = math.sqrt(c.L_S_max)
+        to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
+        to_sketched = float(np.linalg.norm(F.minimize().x - F.center))
+        zeta = root * c.L_f * (to_best + root * to_sketched)
+        return (np.sqrt(initial) + steps * stepsize * zeta) ** 2
+
+    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
+        """Return the steps after which E‖x^T − x_D*‖² ≤ accuracy, with γ = min(1/L, accuracy·μ/(4L·gap)).
+
+        Parameters
+        ----------
+        accuracy : float
+            The squared distance aimed at, above 0.
+        initial : float, optional
+            ‖x^0 − x_D*‖² ≥ 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float
+            A whole number of steps.
+        """
+        target = positive("accuracy", accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial)
+        gamma = self.stepsize
+        if self.gap > 0:
+            gamma = min(gamma, target * self.mu / (4 * self.L * self.gap))
+        left = target - 2 * gamma * self.L * self.gap / self.mu
+        if start <= left:
+            return 0.0
+        shrink = gamma * self.mu
+        return 1.0 if shrink >= 1 else float(math.ceil(math.log(left / start) / math.log1p(-shrink)))

@@ -1,0 +1,204 @@
+"""The report of a trial: a table for the terminal, and one self-contained HTML page with plots."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mastsim.documents import dumps
+from mastsim.plots import MEASURED, REFUTED, draw_bound
+from mastsim.verification.verdict import Verdict
+
+_COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
+_CURVES = 4
+
+
+def table(verdicts: list[Verdict]) -> str:
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        What was decided.
+
+    Returns
+    -------
+    str
+        Each line with the tightest of its instances; every verdict that is not as expected follows in full.
+    """
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
+    rows = [_COLUMNS, *(_cells(group) for group in groups.values())]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    surprises = [f"! {verdict.problem}, {verdict.sketch}: {verdict}" for verdict in verdicts if not verdict.as_expected]
+    return "\n".join([*lines, "", summary(verdicts), *surprises])
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """Return one sentence: how many claims hold, how many false claims were refuted, and what surprised."""
+    true = [v for v in verdicts if v.expected == "holds"]
+    false = [v for v in verdicts if v.expected == "refuted"]
+    text = (
+        f"{sum(v.as_expected for v in true)} of {len(true)} claims hold, "
+        f"{sum(v.as_expected for v in false)} of {len(false)} false claims refuted"
+    )
+    surprises = sum(not v.as_expected for v in verdicts)
+    return f"{text}: " + ("all as expected" if surprises == 0 else f"{surprises} not as expected")
+
+
+def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]) -> Path:
+    """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Created when missing.
+    verdicts : list of Verdict
+        What was decided.
+    document : dict
+        The JSON document of the trial, with version, seed and data.
+
+    Returns
+    -------
+    Path
+        The page, which needs no other file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    chart = _png(tightness_chart(verdicts))
+    (folder / "tightness.png").write_bytes(chart)
+    (folder / "verdicts.json").write_text(dumps(document) + "\n", encoding="utf-8")
+    curves = _png(bound_plots(verdicts)) if any(v.curve is not None for v in verdicts) else None
+    page = folder / "index.html"
+    page.write_text(_page(verdicts, document, chart, curves), encoding="utf-8")
+    return page
+
+
+def tightness_chart(verdicts: list[Verdict]) -> Figure:
+    """Return a chart of the largest left/right of every verdict, one row a theorem.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        What was decided.
+    """
+    titles = list(dict.fromkeys(v.title for v in verdicts))
+    figure = Figure(figsize=(8, 0.45 * len(titles) + 1.5), layout="constrained")
+    axes = figure.add_subplot()
+    for verdict in verdicts:
+        sampled = verdict.tier.startswith("Monte Carlo")
+        color = REFUTED if verdict.verdict == "refuted" else MEASURED
+        ratio = float(np.clip(verdict.max_ratio, 1e-4, 1e2))
+        axes.plot(
+            ratio,
+            len(titles) - 1 - titles.index(verdict.title),
+            marker="X" if verdict.verdict == "refuted" else "s" if sampled else "o",
+            markerfacecolor="none" if sampled else color,
+            color=color,
+            linestyle="none",
+        )
+    axes.axvline(1.0, color="black", linestyle="--", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(titles)), titles[::-1], fontsize=8)
+    axes.set_xlabel("largest left/right found (1 = the bound is attained; clipped to 0.0001 … 100)")
+    axes.set_title("How tight is the theory: circles exact, squares Monte Carlo, crosses refuted", fontsize=9)
+    axes.grid(visible=True, axis="x", alpha=0.3)
+    return figure
+
+
+def bound_plots(verdicts: list[Verdict]) -> Figure:
+    """Return plots of measured left side against claimed right side, for the tightest trials of each tier.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        What was decided; those without a curve are left out.
+    """
+    drawn = _to_draw(verdicts)
+    figure = Figure(figsize=(9, 3.6 * ((len(drawn) + 1) // 2)), layout="constrained")
+    for i, verdict in enumerate(drawn):
+        axes = figure.add_subplot((len(drawn) + 1) // 2, 2, i + 1)
+        assert verdict.curve is not None
+        draw_bound(axes, verdict.curve.steps, verdict.curve.measured, verdict.curve.bound, verdict.curve.band)
+        axes.set_ylabel("E‖x − x_D*‖²")
+        axes.set_title(
+            f"{verdict.title}: {verdict.verdict}, {verdict.tier}\n{verdict.problem}, {verdict.sketch}", fontsize=8
+        )
+    return figure
+
+
+def _to_draw(verdicts: list[Verdict]) -> list[Verdict]:
+    drawable = [v for v in verdicts if v.curve is not None and np.isfinite(v.curve.measured).all()]
+    exact = sorted((v for v in drawable if v.tier == "exact" and v.verdict == "holds"), key=lambda v: -v.max_ratio)
+    sampled = [v for v in drawable if v.tier != "exact" and v.verdict == "holds"]
+    refuted = [v for v in drawable if v.verdict == "refuted"]
+    return (exact[:1] + sampled[:2] + refuted[:1] + exact[1:])[:_CURVES]
+
+
+def _cells(group: list[Verdict]) -> tuple[str, ...]:
+    tightest = max(group, key=lambda v: v.max_ratio)
+    counts = {outcome: sum(v.verdict == outcome for v in group) for outcome in ("holds", "refuted", "inconclusive")}
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    where = f"{tightest.problem}, {tightest.sketch}"
+    return (tightest.title, tightest.tier, outcomes, f"{tightest.max_ratio:.4g}", where)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #111; }
+table { border-collapse: collapse; font-size: 13px; width: 100%; }
+th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.surprise { background: #fde8d8; font-weight: bold; }
+img { max-width: 100%; }
+"""
+
+
+def _page(verdicts: list[Verdict], document: dict[str, Any], chart: bytes, curves: bytes | None) -> str:
+    facts = document["data"]
+    about = (
+        f"mastsim {document['mastsim']}, seed {document['seed']}, data {facts['name']} (n = {facts['n']}, d = {facts['d']}, "
+        f"sha256 {facts['sha256'][:16]}…), family-wise error probability {document['alpha']:g}"
+    )
+    plots = "" if curves is None else f"<h2>Bound and measurement</h2>{_image(curves, 'bounds beside measured means')}"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mastsim verify</title>'
+        f"<style>{_STYLE}</style></head><body><h1>The theorems on trial</h1>"
+        f"<p><strong>{html.escape(summary(verdicts))}.</strong> {html.escape(about)}.</p>"
+        f"<h2>Tightness</h2>{_image(chart, 'largest left over right per theorem')}{plots}"
+        f"<h2>Verdicts</h2>{_html_table(verdicts)}</body></html>\n"
+    )
+
+
+def _image(png: bytes, description: str) -> str:
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _html_table(verdicts: list[Verdict]) -> str:
+    names = ("theorem", "problem", "sketch", "method", "tier", "verdict", "largest left/right", "attained at", "speaks for")
+    names = (*names, "α spent", "replicas", "smallest violation it would refute")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_html_row, verdicts))}</tbody></table>"
+
+
+def _html_row(verdict: Verdict) -> str:
+    texts = (verdict.title, verdict.problem, verdict.sketch, verdict.method, verdict.tier, verdict.verdict)
+    numbers = (f"{verdict.alpha:.2g}", str(verdict.samples), f"{verdict.smallest_violation:.4g}")
+    cells = [f"<td>{html.escape(text)}</td>" for text in texts]
+    cells.append(f'<td class="number">{verdict.max_ratio:.6g}</td>')
+    cells += [f"<td>{html.escape(text)}</td>" for text in (verdict.witness, verdict.scope)]
+    cells += [f'<td class="number">{number}</td>' for number in numbers]
+    return f"<tr{'' if verdict.as_expected else ' class=surprise'}>{''.join(cells)}</tr>"

@@ -1,0 +1,104 @@
+"""A verdict: what was decided about a theorem on one instance, at which tier of truth, with the numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Outcome = Literal["holds", "refuted", "inconclusive"]
+Tier = Literal["exact", "exact at points", "Monte Carlo", "Monte Carlo, asymptotic"]
+
+ROUNDING = 1e-9
+"""Relative excess of left over right that is put down to rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A measured left side beside the claimed right side, for plots.
+
+    Parameters
+    ----------
+    steps : ndarray of int, shape (records,)
+        The steps.
+    measured, bound : ndarray, shape (records,)
+        Left and right side.
+    band : ndarray, shape (2, records), optional
+        Lower and upper edge of an interval around `measured`; None when it is exact.
+    """
+
+    steps: np.ndarray
+    measured: np.ndarray
+    bound: np.ndarray
+    band: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What was decided about a theorem on one instance.
+
+    Parameters
+    ----------
+    theorem, title, source : str
+        The theorem's id, title and source.
+    problem, sketch, method : str
+        The instance, in words; `method` is empty for theorems about no method.
+    tier : str
+        ``exact`` (all points, or all steps from the named starts), ``exact at points`` (exact values at finitely many
+        points), ``Monte Carlo`` (confidence level 1 − alpha for every sample size), or ``Monte Carlo, asymptotic``.
+    verdict : {"holds", "refuted", "inconclusive"}
+        The decision.
+    expected : {"holds", "refuted"}
+        What the registry expects.
+    max_ratio : float
+        Largest left/right found: the tightness.
+    witness : str
+        The instance or point that attains it.
+    scope : str
+        For which points, starts and steps the verdict speaks.
+    alpha : float
+        Error probability spent; 0 when exact.
+    samples : int
+        Number of replicas; 0 when exact.
+    needed : float
+        When inconclusive, the sample size that would decide; NaN otherwise.
+    smallest_violation : float
+        The smallest left/right the samples would have refuted (power); 1 when exact.
+    curve : Curve, optional
+        For plots.
+    """
+
+    theorem: str
+    title: str
+    source: str
+    problem: str
+    sketch: str
+    method: str
+    tier: Tier
+    verdict: Outcome
+    expected: Outcome
+    max_ratio: float
+    witness: str
+    scope: str
+    alpha: float = 0.0
+    samples: int = 0
+    needed: float = float("nan")
+    smallest_violation: float = 1.0
+    curve: Curve | None = field(default=None, repr=False)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the decision is the one the registry expects."""
+        return self.verdict == self.expected
+
+    def record(self) -> dict[str, Any]:
+        """Return the verdict as a JSON-able dictionary, without the curve."""
+        out = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curve"}
+        return out | {"as_expected": self.as_expected}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.title}: {self.verdict} ({self.tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; "
+            f"{self.scope})"
+        )

@@ -1,0 +1,156 @@
+"""The command line, in process: output, JSON documents, exit codes and messages."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import mastsim
+from mastsim.cli import main
+from mastsim.constants import NAMES
+
+TINY = "synthetic:n=40,d=6,condition=10"
+
+
+def call(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, result.output + str(result.exception)
+    return result
+
+
+def document(*arguments: str) -> dict:
+    return json.loads(call(*arguments, "--json", "-").stdout, parse_constant=lambda name: pytest.fail(name))
+
+
+@pytest.fixture(scope="module")
+def trial() -> dict:
+    return document("verify", "--data", TINY, "--quick")
+
+
+def test_verify_is_as_expected_and_says_what_it_ran_on(trial):
+    assert trial["all_as_expected"] is True
+    assert trial["alpha"] == 1e-6
+    assert trial["mastsim"] == mastsim.__version__
+    assert trial["data"]["sha256"] == mastsim.load(TINY).sha256
+    assert {r["verdict"] for r in trial["results"]} == {"holds", "refuted"}
+    assert {"theorem", "problem", "sketch", "method", "tier", "verdict", "expected", "max_ratio"} <= set(trial["results"][0])
+
+
+def test_verify_covers_every_theorem_and_every_control(trial):
+    tried = {r["theorem"] for r in trial["results"] if r["expected"] == "holds"}
+    assert tried == {t.id for t in mastsim.theorems.ALL}
+    controls = {r["theorem"] for r in trial["results"] if r["expected"] == "refuted"}
+    assert {"theorem2/halved-L_S_max", "theorem2/step-x3", "theorem2/no-scaling"} <= controls
+
+
+def test_verify_spends_no_more_than_its_error_budget(trial):
+    assert sum(r["alpha"] for r in trial["results"]) <= 1e-6 * (1 + 1e-12)
+
+
+def test_verify_filters_by_theorem_and_sketch():
+    results = document("verify", "--data", TINY, "--quick", "--theorem", "theorem1", "--sketch", "randk:0.5")["results"]
+    assert {r["theorem"].split("/")[0] for r in results} == {"theorem1"}
+    on_data = {r["sketch"].split(",")[0] for r in results if "regression" in r["problem"]}
+    assert on_data == {"Rand-3 of 6"}
+
+
+def test_a_surprise_exits_with_one(monkeypatch):
+    monkeypatch.setattr(mastsim.theorems.Lemma1, "status", "refuted as published")
+    call("verify", "--data", TINY, "--quick", "--theorem", "lemma1", code=1)
+
+
+def test_report_is_one_self_contained_page(tmp_path):
+    call("verify", "--data", TINY, "--quick", "--theorem", "theorem2", "--report", str(tmp_path / "report"))
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Theorem 2 (strongly convex DSGD)" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert 'src="http' not in page
+    assert json.loads((tmp_path / "report" / "verdicts.json").read_text())["all_as_expected"]
+
+
+def test_constants_have_every_name_with_its_tier():
+    found = document("constants", "--data", TINY, "--sketch", "randk:0.5")["constants"]
+    assert tuple(found) == NAMES
+    assert {c["kind"] for c in found.values()} <= {"exact", "upper", "lower", "estimate"}
+    assert found["L_S_max"]["value"] == 4.0
+    f = mastsim.LogisticRegression(mastsim.load(TINY).A, mastsim.load(TINY).y, condition_number=100)
+    assert found["L_f"]["value"] == pytest.approx(float(f.L_f))
+
+
+def test_constants_under_a_shift(tmp_path):
+    at_optimum = document("constants", "--data", TINY, "--sketch", "randk:0.5", "--shift", "erm")["constants"]
+    assert at_optimum["gap"]["value"] <= 1e-12
+    np.save(tmp_path / "v.npy", np.ones(6))
+    shifted = document("constants", "--data", TINY, "--sketch", "randk:0.5", "--shift", str(tmp_path / "v.npy"))["constants"]
+    assert shifted["gap"]["value"] > 1e-6
+
+
+def test_stepsize_lists_every_rate():
+    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--accuracy", "1e-3")["stepsize"]
+    names = ["theorem", "source", "applies", "reason", "stepsize", "stepsize_sharp", "rate", "radius", "steps_to_accuracy"]
+    assert set(names) <= set(rows[0])
+    assert rows[0]["applies"]
+    assert rows[0]["stepsize"] <= rows[0]["stepsize_sharp"]
+
+
+def test_stepsize_says_why_a_theorem_does_not_apply():
+    row = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--l2", "0")["stepsize"][0]
+    assert not row["applies"]
+    assert "strong convexity" in row["reason"]
+    assert "l2=" in row["reason"]
+
+
+def test_simulate_saves_plots_and_reports(tmp_path):
+    out, plot = tmp_path / "run.npz", tmp_path / "run.png"
+    options = ("--steps", "30", "--replicas", "5", "--seed", "3", "--out", str(out), "--plot", str(plot))
+    found = document("simulate", "--data", TINY, "--sketch", "bernoulli:0.5", *options)
+    run = mastsim.Run.load(out)
+    assert found["final"]["distance"]["mean"] == pytest.approx(run.distance[:, -1].mean())
+    assert set(found["final"]) == {"distance", "gap", "gradient_norm", "f"}
+    assert found["final"]["distance"]["mean"] <= found["bound"]
+    assert (found["steps"], found["replicas"], found["seed"]) == (30, 5, 3)
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_simulate_gives_no_bound_for_a_step_the_theory_does_not_cover():
+    found = document("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "3.0", "--steps", "3")
+    assert found["bound"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("constants", "--data", "brest-cancer", "--sketch", "randk:0.1"), "breast-cancer"),
+        (("constants", "--data", TINY, "--sketch", "rankd:0.1"), "did you mean 'randk'"),
+        (("constants", "--data", TINY, "--sketch", "randk:1.5"), "keep"),
+        (("constants", "--data", TINY, "--sketch", "bernoulli:0"), "(0, 1]"),
+        (("constants", "--data", TINY, "--sketch", "randk:0.5", "--shift", "nowhere"), "zero, erm"),
+        (("constants", "--data", TINY, "--sketch", "randk:0.5", "--l2", "-1"), "l2"),
+        (("constants", "--data", TINY, "--sketch", "randk:0.5", "--l2", "1", "--condition-number", "9"), "exactly one"),
+        (("verify", "--data", TINY, "--theorem", "theorm2"), "did you mean 'theorem2'"),
+        (("verify", "--data", TINY, "--sketch", "rand:0.1"), "randk"),
+        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "-1"), "stepsize=-1"),
+        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "big"), "theory, sharp or a number"),
+        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--replicas", "0"), "replicas=0"),
+        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--device", "gpu"), "gpu"),
+        (("data", "path", "a5"), "a5a"),
+    ],
+)
+def test_bad_input_exits_with_two_and_says_what_is_accepted(arguments, message):
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ["numpy", "scipy", "numba", "cvxpy", "matplotlib", "sklearn"]
+    code = f"import sys, mastsim.cli; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_data_list_names_the_catalogue():
+    names = {row["name"] for row in document("data", "list")["datasets"]}
+    assert {"breast-cancer", "a5a", "a5a.t", "mushrooms"} <= names
