@@ -12,20 +12,35 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Bernoulli": "sketches",
+    "BlockBernoulli": "sketches",
+    "BlockRandK": "sketches",
+    "Composed": "sketches",
     "Constant": "provenance",
     "Constants": "constants",
     "DSGD": "methods",
+    "ExponentialClassification": "problems",
     "FiniteSupport": "sketches",
     "GD": "methods",
+    "Gaussian": "sketches",
+    "Haar": "sketches",
+    "HuberRegression": "problems",
     "Identity": "sketches",
+    "IndependentDiagonal": "sketches",
     "LeastSquares": "problems",
     "LogisticRegression": "problems",
     "Mast": "expected",
+    "NofM": "sketches",
+    "PermK": "sketches",
+    "PoissonRegression": "problems",
     "Quadratic": "problems",
     "RandK": "sketches",
+    "Rotated": "sketches",
     "Run": "run",
+    "SigmoidClassification": "problems",
+    "SmoothedHingeClassification": "problems",
     "Unscaled": "sketches",
     "Verdict": "verification",
+    "WelschRegression": "problems",
     "load": "problems",
     "simulate": "simulation",
     "verify": "verification",
@@ -39,11 +54,37 @@ if TYPE_CHECKING:
     from mastsim.constants import Constants
     from mastsim.expected import Mast
     from mastsim.methods import DSGD, GD
-    from mastsim.problems import LeastSquares, LogisticRegression, Quadratic, load
+    from mastsim.problems import (
+        ExponentialClassification,
+        HuberRegression,
+        LeastSquares,
+        LogisticRegression,
+        PoissonRegression,
+        Quadratic,
+        SigmoidClassification,
+        SmoothedHingeClassification,
+        WelschRegression,
+        load,
+    )
     from mastsim.provenance import Constant
     from mastsim.run import Run
     from mastsim.simulation import simulate
-    from mastsim.sketches import Bernoulli, FiniteSupport, Identity, RandK, Unscaled
+    from mastsim.sketches import (
+        Bernoulli,
+        BlockBernoulli,
+        BlockRandK,
+        Composed,
+        FiniteSupport,
+        Gaussian,
+        Haar,
+        Identity,
+        IndependentDiagonal,
+        NofM,
+        PermK,
+        RandK,
+        Rotated,
+        Unscaled,
+    )
     from mastsim.verification import Verdict, verify
 
 

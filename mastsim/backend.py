@@ -18,7 +18,7 @@ _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 
-PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe")
+PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe", "expectation")
 """What a random number is for; each purpose has a stream of its own."""
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-import numpy as np
-
 from mastsim.expected import Mast
+from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
 
 
@@ -55,6 +55,9 @@ class Constants(Mapping[str, Constant]):
     def __len__(self) -> int:
         return len(NAMES)
 
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES
+
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f."""
@@ -78,7 +81,11 @@ class Constants(Mapping[str, Constant]):
     @cached_property
     def L_S_max(self) -> Constant:
         """Sup λ_max(SᵀS)."""
-        return Constant(self.objective.sketch.L_max, "exact", "ess sup λ_max(SᵀS) (MAST, Section 2)")
+        return Constant(
+            self.objective.sketch.L_max,
+            "exact" if self.objective.sketch.L_max_is_exact else "upper",
+            "ess sup λ_max(SᵀS) (MAST, Section 2)",
+        )
 
     @cached_property
     def L_fD(self) -> Constant:
@@ -87,14 +94,15 @@ class Constants(Mapping[str, Constant]):
 
     @cached_property
     def mu_fD(self) -> Constant:
-        """Strong convexity constant of f_D by the paper."""
+        """Strong convexity constant of f_D by the paper; for a negative μ_f the weaker L_D·μ_f."""
+        if self.mu_f < 0:
+            return Constant(self.L_D * self.mu_f, "lower", "L_D·μ_f, as μ_f < 0 (this package)")
         return Constant(self.mu_D * self.mu_f, "lower", "μ_D·μ_f (MAST, Lemma 3 (ii))")
 
     @cached_property
     def L_fD_sharp(self) -> Constant:
         """Smoothness constant of f_D from the curvature matrix."""
-        top = float(np.linalg.eigvalsh(self.objective.curvature)[-1])
-        return Constant(top, "exact" if self._quadratic else "upper", "λ_max(E[SᵀLS]) (this package)")
+        return self.objective.smoothness
 
     @cached_property
     def mu_fD_sharp(self) -> Constant:
@@ -110,6 +118,8 @@ class Constants(Mapping[str, Constant]):
     @cached_property
     def expected_smoothness_sharp(self) -> Constant:
         """The same for convex f, from the curvature matrix: sup_S λ_max(SᵀLS)."""
+        if self.L_f == math.inf or self.objective.dim > DENSE_LIMIT:
+            return Constant(self.expected_smoothness, "upper", "L_f·L_S^max: no curvature matrix is formed")
         sup = self.objective.sketch.supremum_curvature(self.objective.problem.upper_curvature.matrix)
         return Constant(min(sup, self.expected_smoothness), "upper", f"sup λ_max(SᵀLS): {sup.source} (this package)")
 

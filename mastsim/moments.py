@@ -11,6 +11,7 @@ from mastsim.methods import DSGD, GD, Method
 from mastsim.validation import integer, vector
 
 WORK_LIMIT = 1 << 28
+TABLE_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,16 @@ class Recursion:
     hessian: np.ndarray
 
     def run(self, y0: np.ndarray, steps: int) -> Moments:
-        """Return the moments from the deterministic start y0."""
+        """Return the moments from the deterministic start y0; what overflows is infinite."""
         second, first = np.outer(y0, y0).ravel(), y0
-        history = np.empty((steps + 1, len(second)))
-        for t in range(steps + 1):
-            history[t] = second
-            second = self.transition @ second + self.cross @ first + self.noise
-            first = self.mean @ first
-        functionals = np.stack([np.eye(len(y0)), 0.5 * self.hessian, self.hessian @ self.hessian])
-        return Moments(*np.maximum(history @ functionals.reshape(3, -1).T, 0.0).T)
+        functionals = _functionals(self.hessian)
+        history = np.empty((steps + 1, 3))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for t in range(steps + 1):
+                history[t] = functionals @ second
+                second = self.transition @ second + self.cross @ first + self.noise
+                first = self.mean @ first
+        return _moments(history)
 
 
 def propagate(objective: Mast, method: Method, x0: np.ndarray, steps: int) -> Moments:
@@ -74,7 +76,7 @@ def propagate(objective: Mast, method: Method, x0: np.ndarray, steps: int) -> Mo
     Parameters
     ----------
     objective : Mast
-        f must be quadratic, and the sketch's support small enough to enumerate.
+        f must be quadratic; for `DSGD` the sketch's support and the dimension must be small enough to enumerate.
     method : Method
         `GD` or `DSGD`.
     x0 : array, shape (dim,)
@@ -107,15 +109,20 @@ def propagate(objective: Mast, method: Method, x0: np.ndarray, steps: int) -> Mo
     """
     steps = integer("steps", steps, 0)
     start = vector("x0", x0, objective.dim)
-    return recursion(objective, method).run(start - objective.minimize().x, steps)
+    _require_quadratic(objective)
+    y0 = start - objective.minimize().x
+    if isinstance(method, GD):
+        return _deterministic(objective.curvature, method.stepsize, y0, steps)
+    return recursion(objective, method).run(y0, steps)
 
 
 def recursion(objective: Mast, method: Method) -> Recursion:
-    """Return the recursion of a method on a quadratic; raises as `propagate` does."""
-    if not objective.problem.is_quadratic:
-        raise ValueError(f"{objective.problem.name} is not quadratic: exact moments need a constant Hessian")
+    """Return the recursion of `DSGD` on a quadratic; raises as `propagate` does."""
+    _require_quadratic(objective)
+    if not isinstance(method, DSGD):
+        raise TypeError(f"method={method!r} is not accepted: exact moments are known for GD and DSGD")
     d, gamma = objective.dim, method.stepsize
-    hessians, noises, weights = _values(objective, method)
+    hessians, noises, weights = _values(objective)
     steps = np.eye(d) - gamma * hessians
     return Recursion(
         transition=np.einsum("n,nij,nkl->ikjl", weights, steps, steps, optimize=True).reshape(d * d, d * d),
@@ -126,17 +133,37 @@ def recursion(objective: Mast, method: Method) -> Recursion:
     )
 
 
-def _values(objective: Mast, method: Method) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _require_quadratic(objective: Mast) -> None:
+    if not objective.problem.is_quadratic:
+        raise ValueError(f"{objective.problem.name} is not quadratic: exact moments need a constant Hessian")
+
+
+def _deterministic(hessian: np.ndarray, stepsize: float, y: np.ndarray, steps: int) -> Moments:
+    history = np.empty((steps + 1, 3))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(steps + 1):
+            slope = hessian @ y
+            history[t] = y @ y, 0.5 * (y @ slope), slope @ slope
+            y = y - stepsize * slope
+    return _moments(history)
+
+
+def _functionals(hessian: np.ndarray) -> np.ndarray:
+    return np.stack([np.eye(len(hessian)), 0.5 * hessian, hessian @ hessian]).reshape(3, -1)
+
+
+def _moments(history: np.ndarray) -> Moments:
+    return Moments(*np.maximum(np.where(np.isnan(history), np.inf, history), 0.0).T)
+
+
+def _values(objective: Mast) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return per value of the sketch: Hessian of f_S, gradient of f_S at x_D*, probability."""
-    if isinstance(method, GD):
-        return objective.curvature[None], np.zeros((1, objective.dim)), np.ones(1)
-    if not isinstance(method, DSGD):
-        raise TypeError(f"{method.name} is not accepted: exact moments are known for GD and DSGD")
-    work = objective.sketch.support_size * objective.dim**4
-    if work > WORK_LIMIT:
+    table = objective.dim**4
+    work = objective.sketch.support_size * table
+    if work > WORK_LIMIT or table > TABLE_LIMIT:
         raise ValueError(
-            f"{objective.sketch.name} takes {work:.3g} operations to enumerate, more than {WORK_LIMIT}; "
-            "use a smaller dimension or a sketch with fewer values"
+            f"{objective.sketch.name} takes {work:.3g} operations and a table of {table} numbers to enumerate, but at most "
+            f"{WORK_LIMIT} and {TABLE_LIMIT} are accepted; use a smaller dimension or a sketch with fewer values"
         )
     batch, weights = objective.sketch.support()
     S = np.asarray(batch.matrices())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import zipfile
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from mastsim.provenance import content_hash
 MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run can record: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
 
+_TABLES = ("recorded", "traces", "state")
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -26,18 +29,20 @@ class Run:
     ----------
     method, objective : str
         What was run, in words.
-    method_hash, objective_hash : str
-        SHA-256 of their contents.
+    method_hash, objective_hash, start_hash : str
+        SHA-256 of their contents, and of the starting points.
     stepsize : float
         The step size γ.
     steps, steps_done : int
         How many steps were asked for, and how many are recorded; fewer when interrupted.
     seed : int
         The seed.
+    every : int
+        How many steps lie between two records.
     recorded : ndarray of int, shape (records,)
         The steps at which measures were taken, from 0.
     traces : dict of str to ndarray, shape (replicas, records)
-        One table a measure, see `MEASURES`; `distance` is squared.
+        One table a measure, see `MEASURES`; `distance` is squared, and a diverged replica measures infinite.
     state : dict of str to ndarray
         The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
     seconds : float
@@ -48,30 +53,36 @@ class Run:
     objective: str
     method_hash: str
     objective_hash: str
+    start_hash: str
     stepsize: float
     steps: int
     steps_done: int
     seed: int
+    every: int
     recorded: np.ndarray
     traces: dict[str, np.ndarray]
     state: dict[str, np.ndarray]
     seconds: float
 
     @classmethod
-    def begin(cls, method: Method, objective: Mast, x0: np.ndarray, steps: int, seed: int, measures: tuple[str, ...]) -> Run:
+    def begin(
+        cls, method: Method, objective: Mast, x0: np.ndarray, *, steps: int, seed: int, every: int, measures: tuple[str, ...]
+    ) -> Run:
         """Return a run with nothing recorded yet."""
         return cls(
             method=method.name,
             objective=objective.name,
             method_hash=content_hash(method),
             objective_hash=content_hash(objective),
+            start_hash=content_hash(x0),
             stepsize=float(method.stepsize),
             steps=steps,
             steps_done=0,
             seed=seed,
+            every=every,
             recorded=np.zeros(0, dtype=int),
             traces={name: np.zeros((len(x0), 0)) for name in measures},
-            state={"x": np.asarray(x0)},
+            state={"x": x0},
             seconds=0.0,
         )
 
@@ -121,12 +132,23 @@ class Run:
         return self.traces[name]
 
     def final(self) -> dict[str, dict[str, float]]:
-        """Return mean and standard error over replicas of every measure at the last record."""
+        """Return mean and standard error over replicas of every measure at the last record.
+
+        The standard error is NaN when it is not known: for a single replica, and when a replica diverged.
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded, because the run was interrupted at once.
+        """
+        if len(self.recorded) == 0:
+            raise ValueError("nothing was recorded before the run was interrupted; pass it as resume= to simulate")
         out = {}
         for name, table in self.traces.items():
             last, count = table[:, -1], table.shape[0]
-            spread = float(last.std(ddof=1)) if count > 1 and np.isfinite(last).all() else float("nan")
-            out[name] = {"mean": float(last.mean()), "stderr": spread / count**0.5}
+            with np.errstate(over="ignore"):
+                spread = float(last.std(ddof=1)) if count > 1 and np.isfinite(last).all() else float("nan")
+                out[name] = {"mean": float(last.mean()), "stderr": spread / count**0.5}
         return out
 
     def save(self, path: str | Path) -> None:
@@ -138,31 +160,38 @@ class Run:
             Where to; an existing file is replaced.
         """
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        facts = {key: value for key, value in asdict(self).items() if not isinstance(value, (np.ndarray, dict))}
+        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _TABLES}
         arrays: dict[str, Any] = {"recorded": self.recorded, "facts": np.array(json.dumps(facts))}
         arrays |= {f"trace/{name}": table for name, table in self.traces.items()}
         arrays |= {f"state/{name}": field for name, field in self.state.items()}
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(partial, target)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
         """Return the run that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
 
         Raises
         ------
         ValueError
             If the file is not one that `save` wrote.
         """
-        with np.load(path, allow_pickle=False) as file:
-            if "facts" not in file:
-                raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save")
-            groups: dict[str, dict[str, np.ndarray]] = {"trace": {}, "state": {}}
-            for key in file.files:
-                kind, _, name = key.partition("/")
-                if name:
-                    groups[kind][name] = file[key]
-            facts = json.loads(str(file["facts"]))
-            return cls(**facts, recorded=file["recorded"], traces=groups["trace"], state=groups["state"])
+        try:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                held = {key: file[key] for key in file.files}
+            facts = json.loads(str(held.pop("facts")))
+            traces = {key.removeprefix("trace/"): table for key, table in held.items() if key.startswith("trace/")}
+            state = {key.removeprefix("state/"): field for key, field in held.items() if key.startswith("state/")}
+            return cls(**facts, recorded=held["recorded"], traces=traces, state=state)
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
+            raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save") from problem

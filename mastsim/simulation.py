@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,7 +18,6 @@ from tqdm import tqdm
 from mastsim.backend import Array, Streams, asnumpy, inner, namespace
 from mastsim.expected import Mast
 from mastsim.methods import Draw, Method, State
-from mastsim.provenance import content_hash
 from mastsim.run import MEASURES, Run
 from mastsim.validation import finite, integer, one_of
 
@@ -35,7 +34,7 @@ def simulate(
     seed: int = 0,
     x0: Array | str | None = None,
     every: int | None = None,
-    measures: tuple[str, ...] = MEASURES,
+    measures: tuple[str, ...] | None = None,
     threads: int = 1,
     chunk: int = _CHUNK,
     progress: bool | None = None,
@@ -61,9 +60,10 @@ def simulate(
     x0 : array, shape (dim,) or (replicas, dim), or "normal", optional
         Starting point(s); the shift v when left out; ``"normal"`` draws N(0, I) for every replica.
     every : int, optional
-        Record every so many steps, and the last. By default 100 records, or 10 when f_D takes quadrature.
-    measures : tuple of str, default ("distance", "gap", "gradient_norm", "f")
-        What to record; see `Run`.
+        Record every so many steps, and the last. By default 100 records, or 10 when f_D takes quadrature; as in `resume`
+        when that is given.
+    measures : tuple of str, optional
+        What to record; all of `mastsim.run.MEASURES` by default, as in `resume` when that is given.
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, default 64
@@ -71,7 +71,7 @@ def simulate(
     progress : bool, optional
         Whether to show a bar on stderr; by default when stderr is a terminal.
     resume : Run, optional
-        An interrupted or shorter run of the same method, objective and seed, to be continued.
+        An interrupted or shorter run to be continued; the result is that of one run without interruption.
 
     Returns
     -------
@@ -81,7 +81,8 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is outside its range, `x0` has another shape, or `resume` belongs to another simulation.
+        If an argument is outside its range, `x0` has another shape, or `resume` belongs to another simulation: its method,
+        objective, seed, replicas, and, where they are given, start, stride and measures must be the same.
 
     Examples
     --------
@@ -92,69 +93,84 @@ def simulate(
     (8, 21)
     """
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
-    seed = integer("seed", seed, 0, 2**64 - 1)
     threads, chunk = integer("threads", threads, 1), integer("chunk", chunk, 1)
-    for measure in measures:
-        one_of("measure", measure, MEASURES)
-    stride = _stride(objective, steps) if every is None else integer("every", every, 1)
-    streams = Streams(seed)
-    if resume is None:
-        start = Run.begin(method, objective, _starts(objective, x0, replicas, streams), steps, seed, measures)
-    else:
-        start = _checked_resume(resume, method, objective, steps, seed, replicas)
-    stops = np.unique(np.append(np.arange(0, steps, stride), steps))
-    recorder = _Recorder(objective, start, stops[stops >= start.next_record])
-    bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
+    streams = Streams(integer("seed", seed, 0, 2**64 - 1))
+    asked = Run.begin(
+        method,
+        objective,
+        _starts(objective, x0, replicas, streams),
+        steps=steps,
+        seed=streams.seed,
+        every=_stride(objective, steps, every, resume),
+        measures=_known(measures, resume),
+    )
+    start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
     engine = _Engine(method, objective, streams, threads, chunk)
-    with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"), bar:
-        states, now = _revive(method, objective, start), start.steps_done
-        for stop in recorder.stops.tolist():
-            try:
-                states = engine.advance(states, now, stop)
-                recorder.add(states)
-            except KeyboardInterrupt:
-                warnings.warn(
-                    f"interrupted: everything up to step {now} of {steps} is kept; pass resume= to go on", stacklevel=2
-                )
-                break
-            bar.update(stop - now)
-            now = stop
-    return recorder.run(start, steps)
+    recorder = _Recorder(start, steps)
+    bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
+    with threadpool_limits(limits=1, user_api="blas"), bar:
+        try:
+            _drive(engine, recorder, _revive(method, objective, start), start.steps_done, bar)
+        except KeyboardInterrupt:
+            kept = f"everything up to step {recorder.held.steps_done} of {steps} is kept"
+            warnings.warn(f"interrupted: {kept}; pass resume= to go on", stacklevel=2)
+    return recorder.run()
+
+
+def _drive(engine: _Engine, recorder: _Recorder, states: State, now: int, bar: tqdm) -> None:
+    for stop in recorder.stops.tolist():
+        states = engine.advance(states, now, stop)
+        recorder.add(stop, states, engine.measure(states.x, tuple(recorder.tables)))
+        bar.update(stop - now)
+        now = stop
+
+
+class _Held(NamedTuple):
+    """What is certain: how many records are complete, and the state at the last of them."""
+
+    records: int
+    steps_done: int
+    state: dict[str, np.ndarray]
 
 
 class _Recorder:
     """Collects measures in tables that are allocated once."""
 
-    def __init__(self, objective: Mast, start: Run, stops: np.ndarray) -> None:
-        self.objective, self.stops, self.filled = objective, stops, 0
-        self.tables = {name: np.empty((start.replicas, len(stops))) for name in start.traces}
-        self.state = start.state
+    def __init__(self, start: Run, steps: int) -> None:
+        stops = np.unique(np.append(np.arange(0, steps, start.every), steps))
+        self.start, self.steps, self.stops = start, steps, stops[stops >= start.next_record]
+        self.tables = {name: np.empty((start.replicas, len(self.stops))) for name in start.traces}
+        self.held = _Held(0, start.steps_done, start.state)
         self.begin = time.perf_counter()
 
-    def add(self, states: State) -> None:
-        """Measure the states at the next stop; a stop counts only when every measure was taken."""
-        columns = {name: measure_points(self.objective, states.x, name) for name in self.tables}
+    def add(self, stop: int, states: State, columns: dict[str, np.ndarray]) -> None:
+        """Record measures and states at the next stop; they count from the last assignment on, all at once."""
         for name, column in columns.items():
-            self.tables[name][:, self.filled] = column
-        self.state = {name: asnumpy(field) for name, field in states._asdict().items()}
-        self.filled += 1
+            self.tables[name][:, self.held.records] = column
+        state = {name: asnumpy(field) for name, field in states._asdict().items()}
+        self.held = _Held(self.held.records + 1, stop, state)
 
-    def run(self, start: Run, steps: int) -> Run:
-        """Return what was collected, after what `start` already held."""
-        recorded = np.append(start.recorded, self.stops[: self.filled])
+    def run(self) -> Run:
+        """Return what was collected, after what the run to resume already held."""
+        start, records = self.start, self.held.records
+        recorded = np.append(start.recorded, self.stops[:records])
+        # A shorter run ends with a record that a longer one does not have.
+        keep = recorded % start.every == 0
+        keep[-1:] = True
+        traces = {name: np.hstack([start.traces[name], table[:, :records]])[:, keep] for name, table in self.tables.items()}
         return replace(
             start,
-            steps=steps,
-            steps_done=int(recorded[-1]) if len(recorded) else 0,
-            recorded=recorded,
-            traces={name: np.hstack([start.traces[name], t[:, : self.filled]]) for name, t in self.tables.items()},
-            state=self.state,
+            steps=self.steps,
+            steps_done=self.held.steps_done,
+            recorded=recorded[keep],
+            traces=traces,
+            state=self.held.state,
             seconds=start.seconds + time.perf_counter() - self.begin,
         )
 
 
 class _Engine:
-    """Advances all replicas, chunk by chunk, possibly on several threads."""
+    """Advances and measures all replicas, chunk by chunk, possibly on several threads."""
 
     def __init__(self, method: Method, objective: Mast, streams: Streams, threads: int, chunk: int) -> None:
         self.method, self.objective, self.streams = method, objective, streams
@@ -163,31 +179,36 @@ class _Engine:
 
     def advance(self, states: State, begin: int, end: int) -> State:
         """Return the states after the steps from `begin` up to `end`."""
-        count = states.x.shape[0]
+        pieces = self._each(len(states.x), lambda piece: self._advance_piece(states, piece, begin, end))
+        xp = namespace(states.x)
+        return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*pieces, strict=True)))
+
+    def measure(self, x: Array, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Return the measures of all replicas."""
+        pieces = self._each(len(x), lambda piece: [measure_points(self.objective, x[piece], name) for name in names])
+        return {name: np.concatenate(columns) for name, columns in zip(names, zip(*pieces, strict=True), strict=True)}
+
+    def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
         pieces = [slice(i, min(i + self.chunk, count)) for i in range(0, count, self.chunk)]
-        work: Callable[[slice], State] = lambda piece: self._advance_piece(states, piece, begin, end)  # noqa: E731
-        if self.threads == 1:
-            return self._join([work(piece) for piece in pieces])
+        if self.threads == 1 or len(pieces) == 1:
+            return [work(piece) for piece in pieces]
         with ThreadPoolExecutor(self.threads) as pool:
             try:
-                return self._join(list(pool.map(work, pieces)))
-            except KeyboardInterrupt:
+                return list(pool.map(work, pieces))
+            except BaseException:
                 self.stopped.set()
                 raise
 
     def _advance_piece(self, states: State, piece: slice, begin: int, end: int) -> State:
         own = type(states)(*(field[piece] for field in states))
         numbers = namespace(own.x).arange(piece.start, piece.stop)
-        for step in range(begin, end):
-            if self.stopped.is_set():
-                break
-            own = self.method.step(own, self.objective, Draw(self.streams, step, numbers))
+        # NumPy's error state belongs to a thread; iterates may diverge, and then measure infinite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for step in range(begin, end):
+                if self.stopped.is_set():
+                    break
+                own = self.method.step(own, self.objective, Draw(self.streams, step, numbers))
         return own
-
-    @staticmethod
-    def _join(pieces: list[State]) -> State:
-        xp = namespace(pieces[0].x)
-        return type(pieces[0])(*(xp.concat(fields, axis=0) for fields in zip(*pieces, strict=True)))
 
 
 def measure_points(objective: Mast, x: Array, measure: str) -> np.ndarray:
@@ -202,21 +223,39 @@ def measure_points(objective: Mast, x: Array, measure: str) -> np.ndarray:
     measure : {"distance", "gap", "gradient_norm", "f"}
         What to measure; see `Run`.
     """
+    out = np.full(x.shape[0], np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sound = np.isfinite(asnumpy(x)).all(axis=-1)
+        if sound.any():
+            out[sound] = asnumpy(_measure(objective, x if sound.all() else x[sound], measure))
+    return np.where(np.isnan(out), np.inf, out)
+
+
+def _measure(objective: Mast, x: Array, measure: str) -> Array:
     if measure == "distance":
         y = x - namespace(x).asarray(objective.minimize().x)
-        out = inner(y, y)
-    elif measure == "gap":
-        out = objective.value(x) - objective.minimize().value
-    elif measure == "gradient_norm":
+        return inner(y, y)
+    if measure == "gap":
+        return objective.value(x) - objective.minimize().value
+    if measure == "gradient_norm":
         gradient = objective.gradient(x)
-        out = namespace(x).sqrt(inner(gradient, gradient))
-    else:
-        out = objective.problem.value(x)
-    host = asnumpy(out)
-    return np.where(np.isnan(host), np.inf, host)
+        return namespace(x).sqrt(inner(gradient, gradient))
+    return objective.problem.value(x)
 
 
-def _stride(objective: Mast, steps: int) -> int:
+def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:
+    if measures is None:
+        return MEASURES if resume is None else tuple(resume.traces)
+    if isinstance(measures, str):
+        raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
+    return tuple(one_of("measure", name, MEASURES) for name in measures)
+
+
+def _stride(objective: Mast, steps: int, every: int | None, resume: Run | None) -> int:
+    if every is not None:
+        return integer("every", every, 1)
+    if resume is not None:
+        return resume.every
     records = _CHEAP_RECORDS if objective.evaluation.name == "closed form" else _COSTLY_RECORDS
     return max(1, steps // records)
 
@@ -236,23 +275,21 @@ def _starts(objective: Mast, x0: Array | str | None, replicas: int, streams: Str
     start = objective.center if x0 is None else finite("x0", np.asarray(x0, dtype=float))
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
-    return np.array(np.broadcast_to(start, (replicas, objective.dim)))
+    # A problem's sums along a row may depend on the memory layout in the last bit.
+    return np.array(np.broadcast_to(start, (replicas, objective.dim)), order="C")
 
 
-def _checked_resume(resume: Run, method: Method, objective: Mast, steps: int, seed: int, replicas: int) -> Run:
-    asked: dict[str, Any] = {
-        "method": content_hash(method),
-        "objective": content_hash(objective),
-        "seed": seed,
-        "replicas": replicas,
-    }
-    found = {"method": resume.method_hash, "objective": resume.objective_hash, "seed": resume.seed}
-    found["replicas"] = resume.replicas
-    for name, value in asked.items():
-        if found[name] != value:
-            raise ValueError(f"resume belongs to another simulation: its {name} is {found[name]}, not {value}")
-    if resume.steps_done > steps:
-        raise ValueError(f"steps={steps} is not accepted: the run to resume has already done {resume.steps_done}")
+def _checked_resume(resume: Run, asked: Run, compare_start: bool) -> Run:
+    same = ["method_hash", "objective_hash", "seed", "replicas", "every", *(["start_hash"] if compare_start else [])]
+    for name in same:
+        found, wanted = getattr(resume, name), getattr(asked, name)
+        if found != wanted:
+            what = name.removesuffix("_hash")
+            raise ValueError(f"resume belongs to another simulation: its {what} is {found}, not {wanted}")
+    if set(resume.traces) != set(asked.traces):
+        raise ValueError(f"resume belongs to another simulation: it recorded {', '.join(resume.traces)}")
+    if resume.steps_done > asked.steps:
+        raise ValueError(f"steps={asked.steps} is not accepted: the run to resume has already done {resume.steps_done}")
     return resume
 
 

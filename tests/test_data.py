@@ -499,9 +499,7 @@ def test_sparse_tables_reach_the_density_and_do_not_have_a_diagonal_gram_matrix(
 def test_every_option_matters_and_the_same_ones_give_the_same_data():
     base = "n=50,d=4,condition=10,seed=1,noise=0.1"
     specs = [base, base + ",density=0.5"]
-    specs += [
-        base.replace(old, new) for old, new in [("n=50", "n=51"), ("d=4", "d=5"), ("10", "11"), ("seed=1", "seed=2")]
-    ]
+    specs += [base.replace(old, new) for old, new in [("n=50", "n=51"), ("d=4", "d=5"), ("10", "11"), ("seed=1", "seed=2")]]
     specs += [base.replace("noise=0.1", "noise=0.5")]
     hashes = [load(f"synthetic:{spec}").sha256 for spec in specs]
     assert len(set(hashes)) == len(specs)

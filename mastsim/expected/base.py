@@ -63,7 +63,7 @@ class Expectation(ABC):
 
     @abstractmethod
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the method at the points `x`, rounding left aside."""
+        """Return a bound on the error of the values at the points `x`, rounding left aside."""
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""

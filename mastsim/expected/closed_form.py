@@ -10,6 +10,7 @@ import numpy as np
 from mastsim.backend import Array, inner, namespace, rows_times
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
+from mastsim.problems.base import DENSE_LIMIT
 from mastsim.sketches import Sketch
 
 
@@ -31,6 +32,8 @@ class ClosedForm(Expectation):
         """Say why this evaluation does not apply, or None when it does."""
         if not problem.is_quadratic:
             return "f is not quadratic"
+        if problem.dim > DENSE_LIMIT:
+            return f"E[SᵀAS] has {problem.dim} rows, more than {DENSE_LIMIT}"
         return None if sketch.unbiased else "E[S] differs from I"
 
     @property

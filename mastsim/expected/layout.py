@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
-from mastsim.expected.kernels import Groups
+from mastsim.expected.transforms import Groups
 from mastsim.problems import GeneralizedLinearModel
 from mastsim.sketches import Selection
 
@@ -48,17 +49,28 @@ class RowLayout:
     kept: np.ndarray
     offset: np.ndarray
 
-    @property
+    @cached_property
     def keep(self) -> np.ndarray:
         """The probability that a term is kept, shape (terms,)."""
         return (self.kept / self.members)[self.segment]
 
-    @property
-    def groups(self) -> Groups:
-        """The segments as the kernels take them."""
-        return Groups(self.row_segment_start, self.segment_start, self.members, self.kept.astype(np.int64))
+    @cached_property
+    def variance_slope(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factors a, b such that the variance of w_i has the derivative a_e·θ_e − b_e·Σ_segment θ in θ_e, each (terms,).
 
-    @property
+        In a segment of a uniform subset of N of M they are 2p(1−p)·M/(M−1) and 2p(1−p)/(M−1), for a term kept on its own
+        2p(1−p) and 0.
+        """
+        members, spread = self.members[self.segment], 2 * self.keep * (1 - self.keep)
+        shared = np.where(members > 1, spread / np.maximum(members - 1, 1), 0.0)
+        return np.where(members > 1, members * shared, spread), shared
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The segments as the transforms take them."""
+        return Groups(self.row_segment_start, self.segment_start, self.members, self.kept)
+
+    @cached_property
     def independent(self) -> bool:
         """Whether all terms are kept independently of each other."""
         return bool((self.members == 1).all())
@@ -72,11 +84,36 @@ class RowLayout:
         return np.bincount(self.column, weights=self.coefficient * derivative[self.term], minlength=dim)
 
     def reach(self, theta: np.ndarray) -> np.ndarray:
-        """Return max |w_i| over the support, shape (n,)."""
-        rows = len(self.offset)
-        high = self.offset + np.bincount(self.row, weights=np.maximum(theta, 0), minlength=rows)
-        low = self.offset + np.bincount(self.row, weights=np.minimum(theta, 0), minlength=rows)
-        return np.maximum(np.abs(high), np.abs(low))
+        """Return a bound on |w_i| over the support, shape (n,).
+
+        All terms of one sign add up, but in crowded layouts no more of a segment than can be kept at once.
+        """
+        high, low = np.maximum(theta, 0), np.minimum(theta, 0)
+        if self._crowded:
+            order = np.lexsort((-theta, self.segment))
+            first, last = self._ends
+            high, low = high[order] * first, low[order] * last
+        return np.maximum(np.abs(self.offset + self.row_sum(high)), np.abs(self.offset + self.row_sum(low)))
+
+    def row_sum(self, per_term: np.ndarray) -> np.ndarray:
+        """Return the sum over the terms of each row, shape (n,)."""
+        return np.bincount(self.row, weights=per_term, minlength=len(self.offset))
+
+    @cached_property
+    def _most(self) -> np.ndarray:
+        """How many terms of a segment can be kept at once, shape (segments,)."""
+        return np.where(self.members == 1, 1, self.kept)
+
+    @cached_property
+    def _crowded(self) -> bool:
+        """Whether some segment has so many terms that those of one sign, about half, may be more than can be kept."""
+        return bool((np.diff(self.segment_start) > 2 * self._most).any())
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Whether a place in a segment is among the first, and among the last, as many as can be kept."""
+        place, most = np.arange(len(self.row)), self._most[self.segment]
+        return place < self.segment_start[self.segment] + most, place >= self.segment_start[self.segment + 1] - most
 
 
 def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.ndarray) -> RowLayout:
@@ -107,3 +144,11 @@ def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.nda
         kept=selection.kept[pair_group],
         offset=sign * (A @ shift) + form.offset,
     )
+
+
+def most_terms(problem: GeneralizedLinearModel, selection: Selection) -> int:
+    """Return the largest number of units that a row of the data touches."""
+    A = sp.csr_array(problem.A)
+    row = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    keys = np.unique(row * len(selection.group) + selection.unit[A.indices])
+    return int(np.bincount(keys // len(selection.group), minlength=1).max())

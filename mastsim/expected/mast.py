@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -11,18 +13,25 @@ from mastsim.backend import Array
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.enumeration import Enumeration
+from mastsim.expected.independent_rows import IndependentRows
+from mastsim.expected.monte_carlo import MonteCarlo
+from mastsim.expected.rotation import RotatedRows
 from mastsim.expected.rows import RowExpectation
 from mastsim.minimization import minimize_convex
-from mastsim.problems import Minimum, Problem
-from mastsim.problems.base import certified
+from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
+from mastsim.problems.base import DENSE_LIMIT, certified
 from mastsim.provenance import Constant
-from mastsim.sketches import Sketch, SketchBatch
+from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
+from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import one_of, vector
 
 ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "closed form": ClosedForm,
     "rows": RowExpectation,
+    "independent rows": IndependentRows,
+    "rotated rows": RotatedRows,
     "enumeration": Enumeration,
+    "monte carlo": MonteCarlo,
 }
 """Ways to evaluate f_D, sharpest first; the first that applies is taken."""
 
@@ -39,8 +48,10 @@ class Mast:
         The distribution D of S, of the same dimension.
     shift : array, shape (dim,), optional
         The shift v, for example a pre-trained model; zero when left out.
-    evaluate : {"auto", "closed form", "rows", "enumeration"}, default "auto"
-        How f_D is computed; ``"auto"`` takes the sharpest way that applies, and `evaluation` says which.
+    evaluate : str, default "auto"
+        How f_D is computed: ``"closed form"``, ``"rows"``, ``"independent rows"``, ``"rotated rows"``,
+        ``"enumeration"`` (all exact) or ``"monte carlo"`` (an estimate; `standard_error` says how good). ``"auto"`` takes
+        the first that applies, and `evaluation` says which.
 
     Raises
     ------
@@ -67,7 +78,7 @@ class Mast:
     def __post_init__(self) -> None:
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim).copy()
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
         _ = self.expectation
@@ -91,13 +102,16 @@ class Mast:
     @cached_property
     def expectation(self) -> Expectation:
         """The evaluation in use."""
-        wanted = ALL_EXPECTATIONS if self.evaluate == "auto" else {self.evaluate: ALL_EXPECTATIONS[self.evaluate]}
-        refusals = []
-        for name, way in wanted.items():
-            if (why := way.refusal(self.problem, self.sketch)) is None:
-                return way(self.problem, self.sketch, self.center)  # type: ignore[call-arg]
-            refusals.append(f"{name}: {why}")
-        raise ValueError(f"no exact evaluation of f_D applies ({'; '.join(refusals)})")
+        if self.evaluate == "auto":
+            # Monte Carlo, the last, never refuses.
+            name = next(name for name, way in ALL_EXPECTATIONS.items() if way.refusal(self.problem, self.sketch) is None)
+        elif (why := ALL_EXPECTATIONS[self.evaluate].refusal(self.problem, self.sketch)) is None:
+            name = self.evaluate
+        else:
+            refusals = {name: way.refusal(self.problem, self.sketch) for name, way in ALL_EXPECTATIONS.items()}
+            accepted = ", ".join(["auto", *(name for name, refusal in refusals.items() if refusal is None)])
+            raise ValueError(f"evaluate={self.evaluate!r} is not accepted here: {why}; what applies: {accepted}")
+        return ALL_EXPECTATIONS[name](self.problem, self.sketch, self.center)  # type: ignore[call-arg]
 
     @property
     def evaluation(self) -> Evaluation:
@@ -106,24 +120,40 @@ class Mast:
 
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
-        return self.expectation.value(x)
+        return self.expectation.value(self._points("x", x))
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f_D(x), shape of `x`."""
-        return self.expectation.gradient(x)
+        return self.expectation.gradient(self._points("x", x))
 
     def hessian_product(self, x: Array, w: Array) -> Array:
-        """Return ∇²f_D(x) w, shape of `x`."""
+        """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
+        x, w = self._points("x", x), self._points("w", w)
+        if x.shape != w.shape:
+            raise ValueError(f"x has shape {x.shape} and w has shape {w.shape}, but they must be the same")
         return self.expectation.hessian_product(x, w)
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f_D(x) at one point, shape (dim, dim)."""
-        point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
+        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the evaluation at the points `x`, rounding left aside."""
-        return self.expectation.error_bound(x)
+        """Return a bound on the error of the values at the points `x`, rounding left aside."""
+        return self.expectation.error_bound(self._points("x", x))
+
+    def standard_error(self, x: Array) -> Array:
+        """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
+        points = self._points("x", x)
+        if isinstance(self.expectation, MonteCarlo):
+            return self.expectation.standard_error(points)
+        return np.zeros(points.shape[:-1])
+
+    def _points(self, name: str, x: Array) -> Array:
+        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
+        if points.shape[-1:] != (self.dim,):
+            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
+        return points
 
     def sketched_value(self, x: Array, batch: SketchBatch) -> Array:
         """Return f_S(x) = f(v + S(x − v)) for each drawn sketch."""
@@ -144,8 +174,35 @@ class Mast:
         return self.sketch.quadratic_moment(self.problem.upper_curvature.matrix)
 
     @cached_property
+    def smoothness(self) -> Constant:
+        """λ_max(E[SᵀLS]), a smoothness constant of f_D; infinite where the curvature of f is unbounded."""
+        source = "λ_max(E[SᵀLS]) (this package)"
+        if self.problem.L_f == math.inf:
+            return Constant(math.inf, "upper", source)
+        if self.dim <= DENSE_LIMIT:
+            kind: Literal["exact", "upper"] = "exact" if self.problem.is_quadratic else "upper"
+            return Constant(float(np.linalg.eigvalsh(self.curvature)[-1]), kind, source)
+        if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch, SelectionSketch)):
+            return Constant(self.sketch.L_D * self.problem.L_f, "upper", "L_D·L_f: d is too large for a matrix")
+        bracket = self._curvature_bracket(self.problem)
+        return Constant(bracket.upper, "upper", f"{source} ≥ {bracket.lower:.9g}, upper end by {bracket.how}")
+
+    def _curvature_bracket(self, problem: GeneralizedLinearModel) -> Bracket:
+        model = problem.curvature_model()
+        plain = Mast(model, self.sketch, evaluate="rows")
+        # All entries of E[SᵀLS] are at most those for |A|, because E[c_i c_j] ≥ 0.
+        majorant = Mast(model.with_rows(abs(model.A)), self.sketch, evaluate="rows")
+        zero = np.zeros(self.dim)
+        return bracket_largest(
+            lambda w: plain.hessian_product(zero, w), self.dim, lambda w: majorant.hessian_product(zero, w)
+        )
+
+    @cached_property
     def strong_convexity(self) -> float:
-        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f."""
+        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker μ_D·μ_f."""
+        if self.dim > DENSE_LIMIT:
+            mu = self.problem.mu_f.value
+            return (self.sketch.mu_D if mu >= 0 else self.sketch.L_D) * mu
         moment = self.sketch.quadratic_moment(self.problem.lower_curvature.matrix)
         spectrum = np.linalg.eigvalsh(moment)
         return 0.0 if abs(spectrum[0]) <= 1e-14 * len(spectrum) * abs(spectrum[-1]) else float(spectrum[0])
@@ -164,8 +221,14 @@ class Mast:
     def _minimum(self) -> Minimum:
         if isinstance(self.expectation, ClosedForm):
             return self._quadratic_minimum(self.expectation)
-        x = minimize_convex(self._objective, self.hessian_product, self.center)
-        return certified(self, x, self.strong_convexity, float(np.linalg.eigvalsh(self.curvature)[-1]))
+        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
+        metric = self.curvature if dense and self.strong_convexity > 0 else None
+        x = minimize_convex(self._objective, self.hessian_product, self.center, metric)
+        if self.evaluation.tier == "estimate":
+            norm = float(np.linalg.norm(self.gradient(x)))
+            return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
+        smoothness = self.smoothness.value if dense else self.sketch.L_D * self.problem.L_f
+        return certified(self, x, self.strong_convexity, smoothness)
 
     def _objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = self.expectation.value_and_gradient(x)
@@ -173,14 +236,16 @@ class Mast:
 
     def _quadratic_minimum(self, form: ClosedForm) -> Minimum:
         spectrum, basis = np.linalg.eigh(form.matrix)
-        live = spectrum > 1e-13 * max(spectrum[-1], 0.0)
+        top = max(float(spectrum[-1]), 0.0)
+        live = spectrum > 1e-13 * top
         slope = basis.T @ np.asarray(self.problem.gradient(self.center))
-        z = -basis[:, live] @ (slope[live] / spectrum[live])
-        x = self.center + z
-        norm = float(np.linalg.norm(self.gradient(x)))
-        mu = float(spectrum[live].min(initial=np.inf))
-        # ∇f(v) lies in the range of H_D ⪰ A, so the certificate may use the least positive eigenvalue.
-        return Minimum(x, float(self.value(x)), norm**2 / (2 * mu), norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}")
+        x = self.center - basis[:, live] @ (slope[live] / spectrum[live])
+        gradient = basis.T @ np.asarray(self.gradient(x))
+        # ∇f(v) lies in the range of H_D ⪰ A; an eigenvalue lost in rounding counts as the rounding.
+        floor = max(self.dim * np.finfo(float).eps * top, np.finfo(float).tiny)
+        gap = float((gradient**2 / (2 * np.maximum(spectrum, floor))).sum())
+        norm = float(np.linalg.norm(gradient))
+        return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
 
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""

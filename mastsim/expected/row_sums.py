@@ -7,16 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.expected import kernels
+from mastsim.expected import piecewise as piecewise_rows
 from mastsim.expected.layout import RowLayout
+from mastsim.expected.piecewise import piecewise
 from mastsim.expected.row_enumeration import MOST_TERMS, row_derivatives, row_values
 from mastsim.expected.row_moments import RowMoments
+from mastsim.expected.transforms import Nodes, Transforms, independent, subset
 from mastsim.problems import ExponentialSum, Loss
 
 # Exponential sums are shared by the rows whose reach lies between two powers of this ratio.
 _REACH_RATIO = 1.1
-# An atom of an enumerated row costs about as much as eight (node, term) pairs of the fused kernels.
-_ATOM_COST = 8.0
+# An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
+# measured where terms are kept independently, 5 to 15 where they belong to a subset.
+_ATOM_COST = 15.0
+# Above it a single sum would take more than a gigabyte.
+_MOST_NODES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +57,9 @@ class _Plan:
     def per_row(self, name: str) -> np.ndarray:
         return np.array([getattr(s, name) for s in self.sums] + [0.0])[self.bucket]
 
-    def nodes(self) -> kernels.Nodes:
+    def nodes(self) -> Nodes:
         weights = np.concatenate([s.weights for s in self.sums] + [np.zeros(0, dtype=complex)])
-        return kernels.Nodes(
+        return Nodes(
             step=np.array([s.step for s in self.sums] + [1.0]),
             sigma=np.array([s.rate for s in self.sums] + [0.0]),
             start=np.cumsum([0, *(len(s.weights) for s in self.sums), 0]),
@@ -79,6 +84,9 @@ def row_sums(loss: Loss, layout: RowLayout, theta: np.ndarray, order: int, delta
     delta : ndarray, shape (terms,), optional
         The direction, for order 2.
     """
+    if loss.pieces is not None:
+        everywhere = np.arange(len(layout.offset))
+        return RowSums(*piecewise(order, layout, theta, everywhere, loss.pieces, delta))
     plan = _plan(loss, layout, theta)
     sums = _by_exponentials(plan, layout, theta, order, delta)
     few = plan.enumerated
@@ -91,48 +99,59 @@ def row_sums(loss: Loss, layout: RowLayout, theta: np.ndarray, order: int, delta
     return sums
 
 
+def error_bound(loss: Loss, layout: RowLayout, theta: np.ndarray) -> float:
+    """Return a bound on the error of every E ψ(w_i) that `row_sums` computes, rounding left aside."""
+    return 0.0 if loss.pieces is not None else max((s.error for s in _plan(loss, layout, theta).sums), default=0.0)
+
+
+def longest_row(loss: Loss) -> float:
+    """Return how many terms a row may have for its expectation to be exact with this loss."""
+    if loss.pieces is not None:
+        return piecewise_rows.MOST_TERMS
+    return MOST_TERMS if loss.exponential_sum(1.0) is None else math.inf
+
+
 def _plan(loss: Loss, layout: RowLayout, theta: np.ndarray) -> _Plan:
     reach, terms = layout.reach(theta), np.diff(layout.start)
-    level = np.ceil(np.log(np.maximum(reach, 1.0)) / math.log(_REACH_RATIO)).astype(int)
+    nodes = _node_count(loss, reach)
+    few = (terms <= MOST_TERMS) & (np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST < nodes * np.maximum(terms, 1))
+    if (most := float(nodes[~few].max(initial=0.0))) > _MOST_NODES:
+        raise ValueError(
+            f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
+            f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g} and takes {most:.3g} exponentials, more than {_MOST_NODES}"
+        )
+    level = np.ceil(np.log(np.maximum(reach[~few], 1.0)) / math.log(_REACH_RATIO))
     keys, which = np.unique(level, return_inverse=True)
+    bucket = np.full(len(reach), len(keys))
+    bucket[~few] = which
     sums = [loss.exponential_sum(_REACH_RATIO ** float(k)) for k in keys]
-    nodes = np.array([len(s.weights) for s in sums])[which]
-    few = (terms <= MOST_TERMS) & (2.0**terms * _ATOM_COST < nodes * terms)
-    return _Plan(sums, np.where(few, len(sums), which))
+    return _Plan([found for found in sums if found is not None], bucket)
+
+
+def _node_count(loss: Loss, reach: np.ndarray) -> np.ndarray:
+    """Return about how many exponentials each reach takes, shape (n,); infinite for losses that are no such sum."""
+    near, far = loss.exponential_sum(1.0), loss.exponential_sum(1025.0)
+    if near is None or far is None:
+        return np.full(reach.shape, np.inf)
+    # The number is affine in the reach.
+    return len(near.weights) + (len(far.weights) - len(near.weights)) / 1024 * np.maximum(reach - 1, 0)
 
 
 def _by_exponentials(plan: _Plan, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None) -> RowSums:
     moments = RowMoments(layout, theta)
     slope, square = plan.per_row("slope"), plan.per_row("square")
     value, first, second = _transforms(plan, layout, theta, order, delta)
-    row = layout.row
     none = np.zeros(0)
     return RowSums(
         values=plan.per_row("constant") + moments.expectation(slope, square) + value,
-        derivatives=moments.derivative(slope[row], square[row]) + first if order >= 1 else none,
-        directionals=moments.directional(square[row], delta) + second if delta is not None else none,
+        derivatives=moments.derivative(slope, square) + first if order >= 1 else none,
+        directionals=moments.directional(square, delta) + second if delta is not None else none,
     )
 
 
-def _transforms(
-    plan: _Plan, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the exponential part: values, derivatives and directionals, as far as the order goes."""
-    nodes, rows, none = plan.nodes(), len(layout.offset), np.zeros(len(theta))
-    if len(nodes.w_re) == 0:
-        return np.zeros(rows), none, none
-    at = (layout.start, theta, layout.offset)
-    direction = (none if delta is None else delta, np.zeros(rows))
+def _transforms(plan: _Plan, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None) -> Transforms:
+    """Return the exponential part."""
+    rows = order, layout.start, theta, layout.offset
     if layout.independent:
-        if order == 0:
-            return kernels.independent_value(*at, layout.keep, plan.bucket, nodes), none, none
-        if order == 1:
-            return (*kernels.independent_gradient(*at, layout.keep, plan.bucket, nodes)[:2], none)
-        out = kernels.independent_curvature(*at, layout.keep, plan.bucket, nodes, *direction)
-        return out[0], out[1], out[3]
-    if order == 0:
-        return kernels.subset_value(*at, layout.groups, plan.bucket, nodes), none, none
-    if order == 1:
-        return (*kernels.subset_gradient(*at, layout.groups, plan.bucket, nodes)[:2], none)
-    out = kernels.subset_curvature(*at, layout.groups, plan.bucket, nodes, *direction)
-    return out[0], out[1], out[3]
+        return independent(*rows, layout.keep, plan.bucket, plan.nodes(), delta)
+    return subset(*rows, layout.groups, plan.bucket, plan.nodes(), delta)

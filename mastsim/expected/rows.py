@@ -17,8 +17,8 @@ import numpy as np
 
 from mastsim.backend import Array, asnumpy
 from mastsim.expected.base import Evaluation, Expectation
-from mastsim.expected.layout import RowLayout, lay_out
-from mastsim.expected.row_sums import row_sums
+from mastsim.expected.layout import RowLayout, lay_out, most_terms
+from mastsim.expected.row_sums import error_bound, longest_row, row_sums
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.sketches import SelectionSketch, Sketch
 
@@ -41,7 +41,12 @@ class RowExpectation(Expectation):
         """Say why this evaluation does not apply, or None when it does."""
         if not isinstance(problem, GeneralizedLinearModel):
             return "f is not a generalised linear model"
-        return None if isinstance(sketch, SelectionSketch) else "the sketch does not select coordinates"
+        if not isinstance(sketch, SelectionSketch):
+            return "the sketch does not select coordinates"
+        most = longest_row(problem.loss)
+        if most < math.inf and (longest := most_terms(problem, sketch.selection)) > most:
+            return f"a row touches {longest} units, and the {problem.loss.name} loss is exact for at most {most:.0f}"
+        return None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -88,10 +93,9 @@ class RowExpectation(Expectation):
         return self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
 
     def error_bound(self, x: Array) -> float:
-        """Return the error bound of the exponential sums at the points `x` (the rounding of sums is left aside)."""
+        """Return the error bound of the exponential sums at the points `x`; zero when every row is enumerated."""
         points = np.reshape(asnumpy(x), (-1, self.problem.dim))
-        reach = max(float(self.layout.reach(self.layout.gather(p - self.shift)).max()) for p in points)
-        return self._model.loss.exponential_sum(reach).error
+        return max(error_bound(self._model.loss, self.layout, self.layout.gather(p - self.shift)) for p in points)
 
     @staticmethod
     def _each(x: Array, function: Callable[[np.ndarray], Any]) -> np.ndarray:
@@ -102,8 +106,10 @@ class RowExpectation(Expectation):
 
     def _evaluate(self, x: np.ndarray, order: int, w: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
         z, layout = x - self.shift, self.layout
-        delta = None if w is None else layout.gather(w)
-        rows = row_sums(self._model.loss, layout, layout.gather(z), order, delta)
+        theta, delta = layout.gather(z), None if w is None else layout.gather(w)
+        if not np.isfinite(theta).all():
+            return math.nan, np.full(len(x), math.nan), np.full(len(x), math.nan)
+        rows = row_sums(self._model.loss, layout, theta, order, delta)
         scale, ridge, n = self._scale, self._model.ridge, self._model.rows
         slope, constant = self._slopes
         penalty = 0.5 * ridge * float(self.shift @ (self.shift + 2 * z) + (scale * z) @ z)

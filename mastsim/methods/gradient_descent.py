@@ -35,7 +35,7 @@ class GD(Method):
     stepsize: float
 
     def __post_init__(self) -> None:
-        positive("stepsize", self.stepsize)
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
@@ -73,7 +73,7 @@ class DSGD(Method):
     stepsize: float
 
     def __post_init__(self) -> None:
-        positive("stepsize", self.stepsize)
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,9 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.provenance import Constant
 from mastsim.validation import nonnegative, positive
+
+DENSE_LIMIT = 4096
+"""Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +81,11 @@ class Curvature:
         low = float(self.spectrum[0])
         return 0.0 if abs(low) <= 1e-14 * len(self.spectrum) * abs(self.largest) else low
 
+    @property
+    def least_positive(self) -> float:
+        """The least eigenvalue above rounding noise; infinite for a matrix of zeros."""
+        return float(self.spectrum[self.spectrum > 1e-13 * self.largest].min(initial=np.inf))
+
 
 class Problem(ABC):
     """A differentiable function f: R^d → R, bounded below.
@@ -138,7 +147,7 @@ class Problem(ABC):
     @property
     def is_convex(self) -> bool:
         """Whether f is convex."""
-        return self.lower_curvature.smallest >= 0
+        return self.mu_f >= 0
 
     @cached_property
     def L_f(self) -> Constant:
@@ -185,12 +194,16 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
 def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
     """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
 
-    The norm is enlarged by what rounding may have hidden: 1e-14 of the smoothness times the size of the point.
+    The norm is enlarged by what rounding may have hidden: 1e-14 of the smoothness (where that is infinite, of the curvature
+    at the point) times the size of the point.
     """
     value = float(objective.value(x))
     norm = float(np.linalg.norm(objective.gradient(x)))
+    if not math.isfinite(smoothness):
+        smoothness = float(np.linalg.norm(objective.hessian(x)))
     hidden = 1e-14 * smoothness * (1.0 + float(np.linalg.norm(x)))
-    floor = value - objective.lower_bound
+    floor = max(value - objective.lower_bound, 0.0)
     if mu > 0 and (norm + hidden) ** 2 / (2 * mu) <= floor:
         return Minimum(x, value, (norm + hidden) ** 2 / (2 * mu), norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}")
-    return Minimum(x, value, floor, norm, f"value minus the lower bound {objective.lower_bound:g}")
+    where = "stationary point of a nonconvex function; " if mu < 0 else ""
+    return Minimum(x, value, floor, norm, f"{where}value minus the lower bound {objective.lower_bound:g}")

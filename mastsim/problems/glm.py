@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from mastsim.backend import Array, inner, rows_times
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import Curvature, Minimum, Problem, certified, ridge
+from mastsim.problems.base import DENSE_LIMIT, Curvature, Minimum, Problem, certified, ridge
 from mastsim.problems.losses import LogisticLoss, Loss, SquaredLoss
-from mastsim.validation import matrix, vector
+from mastsim.provenance import Constant
+from mastsim.spectra import Bracket, bracket_largest
+from mastsim.validation import matrix, positive, vector
+
+_DIRECT = 1000  # dimension up to which a quadratic starts from the solution of its normal equations
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,8 @@ class GeneralizedLinearModel(Problem):
         self.loss.check_labels(y)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", y)
-        kappa = self.condition_number
+        if (kappa := self.condition_number) is not None:
+            object.__setattr__(self, "condition_number", positive("condition_number", kappa))
         object.__setattr__(self, "l2", ridge(self.l2, kappa, self._data_curvature if kappa is not None else 0.0))
 
     @property
@@ -82,6 +88,15 @@ class GeneralizedLinearModel(Problem):
         """Whether φ'' is constant."""
         return self.loss.curvature_min == self.loss.curvature_max
 
+    def with_rows(self, A: Any) -> Self:
+        """Return the same model on other rows, with the same labels and the same λ."""
+        return replace(self, A=A, l2=self.ridge, condition_number=None)
+
+    @cached_property
+    def dense_rows(self) -> np.ndarray:
+        """The data as a dense array, shape (n, dim)."""
+        return np.asarray(self.A.toarray() if hasattr(self.A, "toarray") else self.A)
+
     @cached_property
     def _transposed(self) -> Any:
         return self.A.T.tocsr() if hasattr(self.A, "tocsr") else np.ascontiguousarray(self.A.T)
@@ -108,12 +123,55 @@ class GeneralizedLinearModel(Problem):
 
     @property
     def _data_curvature(self) -> float:
-        return self.loss.curvature_max * max(float(np.linalg.eigvalsh(self._gram)[-1]), 0.0)
+        if not math.isfinite(self.loss.curvature_max):
+            raise ValueError(
+                f"condition_number={self.condition_number} is not accepted: the curvature of the {self.loss.name} loss is "
+                "unbounded; pass l2 instead"
+            )
+        return self.loss.curvature_max * self._gram_top.upper
+
+    @cached_property
+    def _gram_top(self) -> Bracket:
+        """λ_max(AᵀA/n), computed or bracketed."""
+        if self.dim <= DENSE_LIMIT:
+            top = max(float(np.linalg.eigvalsh(self._gram)[-1]), 0.0)
+            return Bracket(top, top, "dense eigenvalues")
+        A, majorant = self.A, abs(self.A)
+        return bracket_largest(
+            lambda w: A.T @ (A @ w) / self.rows, self.dim, lambda w: majorant.T @ (majorant @ w) / self.rows
+        )
 
     @cached_property
     def upper_curvature(self) -> Curvature:
-        """**L** = (φ''max/n) AᵀA + λI."""
+        """**L** = (φ''max/n) AᵀA + λI; refused where φ'' is unbounded."""
+        if not math.isfinite(self.loss.curvature_max):
+            raise ValueError(f"the curvature of the {self.loss.name} loss is unbounded: there is no matrix L ⪰ ∇²f")
         return Curvature(self.loss.curvature_max * self._gram + self.ridge * np.eye(self.dim))
+
+    @cached_property
+    def L_f(self) -> Constant:
+        """Smoothness constant of f; infinite where φ'' is unbounded."""
+        if not math.isfinite(self.loss.curvature_max):
+            return Constant(math.inf, "exact", f"the curvature of the {self.loss.name} loss is unbounded")
+        if self.dim <= DENSE_LIMIT:
+            return super().L_f
+        bracket = self._gram_top
+        low = self.loss.curvature_max * bracket.lower + self.ridge
+        source = f"λ_max(L) ≥ {low:.9g}, upper end by {bracket.how}"
+        return Constant(self.loss.curvature_max * bracket.upper + self.ridge, "upper", source)
+
+    @cached_property
+    def mu_f(self) -> Constant:
+        """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
+        if self.dim <= DENSE_LIMIT:
+            return super().mu_f
+        least = self.ridge + min(self.loss.curvature_min, 0.0) * self._gram_top.upper
+        return Constant(least, "lower", "λ + min(φ''min, 0)·λ_max(AᵀA/n)")
+
+    def curvature_model(self) -> LeastSquares:
+        """Return the least squares problem whose Hessian is **L**, for products with E[SᵀLS] that form no matrix."""
+        root = math.sqrt(self.loss.curvature_max)
+        return LeastSquares(root * self.A, np.zeros(self.rows), l2=self.ridge)
 
     @cached_property
     def lower_curvature(self) -> Curvature:
@@ -124,8 +182,8 @@ class GeneralizedLinearModel(Problem):
 
     @property
     def curvature_is_attained(self) -> bool:
-        """True: φ'' reaches its largest value in all rows at once (at u = 0) and comes as near its least as one likes."""
-        return True
+        """Whether φ'' reaches its largest value in all rows at once and comes as near its least as one likes."""
+        return self.loss.curvature_is_attained
 
     @cached_property
     def row_smoothness(self) -> np.ndarray:
@@ -136,16 +194,24 @@ class GeneralizedLinearModel(Problem):
     @property
     def lower_bound(self) -> float:
         """The infimum of the loss."""
-        return self.loss.infimum
+        return self.loss.lower_bound(self.y)
 
     def minimize(self) -> Minimum:
-        """Return a minimiser certified by ‖∇f‖²/(2μ), or by the lower bound of the loss when λ = 0."""
+        """Return a minimiser certified by ‖∇f‖²/(2μ), or by the lower bound of the loss where μ = 0.
+
+        For a quadratic f, whose gradients lie in the range of the Hessian, μ is the least positive eigenvalue.
+        """
         return self._minimum
 
     @cached_property
     def _minimum(self) -> Minimum:
-        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, np.zeros(self.dim))
-        return certified(self, x, self.mu_f.value, self.L_f.value)
+        start = np.zeros(self.dim)
+        if self.is_quadratic and self.dim <= _DIRECT:
+            start = np.linalg.lstsq(self.upper_curvature.matrix, -self.gradient(start), rcond=1e-13)[0]
+        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
+        quadratic = self.is_quadratic and self.dim <= DENSE_LIMIT
+        mu = self.lower_curvature.least_positive if quadratic else self.mu_f.value
+        return certified(self, x, mu, self.L_f.value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,5 +112,5 @@ class Quadratic(Problem):
         """Return the minimiser of least norm."""
         x = self._solution
         gradient = float(np.linalg.norm(self.gradient(x)))
-        mu = float(self.upper_curvature.spectrum[self.upper_curvature.spectrum > 1e-13 * self.L_f].min(initial=np.inf))
-        return Minimum(x, float(self.value(x)), gradient**2 / (2 * mu), gradient, "‖∇f‖²/(2μ) on the range of A")
+        gap = gradient**2 / (2 * self.upper_curvature.least_positive)
+        return Minimum(x, float(self.value(x)), gap, gradient, "‖∇f‖²/(2μ) on the range of A")

@@ -10,6 +10,7 @@ import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace, rows_times
 from mastsim.provenance import Constant
+from mastsim.sketches.fourth_moment import enumerated_fourth_moment
 from mastsim.validation import finite, floats, integer
 
 SUPPORT_LIMIT = 1 << 20
@@ -157,6 +158,11 @@ class Sketch(ABC):
         """L_S^max, the essential supremum of λ_max(SᵀS); infinite for unbounded sketches."""
 
     @property
+    def L_max_is_exact(self) -> bool:
+        """Whether `L_max` is L_S^max itself; otherwise it is an upper bound."""
+        return True
+
+    @property
     @abstractmethod
     def L_D(self) -> float:
         """λ_max(E[SᵀS])."""
@@ -173,6 +179,16 @@ class Sketch(ABC):
     @abstractmethod
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[SᵀAS] for a symmetric matrix `A` of shape (dim, dim)."""
+
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀASSᵀAS] for a symmetric matrix `A` of shape (dim, dim).
+
+        Raises
+        ------
+        ValueError
+            If it is not known in closed form and the support is too large to enumerate.
+        """
+        return enumerated_fourth_moment(self, self.check_matrix(A))
 
     def supremum_curvature(self, A: np.ndarray) -> Constant:
         """Return sup_S λ_max(SᵀAS) for a positive semidefinite `A`, exactly or as an upper bound.

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from mastsim.sketches.base import Sketch
 from mastsim.sketches.bernoulli import Bernoulli
+from mastsim.sketches.blocks import BlockBernoulli, BlockRandK
+from mastsim.sketches.composed import Composed
+from mastsim.sketches.diagonal import IndependentDiagonal
 from mastsim.sketches.finite import FiniteSupport
+from mastsim.sketches.gaussian import Gaussian
+from mastsim.sketches.haar import Haar
 from mastsim.sketches.identity import Identity
+from mastsim.sketches.nofm import NofM
+from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
+from mastsim.sketches.rotated import Rotated
 from mastsim.validation import one_of
 
-ALL_SKETCHES: tuple[type[Sketch], ...] = (Identity, Bernoulli, RandK, FiniteSupport)
+ALL_SKETCHES: tuple[type[Sketch], ...] = (
+    Identity,
+    Bernoulli,
+    RandK,
+    BlockBernoulli,
+    BlockRandK,
+    NofM,
+    PermK,
+    IndependentDiagonal,
+    Haar,
+    Gaussian,
+    Rotated,
+    FiniteSupport,
+    Composed,
+)
 """Every family of unbiased sketches; tests, command line and documentation are generated from this tuple."""
 
 

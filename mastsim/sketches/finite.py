@@ -101,6 +101,14 @@ class FiniteSupport(Sketch):
         total: np.ndarray = np.tensordot(self._weights, each, axes=1)
         return total
 
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀASSᵀAS], shape (dim, dim), summed over the values."""
+        A, total = self.check_matrix(A), np.zeros((self.dim, self.dim))
+        for S, weight in zip(self._atoms, self._weights, strict=True):
+            H = S.T @ A @ S
+            total += weight * (H @ H)
+        return total
+
     @property
     def uniforms(self) -> int:
         """One uniform number picks a value."""

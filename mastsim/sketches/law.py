@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +69,8 @@ class ScalarLaw:
         """
         s = np.asarray(s, dtype=np.result_type(s, float))
         total = np.ones_like(s)
-        for g, (M, N) in enumerate(zip(self.members.astype(int), self.kept, strict=True)):
-            factors = [np.exp(s * value) for value in self.theta[self.group == g]]
-            total = total * _group_transform(factors, M, N, np.ones_like(s))
+        for own, M, N in self._groups():
+            total = total * _group_transform([np.exp(s * value) for value in own], M, N, np.ones_like(s))
         return total
 
     def support(self) -> tuple[np.ndarray, np.ndarray]:
@@ -79,24 +79,26 @@ class ScalarLaw:
         Raises
         ------
         ValueError
-            If more than 2**20 patterns would have to be listed.
+            If more than 2**20 kept sets would have to be listed.
         """
-        groups = [self.theta[self.group == g] for g in range(len(self.members))]
-        counts = map(_group_patterns, map(np.count_nonzero, groups), self.members.astype(int), self.kept)
-        if (total := math.prod(counts)) > _SUPPORT_LIMIT:
-            raise ValueError(f"aᵀSz has {total:.6g} kept sets; its values are listed for at most {_SUPPORT_LIMIT}")
+        if math.prod(_patterns(int(np.count_nonzero(own)), M, N) for own, M, N in self._groups()) > _SUPPORT_LIMIT:
+            raise ValueError(f"aᵀSz depends on more than {_SUPPORT_LIMIT} kept sets: its values are not listed")
         values, chances = np.zeros(1), np.ones(1)
-        for own, M, N in zip(groups, self.members.astype(int), self.kept, strict=True):
+        for own, M, N in self._groups():
             values, chances = _convolve(values, chances, *_group_support(own[own != 0], M, N))
         merged, inverse = np.unique(values, return_inverse=True)
         return merged, np.bincount(inverse, weights=chances)
 
+    def _groups(self) -> Iterator[tuple[np.ndarray, int, float]]:
+        each = np.split(self.theta, np.cumsum(self.members)[:-1])
+        return zip(each, self.members.tolist(), self.kept.tolist(), strict=True)
 
-def _group_patterns(active: int, M: int, N: float) -> int:
+
+def _patterns(active: int, M: int, N: float) -> int:
     if N < 1:
         return 2 if active else 1
     N = int(N)
-    return sum(math.comb(int(active), m) for m in range(max(0, N - int(M) + int(active)), min(N, int(active)) + 1))
+    return sum(math.comb(active, m) for m in range(max(0, N - M + active), min(N, active) + 1))
 
 
 def _group_transform(factors: list[np.ndarray], M: int, N: float, one: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ def _group_transform(factors: list[np.ndarray], M: int, N: float, one: np.ndarra
         for m, now in enumerate(state):
             ahead[m] = ahead[m] + (1 - go[m]) * now
             ahead[m + 1] = ahead[m + 1] + go[m] * factor * now
-        state = ahead
+        state = ahead[: N + 1]
     total: np.ndarray = sum(state[1:], state[0])
     return total
 

@@ -19,6 +19,7 @@ from scipy.special import gammaln
 from mastsim.backend import Array, namespace
 from mastsim.provenance import Constant
 from mastsim.sketches.base import DiagonalBatch, Sketch
+from mastsim.sketches.fourth_moment import selection_fourth_moment
 from mastsim.sketches.law import ScalarLaw
 from mastsim.validation import vector
 
@@ -108,6 +109,10 @@ class SelectionSketch(Sketch):
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[SᵀAS] = C ∘ A with C_ij = E[c_i c_j], shape (dim, dim)."""
         return self.selection.moment_mask() * self.check_matrix(A)
+
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀASSᵀAS], shape (dim, dim), in closed form."""
+        return selection_fourth_moment(self.selection, self.check_matrix(A))
 
     def supremum_curvature(self, A: np.ndarray) -> Constant:
         """Return sup_S λ_max(SᵀAS) for a positive semidefinite `A`.

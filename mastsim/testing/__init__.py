@@ -1,1 +1,24 @@
-"""Checks and hypothesis strategies for one's own problems, sketches and theorems."""
+"""Checks of one's own sketches and problems, and hypothesis strategies that draw the package's."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mastsim.testing.problem_checks import check_problem
+from mastsim.testing.sketch_checks import check_sketch
+
+if TYPE_CHECKING:
+    from mastsim.testing import strategies as strategies
+
+__all__ = ["check_problem", "check_sketch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "strategies":
+        return importlib.import_module("mastsim.testing.strategies")
+    raise AttributeError(f"module 'mastsim.testing' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "strategies"])

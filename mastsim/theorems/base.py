@@ -126,12 +126,12 @@ class Theorem(ABC):
 
 
 class Sides(NamedTuple):
-    """Left and right side of an inequality, both at least 0, and the size of the numbers they were computed from.
+    """Left and right side of an inequality, the left at least 0, and the size of the numbers they were computed from.
 
     Parameters
     ----------
     left, right : float or array, shape (points,)
-        The claim is left ≤ right.
+        The claim is left ≤ right; a negative right side refutes it.
     scale : float or array, shape (points,)
         Magnitude of what was added or subtracted: rounding errors are in proportion to it.
     """
@@ -145,6 +145,7 @@ class Inequality(Theorem):
     """A theorem whose parts are inequalities left ≤ right between quantities of points, none of them random."""
 
     parts: ClassVar[tuple[str, ...]]
+    speaks_of: ClassVar[str] = "every point"
 
     @abstractmethod
     def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
@@ -167,7 +168,11 @@ class Inequality(Theorem):
 
     @abstractmethod
     def spectral_sides(self, part: str) -> Sides | None:
-        """Return sides whose comparison decides a part for all points at once on a quadratic, or None."""
+        """Return sides whose comparison decides a part for all points at once, or None where nothing does.
+
+        On a quadratic that is a comparison of spectra: left/right is the supremum over all points, or an array of suprema,
+        one for each value of the sketch.
+        """
 
 
 class Rate(Theorem):
@@ -188,6 +193,11 @@ class Rate(Theorem):
 
     @property
     @abstractmethod
+    def initial(self) -> float:
+        """The measure that the bound starts from, at the default start, the shift."""
+
+    @property
+    @abstractmethod
     def rate(self) -> float:
         """The factor by which the first term shrinks a step, at the largest step size."""
 
@@ -203,6 +213,10 @@ class Rate(Theorem):
     @abstractmethod
     def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
         """Return a proven bound that the measure itself (not its mean) never exceeds after `steps`; may be infinite."""
+
+    @abstractmethod
+    def rounding(self, stepsize: float) -> float:
+        """Return how much rounding errors may add to the square root of the measure, along a path of any length."""
 
     @abstractmethod
     def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:

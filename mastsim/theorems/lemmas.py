@@ -27,27 +27,42 @@ class _Inheritance(Inequality):
 
     @cached_property
     def _sketched_spectra(self) -> np.ndarray | None:
-        """Per value of S: λ_min, λ_max of SᵀAS and of SᵀS, shape (values, 4); None when there are too many."""
+        """λ_min, λ_max of SᵀAS and of SᵀS, shape (4, values); None when there are too many values of S."""
         objective = self.objective
         if objective.sketch.support_size * objective.dim**2 > 1 << 20:
             return None
         batch = objective.sketch.support()[0]
         S = np.asarray(batch.matrices())
         inherited = np.linalg.eigvalsh(S.transpose(0, 2, 1) @ self._matrices[0] @ S)
-        least, largest = batch.square_norms()
-        return np.column_stack([inherited[:, 0], inherited[:, -1], least, largest])
+        return np.stack([inherited[:, 0], inherited[:, -1], *batch.square_norms()])
 
-    def _sketched_change(self, x: Array, y: Array, batch: SketchBatch) -> tuple[Array, Array]:
-        here, there = self.objective.sketched_gradient(x, batch), self.objective.sketched_gradient(y, batch)
-        return here - there, norm(here) + norm(there)
+    @cached_property
+    def _at_shift(self) -> tuple[float, float, float]:
+        F = self.objective
+        value, slope = float(F.problem.value(F.center)), np.asarray(F.problem.gradient(F.center))
+        return abs(value) + abs(F.problem.lower_bound), float(np.linalg.norm(slope)), float(np.linalg.norm(F.center))
 
-    def _above_floor(self, left: Array, right: Array, more_left: Array, more_right: Array) -> Sides:
-        floor = self.objective.problem.lower_bound
-        scale = np.abs(left) + np.abs(right) + abs(floor) + more_left + more_right
-        return Sides(left - floor + more_left, right - floor + more_right, scale)
+    def _value_size(self, x: Array, growth: Array) -> Array:
+        """Size of the terms of a function value at `x`, when a sketch stretches squared lengths by `growth`."""
+        (value, slope, v), stretch = self._at_shift, np.sqrt(np.maximum(growth, 1.0))
+        far = stretch * norm(x - self.objective.center)
+        return value + (slope + self.constants.L_f * far) * (far + v)
 
-    def _midpoint(self, value: Callable[[Array], Array], x: Array, y: Array) -> Sides:
-        return self._above_floor(value(0.5 * (x + y)), 0.5 * (value(x) + value(y)), 0.0, 0.0)
+    def _slope_size(self, x: Array, y: Array, growth: Array) -> Array:
+        """Size of the terms of two gradients, at `x` and at `y`."""
+        (_, slope, v), stretch = self._at_shift, np.sqrt(np.maximum(growth, 1.0))
+        far = stretch * (norm(x - self.objective.center) + norm(y - self.objective.center))
+        return 2 * stretch * (slope + self.constants.L_f * (far + v))
+
+    def _sketched_change(self, x: Array, y: Array, batch: SketchBatch) -> Array:
+        return self.objective.sketched_gradient(x, batch) - self.objective.sketched_gradient(y, batch)
+
+    def _change(self, x: Array, y: Array) -> Array:
+        return self.objective.gradient(x) - self.objective.gradient(y)
+
+    def _excess(self, x: Array) -> Array:
+        """Return f_D(x) − f(x)."""
+        return self.objective.value(x) - self.objective.problem.value(x)
 
 
 class Lemma1(_Inheritance):
@@ -76,13 +91,13 @@ class Lemma1(_Inheritance):
         """Return both sides of a part at pairs of points."""
         F, c = self.objective, self.constants
         if part == "f_S is smooth":
-            change, size = self._sketched_change(x, y, batch)
-            return Sides(norm(change), batch.square_norms()[1] * c.L_f.value * norm(x - y), size)
+            L_S = batch.square_norms()[1]
+            left = norm(self._sketched_change(x, y, batch))
+            return Sides(left, L_S * c.L_f.value * norm(x - y), self._slope_size(x, y, L_S))
         if part == "f_D is smooth":
-            here, there = F.gradient(x), F.gradient(y)
-            return Sides(norm(here - there), c.L_D * c.L_f * norm(x - y), norm(here) + norm(there))
-        excess = 0.5 * (c.L_D - 1) * c.L_f * norm(x - F.center) ** 2
-        return self._above_floor(F.value(x), F.problem.value(x), 0.0, excess)
+            return Sides(norm(self._change(x, y)), c.L_D * c.L_f * norm(x - y), self._slope_size(x, y, c.L_D.value))
+        allowed = 0.5 * max(c.L_D - 1, 0.0) * c.L_f * norm(x - F.center) ** 2
+        return Sides(np.maximum(self._excess(x), 0.0), allowed, self._value_size(x, c.L_D.value))
 
     def spectral_sides(self, part: str) -> Sides | None:
         """Return sides that decide a part for all points at once on a quadratic."""
@@ -94,12 +109,11 @@ class Lemma1(_Inheritance):
             spectra = self._sketched_spectra
             if spectra is None:
                 return None
-            worst = int(np.argmax(spectra[:, 1] - spectra[:, 3] * c.L_f))
-            return Sides(float(spectra[worst, 1]), float(spectra[worst, 3] * c.L_f), c.L_S_max * c.L_f)
+            return Sides(spectra[1], spectra[3] * c.L_f.value, spectra[3] * c.L_f.value)
         scale = c.L_D * c.L_f
         if part == "f_D is smooth":
             return Sides(float(np.linalg.eigvalsh(H)[-1]), scale, scale)
-        return Sides(max(float(np.linalg.eigvalsh(H - A)[-1]), 0.0), (c.L_D - 1) * c.L_f, scale)
+        return Sides(max(float(np.linalg.eigvalsh(H - A)[-1]), 0.0), max(c.L_D - 1, 0.0) * c.L_f, scale)
 
 
 class Lemma2(_Inheritance):
@@ -109,8 +123,8 @@ class Lemma2(_Inheritance):
     --------
     >>> import mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
-    >>> Lemma2(F).spectral_sides("f_D is above f")
-    Sides(left=0.5, right=1.0, scale=1.0)
+    >>> Lemma2(F).spectral_sides("f_D is convex")
+    Sides(left=0.0, right=2.0, scale=2.0)
     """
 
     id = "lemma2"
@@ -125,10 +139,16 @@ class Lemma2(_Inheritance):
         """Return both sides of a part at pairs of points (midpoint convexity for the first two)."""
         F = self.objective
         if part == "f_D is above f":
-            return self._above_floor(F.problem.value(x), F.value(x), 0.0, 0.0)
+            floor, size = F.problem.lower_bound, self._value_size(x, self.constants.L_D.value)
+            return Sides(np.maximum(F.problem.value(x) - floor, 0.0), F.value(x) - floor, size)
         if part == "f_D is convex":
-            return self._midpoint(F.value, x, y)
-        return self._midpoint(lambda point: F.sketched_value(point, batch), x, y)
+            return self._bend(F.value, x, y, self.constants.L_D.value)
+        return self._bend(lambda point: F.sketched_value(point, batch), x, y, batch.square_norms()[1])
+
+    def _bend(self, value: Callable[[Array], Array], x: Array, y: Array, growth: Array) -> Sides:
+        """Say midpoint convexity as 0 ≤ ½value(x) + ½value(y) − value(½x + ½y)."""
+        bend = 0.5 * (value(x) + value(y)) - value(0.5 * (x + y))
+        return Sides(np.zeros_like(bend), bend, self._value_size(x, growth) + self._value_size(y, growth))
 
     def spectral_sides(self, part: str) -> Sides | None:
         """Return sides that decide a part for all points at once on a quadratic."""
@@ -138,9 +158,10 @@ class Lemma2(_Inheritance):
         if part == "f_D is above f":
             return Sides(_largest_ratio(A, H), 1.0, 1.0)
         if part == "f_D is convex":
-            return _nonnegative(np.linalg.eigvalsh(H))
+            spectrum = np.linalg.eigvalsh(H)
+            return Sides(0.0, float(spectrum[0]), float(spectrum[-1]))
         spectra = self._sketched_spectra
-        return None if spectra is None else _nonnegative(spectra[int(np.argmin(spectra[:, 0])), :2])
+        return None if spectra is None else Sides(np.zeros_like(spectra[0]), spectra[0], spectra[1])
 
 
 class Lemma3(_Inheritance):
@@ -168,16 +189,16 @@ class Lemma3(_Inheritance):
     def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
         """Return both sides of a part at pairs of points."""
         F, c = self.objective, self.constants
+        apart = norm(x - y)
         if part == "f_S is strongly convex":
-            change, size = self._sketched_change(x, y, batch)
-            least = batch.square_norms()[0] * c.mu_f.value * norm(x - y) ** 2
-            return Sides(least, inner(change, x - y), size * norm(x - y))
+            mu_S, L_S = batch.square_norms()
+            growth = inner(self._sketched_change(x, y, batch), x - y)
+            return Sides(mu_S * c.mu_f.value * apart**2, growth, self._slope_size(x, y, L_S) * apart)
         if part == "f_D is strongly convex":
-            here, there = F.gradient(x), F.gradient(y)
-            size = (norm(here) + norm(there)) * norm(x - y)
-            return Sides(c.mu_D * c.mu_f * norm(x - y) ** 2, inner(here - there, x - y), size)
-        least = 0.5 * (c.mu_D - 1) * c.mu_f * norm(x - F.center) ** 2
-        return self._above_floor(F.problem.value(x), F.value(x), least, 0.0)
+            growth = inner(self._change(x, y), x - y)
+            return Sides(c.mu_D * c.mu_f * apart**2, growth, self._slope_size(x, y, c.L_D.value) * apart)
+        least = 0.5 * max(c.mu_D - 1, 0.0) * c.mu_f * norm(x - F.center) ** 2
+        return Sides(least, self._excess(x), self._value_size(x, c.L_D.value))
 
     def spectral_sides(self, part: str) -> Sides | None:
         """Return sides that decide a part for all points at once on a quadratic."""
@@ -189,23 +210,20 @@ class Lemma3(_Inheritance):
         if part == "f_D is strongly convex":
             return Sides(c.mu_D * c.mu_f, float(np.linalg.eigvalsh(H)[0]), scale)
         if part == "f_D is far above f":
-            return Sides((c.mu_D - 1) * c.mu_f, float(np.linalg.eigvalsh(H - A)[0]), scale)
+            return Sides(max(c.mu_D - 1, 0.0) * c.mu_f, float(np.linalg.eigvalsh(H - A)[0]), scale)
         spectra = self._sketched_spectra
         if spectra is None:
             return None
-        worst = int(np.argmin(spectra[:, 0] - spectra[:, 2] * c.mu_f))
-        return Sides(float(spectra[worst, 2] * c.mu_f), float(spectra[worst, 0]), c.L_S_max * c.L_f)
-
-
-def _nonnegative(spectrum: np.ndarray) -> Sides:
-    """Say λ_min ≥ 0 as λ_max − λ_min ≤ λ_max."""
-    least, largest = float(spectrum[0]), float(spectrum[-1])
-    return Sides(largest - least, largest, largest)
+        return Sides(spectra[2] * c.mu_f.value, spectra[0], spectra[3] * c.L_f.value)
 
 
 def _largest_ratio(A: np.ndarray, H: np.ndarray) -> float:
-    """Return sup zᵀAz / zᵀHz over the range of H."""
+    """Return sup zᵀAz / zᵀHz over the range of H, where an excess over 1 that H − A ⪰ 0 rules out is rounding."""
     spectrum, basis = np.linalg.eigh(H)
     live = spectrum > 1e-13 * max(spectrum[-1], 0.0)
+    if not live.any():
+        return 0.0
     root = basis[:, live] / np.sqrt(spectrum[live])
-    return float(np.linalg.eigvalsh(root.T @ A @ root)[-1]) if live.any() else 0.0
+    ratio = float(np.linalg.eigvalsh(root.T @ A @ root)[-1])
+    dominated = np.linalg.eigvalsh(H - A)[0] >= -1e-14 * len(H) * spectrum[-1]
+    return min(ratio, 1.0) if dominated else ratio

@@ -21,7 +21,7 @@ class MinimizerSuboptimality(Inequality):
     >>> import mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
     >>> MinimizerSuboptimality(F).spectral_sides("x_D* is nearly optimal")
-    Sides(left=0.25, right=0.75, scale=1.75)
+    Sides(left=0.25, right=0.75, scale=4.75)
     """
 
     id = "theorem1"
@@ -34,6 +34,7 @@ class MinimizerSuboptimality(Inequality):
     assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH, CONVEX)
     constants_used = ("L_f", "mu_f", "L_D", "mu_D")
     parts = ("x_D* is nearly optimal",)
+    speaks_of = "the two minimisers"
 
     def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
         """Return both sides, which do not depend on the points."""
@@ -49,5 +50,6 @@ class MinimizerSuboptimality(Inequality):
         best, sketched = F.problem.minimize(), F.minimize()
         left = max(float(F.problem.value(sketched.x)) - best.value, 0.0)
         above = 0.5 * (c.L_D - 1) * c.L_f * float(((best.x - F.center) ** 2).sum())
-        below = 0.5 * (c.mu_D - 1) * c.mu_f * float(((sketched.x - F.center) ** 2).sum())
-        return Sides(left, above - below, abs(best.value) + above + below)
+        below = 0.5 * (c.mu_D - 1) * max(c.mu_f, 0.0) * float(((sketched.x - F.center) ** 2).sum())
+        size = c.L_f * sum(float(x @ x) for x in (best.x, sketched.x, F.center))
+        return Sides(left, above - below, abs(best.value) + above + below + size)

@@ -49,7 +49,7 @@ class StronglyConvexDSGD(Rate):
     >>> t = StronglyConvexDSGD(F)
     >>> t.stepsize, t.rate, t.radius
     (0.25, 0.5, 0.5)
-    >>> float(t.bound(10, initial=1.0))
+    >>> round(float(t.bound(10, initial=1.0)), 12)
     0.5009765625
     """
 
@@ -134,28 +134,55 @@ class StronglyConvexDSGD(Rate):
             raise AssumptionError(
                 f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.stepsize:g}"
             )
-        return self.claim(steps, gamma, self.initial if initial is None else initial)
+        start = self.initial if initial is None else _no_negative("initial", initial)
+        return self.claim(_no_negative("steps", steps), gamma, start)
 
     def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
         """Return the right side for any step size, whether the theorem allows it or not."""
-        factor = max(1 - stepsize * self.mu, 0.0)
-        return factor ** np.asarray(steps) * initial + 2 * stepsize * self.L * self.gap / self.mu
+        shrink = stepsize * self.mu
+        # Powers of 1 − γμ lose digits over many small steps.
+        factor = np.exp(np.asarray(steps) * math.log1p(-shrink)) if shrink < 1 else 0.0 ** np.asarray(steps)
+        return factor * initial + 2 * stepsize * self.L * self.gap / self.mu
 
     def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
-        """Return (‖x^0 − x_D*‖ + Tγζ)² with ζ ≥ sup_S ‖∇f_S(x_D*)‖.
+        """Return (‖x^0 − x_D*‖ + Tγζ)² with ζ ≥ sup_S ‖∇f_S(x_D*)‖; infinite for γ > 2/L.
 
         For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance; and
         ‖∇f_S(x_D*)‖ ≤ √L_S^max·L_f·‖v + S(x_D* − v) − x*‖ because ∇f(x*) = 0.
         """
         F, c = self.objective, self.constants
+        if stepsize > 2 * (1 + 1e-12) / c.expected_smoothness_sharp:
+            return np.full_like(initial, np.inf, dtype=float)
         root = math.sqrt(c.L_S_max)
         to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
         to_sketched = float(np.linalg.norm(F.minimize().x - F.center))
         zeta = root * c.L_f * (to_best + root * to_sketched)
         return (np.sqrt(initial) + steps * stepsize * zeta) ** 2
 
+    def rounding(self, stepsize: float) -> float:
+        """Return the error of x_D*, and 1e-14 of the size of the iterates a step, over the contraction γμ of a step.
+
+        The size of the iterates is that of x*, x_D* and v, and √(2(f(v) − f^inf)/L_f), to which gradients are in proportion.
+        """
+        F, c = self.objective, self.constants
+        drop = max(float(F.problem.value(F.center)) - F.problem.lower_bound, 0.0)
+        points = (F.center, F.minimize().x, F.problem.minimize().x)
+        size = sum(float(np.linalg.norm(p)) for p in points) + math.sqrt(2 * drop / c.L_f)
+        return math.sqrt(2 * F.minimize().gap_bound / c.mu_fD) + 1e-14 * size / min(stepsize * c.mu_fD, 1.0)
+
+    def stepsize_to_accuracy(self, accuracy: float) -> float:
+        """Return min(1/L, accuracy·μ/(4L·gap)), at which the second term is at most half of `accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The squared distance aimed at, above 0.
+        """
+        target = positive("accuracy", accuracy)
+        return min(self.stepsize, target * self.mu / (4 * self.L * self.gap)) if self.gap > 0 else self.stepsize
+
     def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
-        """Return the steps after which E‖x^T − x_D*‖² ≤ accuracy, with γ = min(1/L, accuracy·μ/(4L·gap)).
+        """Return the steps after which E‖x^T − x_D*‖² ≤ accuracy, at the step size of `stepsize_to_accuracy`.
 
         Parameters
         ----------
@@ -167,15 +194,22 @@ class StronglyConvexDSGD(Rate):
         Returns
         -------
         float
-            A whole number of steps.
+            A whole number of steps; infinite when it overflows.
         """
-        target = positive("accuracy", accuracy)
+        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial)
-        gamma = self.stepsize
-        if self.gap > 0:
-            gamma = min(gamma, target * self.mu / (4 * self.L * self.gap))
         left = target - 2 * gamma * self.L * self.gap / self.mu
         if start <= left:
             return 0.0
         shrink = gamma * self.mu
-        return 1.0 if shrink >= 1 else float(math.ceil(math.log(left / start) / math.log1p(-shrink)))
+        if shrink >= 1:
+            return 1.0
+        steps = (math.log(start) - math.log(left)) / -math.log1p(-shrink) if shrink > 0 else math.inf
+        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+
+
+def _no_negative(name: str, value: Array) -> Array:
+    array = np.asarray(value)
+    if not (array >= 0).all():
+        raise ValueError(f"{name}={value!r} is not accepted: every entry must be >= 0")
+    return array

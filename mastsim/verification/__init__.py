@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mastsim.run import Run
 from mastsim.theorems import Inequality, Rate, Theorem
-from mastsim.validation import positive
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.rates import (
     Trial,
@@ -14,7 +13,7 @@ from mastsim.verification.rates import (
     decide_run,
     exact_recursion,
 )
-from mastsim.verification.sequential import decide_mean_at_most
+from mastsim.verification.sequential import decide_mean_at_most, family_alpha
 from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, as_expected, run_suite
 from mastsim.verification.verdict import Curve, Verdict
 
@@ -68,7 +67,7 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
     >>> v.verdict, v.tier, round(v.max_ratio, 12)
     ('holds', 'exact', 1.0)
     """
-    positive("alpha", alpha)
+    family_alpha(alpha, 1)
     if isinstance(theorem, Inequality):
         if run is not None:
             raise ValueError(f"run is not accepted: {theorem.title} is about no method")

@@ -14,7 +14,7 @@ from mastsim.sketches import Bernoulli, SketchBatch, Unscaled
 from mastsim.sketches.selection import SelectionSketch
 from mastsim.theorems import Inequality, Lemma1, Lemma3, MinimizerSuboptimality, StronglyConvexDSGD
 from mastsim.theorems.base import Sides
-from mastsim.verification.instances import one_dimension
+from mastsim.verification.instances import one_dimension, two_signs
 from mastsim.verification.rates import Trial
 
 
@@ -30,6 +30,20 @@ class HalvedSketchNorm(StronglyConvexDSGD):
     def L(self) -> float:
         """Half of the expected smoothness constant."""
         return 0.5 * super().L
+
+
+@dataclass(frozen=True, eq=False)
+class HalvedNeighbourhood(StronglyConvexDSGD):
+    """Theorem 2 with half of the gap in the neighbourhood."""
+
+    id = "theorem2/halved-gap"
+    title = "Theorem 2 with its neighbourhood halved"
+    source = "negative control"
+
+    @property
+    def gap(self) -> float:
+        """Half of the gap."""
+        return 0.5 * super().gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +121,12 @@ def false_inequalities() -> list[Inequality]:
 
 
 def false_rates() -> list[Trial]:
-    """Return false rates, each on the one-dimensional instance where Theorem 2 is an equality."""
-    F = one_dimension()
+    """Return false rates, each on a one-dimensional instance where Theorem 2 is an equality."""
+    F, noisy = one_dimension(), two_signs()
     assert isinstance(F.sketch, SelectionSketch)
+    claims = [HalvedSketchNorm(F), HalvedNeighbourhood(noisy), TripledStep(F)]
     unscaled = Mast(F.problem, Unscaled(F.sketch))
-    trials = [Trial(kind(F), kind(F).stepsize, F, "refuted") for kind in (HalvedSketchNorm, TripledStep)]
+    trials = [Trial(claim, claim.stepsize, claim.objective, "refuted") for claim in claims]
     return [*trials, Trial(MissingScale(F), MissingScale(F).stepsize, unscaled, "refuted")]
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from mastsim.backend import Streams, asnumpy
 from mastsim.expected import Mast
 from mastsim.sketches import SketchBatch
-from mastsim.theorems import Inequality
+from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
+from mastsim.validation import integer
 from mastsim.verification.verdict import ROUNDING, Outcome, Verdict
 
 _NOISE = 1e-12
@@ -45,6 +46,7 @@ def probe(objective: Mast, points: int, seed: int) -> Probes:
     seed : int
         Seed of the random directions.
     """
+    integer("points", points, 4)
     streams, d = Streams(seed), objective.dim
     u = streams.uniform("probe", 0, np.arange(points), 2 * d + objective.sketch.uniforms)
     anchors = np.stack([objective.center, objective.problem.minimize().x, objective.minimize().x])
@@ -66,7 +68,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     theorem : Inequality
         The theorem, with its objective.
     points : int, default 24
-        Pairs of points tried where no spectrum decides.
+        Pairs of points tried where no spectrum decides, at least 4.
     seed : int, default 0
         Seed of those points.
 
@@ -75,18 +77,20 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     Verdict
         Tier ``exact`` when every part is decided for all points at once, otherwise ``exact at points``.
     """
-    worst, witness, everywhere = -np.inf, "", True
-    probes: Probes | None = None
-    for part in theorem.parts:
-        sides = theorem.spectral_sides(part)
+    spectral = {part: theorem.spectral_sides(part) for part in theorem.parts}
+    everywhere = all(sides is not None for sides in spectral.values())
+    probes = None if everywhere else probe(theorem.objective, points, seed)
+    tops, witnesses = [], []
+    for part, sides in spectral.items():
+        where = "value {} of S" if sides is not None else f"probe {{}} of seed {seed}"
         if sides is None:
-            probes = probe(theorem.objective, points, seed) if probes is None else probes
-            sides, everywhere = theorem.sides(part, probes.x, probes.y, probes.batch), False
+            assert probes is not None
+            sides = theorem.sides(part, probes.x, probes.y, probes.batch)
         ratios = ratio(sides)
-        top = int(np.argmax(ratios))
-        if ratios.flat[top] > worst:
-            worst = float(ratios.flat[top])
-            witness = part if ratios.ndim == 0 else f"{part}, probe {top} of seed {seed}"
+        top = most_telling(ratios)
+        tops.append(float(ratios.flat[top]))
+        witnesses.append(f"{part}, {where.format(top)}" if ratios.ndim else part)
+    worst = most_telling(np.array(tops))
     F = theorem.objective
     return Verdict(
         theorem=theorem.id,
@@ -96,21 +100,39 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
         sketch=f"{F.sketch.name}, v {'≠' if F.center.any() else '='} 0",
         method="",
         tier="exact" if everywhere else "exact at points",
-        verdict=outcome(worst),
-        expected="refuted" if theorem.status == "refuted as published" else "holds",
-        max_ratio=worst,
-        witness=witness,
-        scope="every point" if everywhere else f"{points} pairs of points",
+        verdict=outcome(tops[worst]),
+        expected=expected_outcome(theorem),
+        max_ratio=tops[worst],
+        witness=witnesses[worst],
+        scope=theorem.speaks_of if everywhere else f"{points} pairs of points",
     )
 
 
+def most_telling(ratios: np.ndarray) -> int:
+    """Return where the largest ratio is; a ratio that is not known (NaN) goes before all that refute nothing."""
+    unknown = np.isnan(ratios)
+    known = np.where(unknown, -np.inf, ratios)
+    top = int(np.argmax(known))
+    return top if not unknown.any() or outcome(float(known.flat[top])) == "refuted" else int(np.argmax(unknown))
+
+
 def ratio(sides: Sides) -> np.ndarray:
-    """Return left/right, where both count as equal within the rounding of what they were computed from."""
+    """Return left/right, where both count as equal within the rounding of what they were computed from.
+
+    A negative right side is never met: its ratio is infinite.
+    """
     left, right, scale = (asnumpy(side) for side in sides)
-    noise = _NOISE * scale + np.finfo(float).tiny
-    return np.asarray(left / np.maximum(right + noise, np.finfo(float).tiny))
+    allowed = np.asarray(right + _NOISE * scale + np.finfo(float).tiny)
+    return np.where(allowed <= 0, np.inf, left / np.where(allowed <= 0, 1.0, allowed))
+
+
+def expected_outcome(theorem: Theorem) -> Outcome:
+    """Return what the registry expects of a theorem."""
+    return "refuted" if theorem.status == "refuted as published" else "holds"
 
 
 def outcome(worst: float) -> Outcome:
-    """Return the decision that an exact largest ratio implies."""
+    """Return the decision that an exact largest ratio implies; NaN, where a side could not be computed, decides nothing."""
+    if np.isnan(worst):
+        return "inconclusive"
     return "holds" if worst <= 1 + ROUNDING else "refuted"

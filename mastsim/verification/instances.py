@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.expected import Mast
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Quadratic
-from mastsim.sketches import Bernoulli, FiniteSupport, Identity, RandK, parse_sketch
+from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Problem, Quadratic
+from mastsim.sketches import Bernoulli, FiniteSupport, Identity, RandK, Sketch
 
 DEFAULT_SKETCHES: tuple[str, ...] = ("randk:0.1", "randk:0.5", "bernoulli:0.3")
 """Sketches tried on the data when none is named."""
@@ -16,8 +16,17 @@ CONDITION_NUMBER = 100.0
 
 
 def one_dimension(keep: float = 0.25) -> Mast:
-    """Return f(x) = ½x² with a Bernoulli sketch, on which Theorem 2 is an equality."""
+    """Return f(x) = ½x² with a Bernoulli sketch, on which the first term of Theorem 2 is an equality."""
     return Mast(Quadratic(np.eye(1), np.zeros(1)), Bernoulli(1, keep))
+
+
+def two_signs() -> Mast:
+    """Return f(x) = ½x² with v = 1 and S = ±3, E[S] = 1, on which the neighbourhood of Theorem 2 is an equality."""
+    return Mast(
+        Quadratic(np.eye(1), np.zeros(1)),
+        FiniteSupport([np.array([[3.0]]), np.array([[-3.0]])], [2 / 3, 1 / 3]),
+        shift=np.ones(1),
+    )
 
 
 def small_quadratics() -> list[Mast]:
@@ -30,6 +39,7 @@ def small_quadratics() -> list[Mast]:
     oblique = FiniteSupport([np.eye(2) + 1.5 * turn, np.eye(2) - 1.5 * turn])
     return [
         one_dimension(),
+        two_signs(),
         Mast(Quadratic(np.array([[3.0]]), np.array([6.0])), Bernoulli(1, 0.9)),
         Mast(pair, RandK(2, k=1)),
         Mast(pair, oblique, shift=np.array([1.0, 2.0])),
@@ -50,17 +60,16 @@ def degenerate_quadratics() -> list[Mast]:
     ]
 
 
-def on_data(data: Dataset, sketches: tuple[str, ...]) -> list[Mast]:
+def on_data(data: Dataset, sketches: list[Sketch]) -> list[Mast]:
     """Return logistic regression (when the labels allow it) and least squares on a data set, under each sketch.
 
     The first sketch is also tried with the shift at the minimiser of f, where the gap is zero.
     """
-    problems = [LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)]
+    problems: list[Problem] = [LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)]
     if np.isin(data.y, (-1.0, 1.0)).all():
-        problems.insert(0, LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER))  # type: ignore[arg-type]
+        problems.insert(0, LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER))
     out = []
     for f in problems:
-        named = [parse_sketch(text, f.dim) for text in sketches]
-        out += [Mast(f, S) for S in named]
-        out.append(Mast(f, named[0], shift=f.minimize().x))
+        out += [Mast(f, S) for S in sketches]
+        out.append(Mast(f, sketches[0], shift=f.minimize().x))
     return out

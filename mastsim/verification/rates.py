@@ -13,12 +13,15 @@ from mastsim.provenance import content_hash
 from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError, Rate
-from mastsim.verification.inequalities import outcome
+from mastsim.validation import integer
+from mastsim.verification.inequalities import expected_outcome, most_telling, outcome
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
-from mastsim.verification.verdict import Curve, Verdict
+from mastsim.verification.verdict import Curve, Outcome, Verdict
 
 _CHECKPOINTS = 4
 _RANGE_LIMIT = 1e4
+_MOST_DOUBLINGS = 4
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +43,21 @@ class Trial:
     theorem: Rate
     stepsize: float
     objective: Mast
-    expected: str = "holds"
+    expected: Outcome = "holds"
 
     @classmethod
     def of(cls, theorem: Rate) -> Trial:
         """Return the trial at the largest step size that the theorem allows."""
-        expected = "refuted" if theorem.status == "refuted as published" else "holds"
-        return cls(theorem, theorem.stepsize, theorem.objective, expected)
+        return cls(theorem, theorem.stepsize, theorem.objective, expected_outcome(theorem))
+
+    def bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
+        """Return the claimed bound, enlarged by what rounding may add to the measure."""
+        return self.forgive(np.asarray(self.theorem.claim(steps, self.stepsize, initial)))
+
+    def forgive(self, bound: np.ndarray) -> np.ndarray:
+        """Return a bound on the measure, enlarged by what rounding may add to its square root."""
+        with np.errstate(over="ignore"):
+            return np.maximum((np.sqrt(bound) + self.theorem.rounding(self.stepsize)) ** 2, _TINY)
 
     @property
     def method(self) -> Method:
@@ -89,28 +100,23 @@ def decide_rate_exactly(trial: Trial, chain: Recursion, steps: int = 200) -> Ver
         Longest horizon.
     """
     theorem = trial.theorem
-    times = np.arange(steps + 1)
-    worst, witness, curve = -np.inf, "", None
-    for name, y0 in _starts(theorem.objective).items():
-        measured = getattr(chain.run(y0, steps), theorem.measure)
-        bound = np.asarray(theorem.claim(times, trial.stepsize, float(y0 @ y0)))
-        # At t = 0 both sides are the start itself, and below 1e-250 of it underflow takes over.
-        live = (times > 0) & (bound > 1e-250 * max(float(y0 @ y0), 1e-30))
-        if not live.any():
-            continue
+    times = np.arange(integer("steps", steps, 1) + 1)
+    starts = _starts(theorem.objective)
+    curves, ratios = [], []
+    for y0 in starts.values():
+        curve = Curve(times, getattr(chain.run(y0, steps), theorem.measure), trial.bound(times, float(y0 @ y0)))
+        curves.append(curve)
         with np.errstate(over="ignore"):  # a diverging negative control
-            ratios = np.where(live, measured / np.where(live, bound, 1.0), 0.0)
-        top = int(np.argmax(ratios))
-        if ratios[top] > worst:
-            worst, witness = float(ratios[top]), f"step {top} from {name}"
-            curve = Curve(times, measured, bound)
+            ratios.append(curve.measured[1:] / curve.bound[1:])
+    worst, when = divmod(most_telling(np.array(ratios)), steps)
+    top = float(ratios[worst][when])
     return trial.verdict(
         tier="exact",
-        verdict=outcome(worst),
-        max_ratio=worst,
-        witness=witness,
-        scope=f"steps 1..{steps}, {len(_starts(theorem.objective))} starts",
-        curve=curve,
+        verdict=outcome(top),
+        max_ratio=top,
+        witness=f"step {when + 1} from {list(starts)[worst]}",
+        scope=f"steps 1..{steps} from {', '.join(starts)}",
+        curve=curves[worst],
     )
 
 
@@ -137,22 +143,24 @@ def decide_run(trial: Trial, run: Run, alpha: float) -> Verdict:
     decisions = {}
     for c in checkpoints.tolist():
         step, initial = int(run.recorded[c]), table[:, 0]
-        bound = np.asarray(theorem.claim(step, trial.stepsize, initial))
-        most = float(np.max(theorem.almost_sure_bound(step, trial.stepsize, initial) / bound))
-        proven = most if most <= _RANGE_LIMIT and trial.expected == "holds" else None
-        decisions[step] = decide_mean_at_most(table[:, c] / bound, 1.0, level, upper=proven)
+        bound = trial.bound(step, initial)
+        most = trial.forgive(np.asarray(theorem.almost_sure_bound(step, trial.stepsize, initial)))
+        reach = float(np.max(most / bound))
+        proven = reach if reach <= _RANGE_LIMIT and trial.expected == "holds" else None
+        with np.errstate(over="ignore"):
+            decisions[step] = decide_mean_at_most(table[:, c] / bound, 1.0, level, upper=proven)
     return _combined(trial, run, decisions, alpha)
 
 
 def decide_by_simulation(trial: Trial, steps: int, replicas: int, seed: int, alpha: float) -> Verdict:
     """Simulate and decide, with twice the replicas each time the verdict is inconclusive, up to sixteen times as many.
 
-    The tests are valid for every sample size and a replica's path does not depend on how many there are, so looking again
-    costs nothing in error probability.
+    It stops earlier when even that many would not decide. The tests are valid for every sample size and a replica's path
+    does not depend on how many there are, so looking again costs nothing in error probability.
     """
-    for factor in (1, 2, 4, 8, 16):
-        verdict = decide_run(trial, simulated(trial, steps, factor * replicas, seed), alpha)
-        if verdict.verdict != "inconclusive" or verdict.needed > 16 * replicas:
+    for doublings in range(_MOST_DOUBLINGS + 1):
+        verdict = decide_run(trial, simulated(trial, steps, replicas << doublings, seed), alpha)
+        if verdict.verdict != "inconclusive" or verdict.needed > replicas << _MOST_DOUBLINGS:
             break
     return verdict
 
@@ -162,9 +170,7 @@ def _combined(trial: Trial, run: Run, decisions: dict[int, SequentialDecision], 
     verdict = "refuted" if "refuted" in outcomes else "inconclusive" if "inconclusive" in outcomes else "holds"
     step, worst = max(decisions.items(), key=lambda item: item[1].mean)
     bounded = verdict == "refuted" or all(d.tier == "bounded" for d in decisions.values())
-    measured = run.traces[trial.theorem.measure]
-    mean, stderr = measured.mean(axis=0), measured.std(axis=0) / run.replicas**0.5
-    bound = np.asarray(trial.theorem.claim(run.recorded, trial.stepsize, float(mean[0])))
+    mean, band = _mean_and_band(run.traces[trial.theorem.measure])
     return trial.verdict(
         tier="Monte Carlo" if bounded else "Monte Carlo, asymptotic",
         verdict=verdict,
@@ -175,8 +181,17 @@ def _combined(trial: Trial, run: Run, decisions: dict[int, SequentialDecision], 
         samples=run.replicas,
         needed=max(d.needed for d in decisions.values()) if verdict == "inconclusive" else float("nan"),
         smallest_violation=min(d.smallest_violation for d in decisions.values()),
-        curve=Curve(run.recorded, mean, bound, np.stack([mean - 2 * stderr, mean + 2 * stderr])),
+        curve=Curve(run.recorded, mean, trial.bound(run.recorded, float(mean[0])), band),
     )
+
+
+def _mean_and_band(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return means over replicas, and two standard errors to both sides; a diverged replica makes both infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = table.mean(axis=0)
+        reach = 2 * table.std(axis=0, ddof=min(1, len(table) - 1)) / len(table) ** 0.5
+        reach = np.where(np.isnan(reach), np.inf, reach)
+        return mean, np.stack([np.maximum(np.where(np.isinf(reach), 0.0, mean - reach), 0.0), mean + reach])
 
 
 def simulated(trial: Trial, steps: int, replicas: int, seed: int, progress: bool = False) -> Run:
@@ -206,11 +221,13 @@ def check_run(theorem: Rate, run: Run) -> Trial:
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {theorem.method}")
     if theorem.measure not in run.traces:
         raise ValueError(f"run did not record {theorem.measure!r}, which {theorem.title} bounds")
+    if not (run.recorded > 0).any():
+        raise ValueError("run has no record after its start, so there is nothing to judge; resume it")
     if run.stepsize > theorem.stepsize * (1 + 1e-12):
         raise AssumptionError(
             f"run has stepsize={run.stepsize:g}, above the largest that {theorem.title} allows ({theorem.stepsize:g})"
         )
-    return Trial(theorem, run.stepsize, theorem.objective)
+    return Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem))
 
 
 def _starts(objective: Mast) -> dict[str, np.ndarray]:

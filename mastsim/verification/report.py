@@ -188,8 +188,8 @@ def _image(png: bytes, description: str) -> str:
 
 
 def _html_table(verdicts: list[Verdict]) -> str:
-    names = ("theorem", "problem", "sketch", "method", "tier", "verdict", "largest left/right", "attained at", "speaks for")
-    names = (*names, "α spent", "replicas", "smallest violation it would refute")
+    names = ["theorem", "problem", "sketch", "method", "tier", "verdict", "largest left/right", "attained at", "speaks for"]
+    names += ["α spent", "replicas", "smallest violation it would refute"]
     head = "".join(f"<th>{name}</th>" for name in names)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_html_row, verdicts))}</tbody></table>"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+
+from mastsim.documents import dumps
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
 Tier = Literal["exact", "exact at points", "Monte Carlo", "Monte Carlo, asymptotic"]
@@ -25,7 +28,7 @@ class Curve:
     measured, bound : ndarray, shape (records,)
         Left and right side.
     band : ndarray, shape (2, records), optional
-        Lower and upper edge of an interval around `measured`; None when it is exact.
+        Two standard errors below and above `measured`, for the eye only; None when it is exact.
     """
 
     steps: np.ndarray
@@ -45,26 +48,27 @@ class Verdict:
     problem, sketch, method : str
         The instance, in words; `method` is empty for theorems about no method.
     tier : str
-        ``exact`` (all points, or all steps from the named starts), ``exact at points`` (exact values at finitely many
-        points), ``Monte Carlo`` (confidence level 1 − alpha for every sample size), or ``Monte Carlo, asymptotic``.
+        ``exact`` (by closed form, enumeration or recursion, up to rounding, for all that `scope` names),
+        ``exact at points`` (the same, at finitely many points), ``Monte Carlo`` (wrong with probability at most `alpha`,
+        whatever the sample size), or ``Monte Carlo, asymptotic`` (the same up to the central limit theorem).
     verdict : {"holds", "refuted", "inconclusive"}
-        The decision.
+        The decision, about what `scope` names and nothing else.
     expected : {"holds", "refuted"}
         What the registry expects.
     max_ratio : float
-        Largest left/right found: the tightness.
+        Largest left/right found: the tightness. From replicas, a ratio of sample means, not a bound.
     witness : str
         The instance or point that attains it.
     scope : str
         For which points, starts and steps the verdict speaks.
     alpha : float
-        Error probability spent; 0 when exact.
+        Error probability that was allowed; 0 when exact.
     samples : int
         Number of replicas; 0 when exact.
     needed : float
         When inconclusive, the sample size that would decide; NaN otherwise.
     smallest_violation : float
-        The smallest left/right the samples would have refuted (power); 1 when exact.
+        The smallest left/right the samples would have refuted (power); 1 when exact, at what `scope` names.
     curve : Curve, optional
         For plots.
     """
@@ -93,9 +97,13 @@ class Verdict:
         return self.verdict == self.expected
 
     def record(self) -> dict[str, Any]:
-        """Return the verdict as a JSON-able dictionary, without the curve."""
+        """Return the verdict, without the curve, as standard JSON knows it.
+
+        As in every document, infinities become the texts "inf" and "-inf", NaN becomes None, and numbers are Python's own.
+        """
         out = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curve"}
-        return out | {"as_expected": self.as_expected}
+        plain: dict[str, Any] = json.loads(dumps(out | {"as_expected": self.as_expected}))
+        return plain
 
     def __str__(self) -> str:
         return (

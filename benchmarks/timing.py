@@ -1,0 +1,34 @@
+"""Interleaved timing: all variants in turn, several rounds, medians and spread, so that a ratio survives a noisy machine."""
+
+import platform
+import statistics
+import time
+
+
+def interleaved(variants, rounds=7):
+    """Return seconds per call of every variant, a list a name; each is called once before timing starts."""
+    for call in variants.values():
+        call()
+    seconds = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, call in variants.items():
+            begin = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def median(values):
+    """Return the median."""
+    return statistics.median(values)
+
+
+def ratio_line(title, slow, fast):
+    """Return one line: the median ratio of two series taken in the same rounds, and its spread."""
+    ratios = sorted(a / b for a, b in zip(slow, fast, strict=True))
+    return f"{title:62s} {statistics.median(ratios):10.3g} x   ({ratios[0]:.3g} .. {ratios[-1]:.3g})"
+
+
+def machine():
+    """Return a word about the machine."""
+    return f"{platform.machine()}, Python {platform.python_version()}"

@@ -1,0 +1,199 @@
+"""A vector of eight doubles for numba, its complex arithmetic, and its sine and cosine.
+
+The kernels say explicitly what goes into hardware vectors, because the scratch arrays of one row cannot be proved disjoint
+and automatic vectorisation gives up on them. A complex vector is a pair (real part, imaginary part).
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # comes with numba, which demands the one release it works with
+from numba import njit, types
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.np.arrayobj import make_array
+
+LANES = 8  # one 512-bit register, which the compiler splits where registers are shorter
+PAIR = 2 * LANES  # doubles in a complex vector
+
+
+class Vector(types.Type):
+    """The numba type of LANES doubles held in one register."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Vector{LANES}")
+
+
+_vector = Vector()
+_double_lanes = ir.VectorType(ir.DoubleType(), LANES)
+_int_lanes = ir.VectorType(ir.IntType(64), LANES)
+_buffer = types.Array(types.float64, 1, "C")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _double_lanes)
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """Emit a vector with ``scalar`` in every lane."""
+    seed = builder.insert_element(ir.Constant(_double_lanes, ir.Undefined), scalar, ir.IntType(32)(0))
+    return builder.shuffle_vector(seed, seed, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+def _register_operator(operation: Any, emit: str) -> None:
+    """Teach numba one operator between vectors, and between a vector and a float."""
+    pairs = [(_vector, _vector), (_vector, types.float64), (types.float64, _vector)]
+
+    @infer_global(operation)
+    class Template(ConcreteTemplate):
+        cases = [signature(_vector, *pair) for pair in pairs]  # noqa: RUF012
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        wide = [arg if kind == _vector else _spread(builder, arg) for arg, kind in zip(args, sig.args, strict=True)]
+        # "contract" allows a*b + c in one rounding and nothing else: no reordering, so the range reduction survives
+        return getattr(builder, emit)(*wide, flags=("contract",))
+
+    for pair in pairs:
+        lower_builtin(operation, *pair)(lower)
+
+
+_register_operator(operator.add, "fadd")
+_register_operator(operator.sub, "fsub")
+_register_operator(operator.mul, "fmul")
+
+
+def _address(context: Any, builder: Any, array: Any, index: Any) -> Any:
+    """Emit the address of LANES doubles from ``array[index]`` on, without the sign test of a Python index."""
+    data = make_array(_buffer)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_double_lanes))
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """Read ``array[index : index + LANES]`` as a vector."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_address(context, builder, *args), align=8)
+
+    return _vector(_buffer, types.intp), emit
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a vector to ``array[index : index + LANES]``."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _address(context, builder, *args[:2]), align=8)
+        return context.get_dummy_value()
+
+    return types.void(_buffer, types.intp, _vector), emit
+
+
+@intrinsic
+def splat(typing: Any, scalar: Any) -> Any:
+    """Return a vector with the same float in every lane."""
+    return _vector(types.float64), lambda context, builder, sig, args: _spread(builder, args[0])
+
+
+@intrinsic
+def ramp(typing: Any) -> Any:
+    """Return the vector 0, 1, ..., LANES - 1."""
+    return _vector(), lambda context, builder, sig, args: ir.Constant(_double_lanes, [float(i) for i in range(LANES)])
+
+
+@intrinsic
+def _quarter_turns(typing: Any, sine: Any, cosine: Any, shifted: Any) -> Any:
+    """Turn (cosine, sine) by the number of quarter turns in the low bits of ``shifted``; returns cosine, sine."""
+    pair = types.UniTuple(_vector, 2)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def lanes(number: int) -> Any:
+            return ir.Constant(_int_lanes, [number] * LANES)
+
+        def flip(value: Any, turns: Any) -> Any:
+            sign = builder.shl(builder.and_(turns, lanes(2)), lanes(62))
+            return builder.bitcast(builder.xor(builder.bitcast(value, _int_lanes), sign), _double_lanes)
+
+        turns = builder.bitcast(args[2], _int_lanes)
+        odd = builder.icmp_signed("!=", builder.and_(turns, lanes(1)), lanes(0))
+        new_sine = flip(builder.select(odd, args[1], args[0]), turns)
+        new_cosine = flip(builder.select(odd, args[0], args[1]), builder.add(turns, lanes(1)))
+        return context.make_tuple(builder, pair, [new_cosine, new_sine])
+
+    return pair(_vector, _vector, _vector), emit
+
+
+# pi/2 as 26 bits, whose product with a quarter-turn count below 2**27 is exact, and a double of the rest. At phases
+# beyond that the error is an ulp of the phase, which the phase itself carries from its own rounding.
+_HALF_PI = (float.fromhex("0x1.921fb5p+0"), float.fromhex("0x1.110b4611a6263p-26"))
+_TURNS = 2.0 / math.pi
+_TO_INTEGER = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits
+_SINE = tuple((-1.0) ** i / math.factorial(2 * i + 1) for i in range(1, 9))
+_COSINE = tuple((-1.0) ** i / math.factorial(2 * i) for i in range(1, 9))
+
+
+@njit(forceinline=True)
+def _series(x: Any, c: Any) -> Any:
+    """Evaluate ``c[0] + c[1] x + ... + c[7] x**7``."""
+    return ((((((x * c[7] + c[6]) * x + c[5]) * x + c[4]) * x + c[3]) * x + c[2]) * x + c[1]) * x + c[0]
+
+
+@njit(forceinline=True)
+def rotation(x: Any) -> Any:
+    """Return ``exp(1j x)`` for a vector of phases, to about an ulp of the result plus half an ulp of the phase."""
+    shifted = x * _TURNS + _TO_INTEGER
+    turns = shifted - _TO_INTEGER
+    r = (x - turns * _HALF_PI[0]) - turns * _HALF_PI[1]
+    square = r * r
+    return _quarter_turns(r + r * (square * _series(square, _SINE)), square * _series(square, _COSINE) + 1.0, shifted)
+
+
+@njit(forceinline=True)
+def get(buf: np.ndarray, place: int) -> Any:
+    """Read a complex vector."""
+    return load(buf, place), load(buf, place + LANES)
+
+
+@njit(forceinline=True)
+def put(buf: np.ndarray, place: int, value: Any) -> None:
+    """Write a complex vector."""
+    store(buf, place, value[0])
+    store(buf, place + LANES, value[1])
+
+
+@njit(forceinline=True)
+def product(a: Any, b: Any) -> Any:
+    """Return the product of two complex vectors."""
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+
+@njit(forceinline=True)
+def real_product(a: Any, b: Any) -> Any:
+    """Return the real part of the product of two complex vectors."""
+    return a[0] * b[0] - a[1] * b[1]
+
+
+@njit(forceinline=True)
+def times(a: Any, x: Any) -> Any:
+    """Return a complex vector times a float or a real vector."""
+    return a[0] * x, a[1] * x
+
+
+@njit(forceinline=True)
+def add(a: Any, b: Any) -> Any:
+    """Return the sum of two complex vectors."""
+    return a[0] + b[0], a[1] + b[1]
+
+
+@njit(forceinline=True)
+def lane_sum(buf: np.ndarray, place: int) -> float:
+    """Return the sum of the LANES doubles at a place, added in pairs."""
+    return ((buf[place] + buf[place + 1]) + (buf[place + 2] + buf[place + 3])) + (
+        (buf[place + 4] + buf[place + 5]) + (buf[place + 6] + buf[place + 7])
+    )

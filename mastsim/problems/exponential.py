@@ -1,0 +1,68 @@
+"""Classification with the exponential loss (boosting)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.problems.glm import GeneralizedLinearModel
+from mastsim.problems.losses import ExponentialSum, Loss, MarginLoss, pure_exponential
+
+
+class ExponentialLoss(MarginLoss):
+    """φ(u; y) = e^{−yu} for labels −1 and +1, with ψ(w) = e^{−w} at w = yu.
+
+    Examples
+    --------
+    >>> ExponentialLoss().value(np.array([0.0]), np.array([1.0]))
+    array([1.])
+    """
+
+    name = "exponential"
+    curvature_max = np.inf
+    curvature_min = 0.0
+
+    def psi(self, w: Array, order: int = 0) -> Array:
+        """Return e^{−w} or a derivative."""
+        return (-1.0) ** order * namespace(w).exp(-w)
+
+    def exponential_sum(self, reach: float) -> ExponentialSum:
+        """Return e^{−w}, one exponential and exact for any reach."""
+        return pure_exponential(-1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ExponentialClassification(GeneralizedLinearModel):
+    """f(x) = (1/n) Σ exp(−y_i a_iᵀx) + (λ/2)‖x‖².
+
+    Its gradient is not Lipschitz, so theorems that need smoothness refuse it; f_D is exact all the same.
+
+    Parameters
+    ----------
+    A : array or scipy.sparse matrix, shape (n, dim)
+        One row a data point.
+    y : array, shape (n,)
+        Labels −1 and +1.
+    l2 : float, optional
+        Regularisation λ ≥ 0. Required.
+    condition_number : float, optional
+        Refused: the curvature of this loss is unbounded, so there is no κ.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not finite, a shape or a label does not fit, or not exactly one of the two regularisations is given.
+
+    Examples
+    --------
+    >>> f = ExponentialClassification(np.ones((2, 1)), np.array([1.0, -1.0]), l2=0.1)
+    >>> float(f.value(np.zeros(1))), f.L_f.value
+    (1.0, inf)
+    """
+
+    @property
+    def loss(self) -> Loss:
+        """The exponential loss."""
+        return ExponentialLoss()

@@ -1,0 +1,129 @@
+"""Sketches of the form c·FFᵀ with a thin random factor F, stored as F."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.sketches.base import SketchBatch
+
+
+@dataclass(frozen=True, eq=False)
+class FactorBatch(SketchBatch):
+    """Positive semidefinite sketches S = c·FFᵀ, stored as their factors: no matrix of shape (dim, dim) is formed.
+
+    Parameters
+    ----------
+    factor : array, shape (replicas, dim, k)
+        One factor F per replica.
+    scale : float
+        The number c > 0.
+
+    Examples
+    --------
+    >>> FactorBatch(np.array([[[1.0], [0.0]]]), 2.0).apply(np.array([3.0, 5.0]))
+    array([[6., 0.]])
+    """
+
+    factor: Array
+    scale: float
+
+    def apply(self, z: Array) -> Array:
+        """Return S z for every replica."""
+        xp = namespace(self.factor, z)
+        replicas, dim, _ = self.factor.shape
+        column = xp.ascontiguousarray(xp.broadcast_to(z, (replicas, dim)))[..., None]
+        return self.scale * xp.matmul(self.factor, xp.matmul(xp.matrix_transpose(self.factor), column))[..., 0]
+
+    def apply_transpose(self, g: Array) -> Array:
+        """Return Sᵀ g for every replica, which is S g."""
+        return self.apply(g)
+
+    def matrices(self) -> Array:
+        """Return the sketches written out, shape (replicas, dim, dim)."""
+        xp = namespace(self.factor)
+        return self.scale * xp.matmul(self.factor, xp.matrix_transpose(self.factor))
+
+    def square_norms(self) -> tuple[Array, Array]:
+        """Return λ_min(SᵀS) and λ_max(SᵀS) of every sketch, each of shape (replicas,)."""
+        xp = namespace(self.factor)
+        squares = (self.scale * xp.linalg.svdvals(self.factor) ** 2) ** 2
+        _, dim, k = self.factor.shape
+        low = squares[:, -1] if k >= dim else xp.zeros_like(squares[:, 0])
+        return low, squares[:, 0]
+
+
+def normal_uniforms(count: int) -> int:
+    """Return how many uniform numbers `normals` needs for `count` normal ones: they come in pairs.
+
+    Examples
+    --------
+    >>> normal_uniforms(3)
+    4
+    """
+    return count + count % 2
+
+
+def normals(u: Array, shape: tuple[int, ...]) -> Array:
+    """Return standard normal numbers by the Box–Muller transform.
+
+    Parameters
+    ----------
+    u : array, shape (replicas, normal_uniforms(count))
+        Uniform random numbers in [0, 1), where `count` is the product of `shape`.
+    shape : tuple of int
+        Shape of what each replica gets.
+
+    Returns
+    -------
+    array, shape (replicas, *shape)
+        Independent standard normal numbers, finite for every `u`.
+
+    References
+    ----------
+    Box, Muller, A note on the generation of random normal deviates, Ann. Math. Statist. 29 (1958).
+
+    Examples
+    --------
+    >>> normals(np.zeros((1, 2)), (2,))
+    array([[0., 0.]])
+    """
+    xp = namespace(u)
+    half = u.shape[1] // 2
+    radius = xp.sqrt(-2 * xp.log1p(-u[:, :half]))
+    angle = 2 * math.pi * u[:, half:]
+    pairs = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
+    return xp.reshape(xp.ascontiguousarray(pairs[:, : math.prod(shape)]), (u.shape[0], *shape))
+
+
+def symmetric(A: np.ndarray) -> np.ndarray:
+    """Return `A`, refusing a matrix that is not symmetric and saying by how much.
+
+    Parameters
+    ----------
+    A : ndarray, shape (dim, dim)
+        The matrix.
+
+    Returns
+    -------
+    ndarray, shape (dim, dim)
+        The same matrix.
+
+    Raises
+    ------
+    ValueError
+        If `A` and its transpose differ beyond rounding.
+
+    Examples
+    --------
+    >>> symmetric(np.array([[1.0, 2.0], [2.0, 5.0]]))
+    array([[1., 2.],
+           [2., 5.]])
+    """
+    gap = float(np.abs(A - A.T).max())
+    if gap > 1e-10 * float(np.abs(A).max()):
+        raise ValueError(f"A is not symmetric: an entry differs from its mirror image by {gap:.3g}; pass (A + A.T)/2")
+    return A

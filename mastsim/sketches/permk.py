@@ -1,0 +1,154 @@
+"""Perm-K sketches: the coordinates dealt out to the clients, each its own share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.sketches.base import DiagonalBatch
+from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.text import whole_numbers
+from mastsim.validation import integer
+
+
+@dataclass(frozen=True)
+class PermK(SelectionSketch):
+    """A random permutation of d = K·M coordinates cut into M blocks, one for each client, scaled by M.
+
+    As a `Sketch` this is the law of one client, which is Rand-K with K = d/M. The joint law of the M clients, whose mean is
+    exactly the identity, is drawn by `sample_joint`.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension d, a multiple of `clients`.
+    clients : int
+        Number of clients M, from 1 to `dim`.
+
+    Raises
+    ------
+    ValueError
+        If `clients` is out of range or `dim` is not a multiple of it.
+
+    References
+    ----------
+    Szlendak, Tyurin, Richtárik, Permutation compressors for provably faster distributed nonconvex optimization,
+    arXiv 2110.03300.
+
+    Examples
+    --------
+    >>> S = PermK(4, clients=2)
+    >>> S.k, S.L_D, S.L_max
+    (2, 2.0, 4.0)
+    >>> first, second = S.sample_joint(np.random.default_rng(0), size=1)
+    >>> (first.diagonals + second.diagonals) / 2
+    array([[1., 1., 1., 1.]])
+    """
+
+    dim: int
+    clients: int
+
+    keyword: ClassVar[str] = "permk"
+
+    @classmethod
+    def from_text(cls, argument: str, dim: int) -> PermK:
+        """Return the sketch that ``permk:CLIENTS`` names."""
+        (clients,) = whole_numbers(argument, "permk:CLIENTS, for example permk:4")
+        return cls(dim, clients)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", integer("dim", self.dim, 1))
+        object.__setattr__(self, "clients", integer("clients", self.clients, 1, self.dim))
+        if self.dim % self.clients:
+            raise ValueError(f"dim={self.dim} is not accepted: Perm-K needs a multiple of clients={self.clients}")
+
+    @property
+    def name(self) -> str:
+        """For example ``Perm-2 of 8 for 4 clients``."""
+        return f"Perm-{self.k} of {self.dim} for {self.clients} clients"
+
+    @property
+    def k(self) -> int:
+        """K = d/M, the number of coordinates a client keeps."""
+        return self.dim // self.clients
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The law of one client's kept set: one group of all coordinates."""
+        each = np.arange(self.dim)
+        return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))
+
+    @property
+    def uniforms_joint(self) -> int:
+        """How many uniform random numbers one joint draw takes: one a coordinate."""
+        return self.dim
+
+    def from_uniforms_joint(self, u: Array) -> list[DiagonalBatch]:
+        """Return the sketches of all clients, which share one permutation a replica.
+
+        Parameters
+        ----------
+        u : array, shape (replicas, uniforms_joint)
+            Uniform random numbers in [0, 1); their order is the permutation.
+
+        Returns
+        -------
+        list of DiagonalBatch
+            One batch a client; their mean is exactly the identity.
+        """
+        xp = namespace(u)
+        owner = xp.argsort(u, axis=-1, stable=True) // self.k
+        return [DiagonalBatch(xp.astype(owner == i, xp.float64) * self.clients) for i in range(self.clients)]
+
+    def sample_joint(self, rng: np.random.Generator, size: int) -> list[DiagonalBatch]:
+        """Return `size` independent joint draws.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness; only this object is advanced.
+        size : int
+            Number of draws, at least 1.
+
+        Returns
+        -------
+        list of DiagonalBatch
+            One batch a client, each of `size` sketches.
+
+        Raises
+        ------
+        TypeError
+            If `rng` is not a Generator.
+        """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
+        return self.from_uniforms_joint(rng.random((integer("size", size, 1), self.uniforms_joint)))
+
+    def cross_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[S_iᵀAS_j] for two different clients i ≠ j.
+
+        No coordinate goes to both, and two different ones do with probability K²/(d(d−1)): d/(d−1)·(A − Diag(A)).
+
+        Parameters
+        ----------
+        A : ndarray, shape (dim, dim)
+            Any matrix.
+
+        Returns
+        -------
+        ndarray, shape (dim, dim)
+            The moment.
+
+        Raises
+        ------
+        ValueError
+            If there is one client only.
+        """
+        A = self.check_matrix(A)
+        if self.clients == 1:
+            raise ValueError("cross_moment needs two different clients, but this sketch has clients=1")
+        return self.dim / (self.dim - 1) * (A - np.diag(np.diag(A)))

@@ -1,0 +1,270 @@
+"""Sketches in other coordinates: a fast or explicit rotation before and after."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.fft
+
+from mastsim.backend import Array, namespace, rows_times
+from mastsim.provenance import Constant
+from mastsim.sketches.base import Sketch, SketchBatch
+from mastsim.validation import finite, floats, one_of
+
+_ORTHOGONAL = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class RotatedBatch(SketchBatch):
+    """Sketches QᵀS₀Q, stored as the drawn S₀.
+
+    Parameters
+    ----------
+    inner : SketchBatch
+        The drawn S₀.
+    forward, backward : callable
+        Multiplication of the last axis by Q and by Qᵀ.
+
+    Examples
+    --------
+    >>> from mastsim.sketches import DiagonalBatch
+    >>> swap = lambda x: x[..., ::-1]
+    >>> RotatedBatch(DiagonalBatch(np.array([[2.0, 0.0]])), swap, swap).apply(np.array([3.0, 5.0]))
+    array([[ 0., 10.]])
+    """
+
+    inner: SketchBatch
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array], Array]
+
+    def apply(self, z: Array) -> Array:
+        """Return S z for every replica."""
+        return self.backward(self.inner.apply(self.forward(z)))
+
+    def apply_transpose(self, g: Array) -> Array:
+        """Return Sᵀ g for every replica."""
+        return self.backward(self.inner.apply_transpose(self.forward(g)))
+
+    def matrices(self) -> Array:
+        """Return the sketches written out, shape (replicas, dim, dim)."""
+        right = self.backward(self.inner.matrices())
+        xp = namespace(right)
+        return xp.matrix_transpose(self.backward(xp.ascontiguousarray(xp.matrix_transpose(right))))
+
+    def square_norms(self) -> tuple[Array, Array]:
+        """Return λ_min(SᵀS) and λ_max(SᵀS) of every sketch, those of S₀, each of shape (replicas,)."""
+        return self.inner.square_norms()
+
+
+@dataclass(frozen=True, eq=False)
+class Rotated(Sketch):
+    """S = QᵀS₀Q: the sketch S₀ in the coordinates Qx.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        The sketch S₀.
+    rotation : {"hadamard", "dct"} or array of float, shape (dim, dim)
+        The orthogonal matrix Q: the Walsh–Hadamard matrix divided by √d (d must be a power of two), the discrete cosine
+        transform of type II, or any other written out. The first two are applied in O(d log d).
+
+    Raises
+    ------
+    TypeError
+        If `sketch` is not a sketch.
+    ValueError
+        If the name is unknown, the shape does not fit, the matrix is not orthogonal, or d is not a power of two.
+
+    References
+    ----------
+    This package; sketching after a Hadamard transform is due to Ailon, Chazelle, The fast Johnson–Lindenstrauss transform
+    and approximate nearest neighbors, SIAM J. Comput. 39 (2009).
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> S = Rotated(ms.RandK(4, k=2), "hadamard")
+    >>> S.L_D, S.L_max
+    (2.0, 4.0)
+    >>> S.rotate(np.array([1.0, 1.0, 1.0, 1.0]))
+    array([2., 0., 0., 0.])
+    """
+
+    sketch: Sketch
+    rotation: str | np.ndarray
+    dim: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sketch, Sketch):
+            raise TypeError(f"sketch must be a sketch such as RandK(dim, k), not {type(self.sketch).__name__}")
+        object.__setattr__(self, "dim", self.sketch.dim)
+        object.__setattr__(self, "rotation", _checked_rotation(self.rotation, self.dim))
+
+    @property
+    def name(self) -> str:
+        """For example ``hadamard-rotated Rand-2 of 4``."""
+        how = f"{self.rotation}-" if isinstance(self.rotation, str) else ""
+        return f"{how}rotated {self.sketch.name}"
+
+    def rotate(self, x: Array) -> Array:
+        """Return Qx along the last axis.
+
+        Parameters
+        ----------
+        x : array, shape (..., dim)
+            Vectors in the original coordinates.
+
+        Returns
+        -------
+        array, shape (..., dim)
+            The vectors in the coordinates where S₀ acts.
+        """
+        if isinstance(self.rotation, str):
+            return _FORWARD[self.rotation](x)
+        return rows_times(namespace(x).asarray(self.rotation), x)
+
+    def rotate_back(self, y: Array) -> Array:
+        """Return Qᵀy along the last axis, which undoes `rotate`.
+
+        Parameters
+        ----------
+        y : array, shape (..., dim)
+            Vectors in the coordinates where S₀ acts.
+
+        Returns
+        -------
+        array, shape (..., dim)
+            The vectors in the original coordinates.
+        """
+        if isinstance(self.rotation, str):
+            return _BACKWARD[self.rotation](y)
+        return rows_times(namespace(y).asarray(np.ascontiguousarray(self.rotation.T)), y)
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether E[S₀] = I."""
+        return self.sketch.unbiased
+
+    @property
+    def L_max(self) -> float:
+        """That of S₀: rotations do not change norms."""
+        return self.sketch.L_max
+
+    @property
+    def L_D(self) -> float:
+        """That of S₀: rotations do not change eigenvalues."""
+        return self.sketch.L_D
+
+    @property
+    def mu_D(self) -> float:
+        """That of S₀: rotations do not change eigenvalues."""
+        return self.sketch.mu_D
+
+    def second_moment(self) -> np.ndarray:
+        """Return E[SᵀS] = QᵀE[S₀ᵀS₀]Q, shape (dim, dim)."""
+        return self._conjugate(self.sketch.second_moment(), self.rotate_back)
+
+    def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀAS] = QᵀE[S₀ᵀ(QAQᵀ)S₀]Q, shape (dim, dim)."""
+        return self._conjugate(self.sketch.quadratic_moment(self._inside(A)), self.rotate_back)
+
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀASSᵀAS], shape (dim, dim), from that of S₀ at QAQᵀ; refused where S₀ refuses."""
+        return self._conjugate(self.sketch.fourth_moment(self._inside(A)), self.rotate_back)
+
+    def supremum_curvature(self, A: np.ndarray) -> Constant:
+        """Return sup_S λ_max(SᵀAS), that of S₀ at QAQᵀ and as exact as it."""
+        return self.sketch.supremum_curvature(self._inside(A))
+
+    @property
+    def uniforms(self) -> int:
+        """As many as S₀ takes."""
+        return self.sketch.uniforms
+
+    def from_uniforms(self, u: Array) -> RotatedBatch:
+        """Return one sketch per row of `u`, shape (replicas, uniforms)."""
+        return RotatedBatch(self.sketch.from_uniforms(u), self.rotate, self.rotate_back)
+
+    @property
+    def support_size(self) -> float:
+        """As many values as S₀ has."""
+        return self.sketch.support_size
+
+    def _enumerate(self) -> tuple[RotatedBatch, np.ndarray]:
+        batch, weights = self.sketch.support()
+        return RotatedBatch(batch, self.rotate, self.rotate_back), weights
+
+    def projection(self, a: Array, z: Array) -> Any:
+        """Return the law of the scalar aᵀSz = (Qa)ᵀS₀(Qz).
+
+        Parameters
+        ----------
+        a, z : array, shape (dim,)
+            The two vectors.
+
+        Returns
+        -------
+        ScalarLaw or a law with the same methods
+            That of S₀ for the rotated vectors.
+
+        Raises
+        ------
+        ValueError
+            If S₀ has no law in closed form.
+        """
+        law = getattr(self.sketch, "projection", None)
+        if law is None:
+            raise ValueError(f"the law of aᵀSz is not known in closed form for {self.name}")
+        return law(self.rotate(a), self.rotate(z))
+
+    def _inside(self, A: np.ndarray) -> np.ndarray:
+        return self._conjugate(self.check_matrix(A), self.rotate)
+
+    @staticmethod
+    def _conjugate(A: np.ndarray, turn: Callable[[Array], Array]) -> np.ndarray:
+        right = np.ascontiguousarray(turn(A).T)
+        return np.asarray(turn(right)).T
+
+
+def _checked_rotation(rotation: str | np.ndarray, dim: int) -> str | np.ndarray:
+    if isinstance(rotation, str):
+        if one_of("rotation", rotation, _FORWARD) == "hadamard" and dim & (dim - 1):
+            raise ValueError(f"dim={dim} is not accepted: the rotation 'hadamard' needs a power of two; 'dct' takes any dim")
+        return rotation
+    Q = floats("rotation", rotation)
+    if Q.shape != (dim, dim):
+        raise ValueError(f"rotation has shape {Q.shape}, but this sketch needs ({dim}, {dim})")
+    off = float(np.abs(finite("rotation", Q) @ Q.T - np.eye(dim)).max())
+    if off > _ORTHOGONAL:
+        raise ValueError(f"rotation is not orthogonal: QQᵀ differs from I by {off:.3g} (largest entry); pass the Q of a QR")
+    return Q
+
+
+def _hadamard(x: Array) -> Array:
+    # Every pass combines the two halves and interleaves the results: after log₂ d of them all entries are in order again.
+    xp = namespace(x)
+    shape, dim = x.shape, x.shape[-1]
+    for _ in range(dim.bit_length() - 1):
+        first, second = x[..., : dim // 2], x[..., dim // 2 :]
+        x = xp.reshape(xp.stack([first + second, first - second], axis=-1), shape)
+    return x / dim**0.5
+
+
+def _dct(x: Array) -> Array:
+    return _transforms(x).dct(x, type=2, norm="ortho", axis=-1)
+
+
+def _idct(y: Array) -> Array:
+    return _transforms(y).idct(y, type=2, norm="ortho", axis=-1)
+
+
+def _transforms(x: Array) -> Any:
+    return importlib.import_module("cupyx.scipy.fft") if hasattr(x, "get") else scipy.fft
+
+
+_FORWARD: dict[str, Callable[[Array], Array]] = {"hadamard": _hadamard, "dct": _dct}
+_BACKWARD: dict[str, Callable[[Array], Array]] = {"hadamard": _hadamard, "dct": _idct}

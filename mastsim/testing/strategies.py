@@ -1,0 +1,322 @@
+"""Hypothesis strategies for sketches, problems and MAST objectives.
+
+They draw the structure (sizes, ranks, condition numbers, keep fractions) and a seed, from which NumPy builds the arrays;
+corners such as d = 1, K = d, a keep fraction of 1e-3, rank-deficient data or a shift v ≠ 0 come up often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from mastsim.expected import Mast
+from mastsim.problems import ALL_PROBLEMS, GeneralizedLinearModel, Problem, Quadratic
+from mastsim.problems.losses import Loss, MarginLoss, ResidualLoss
+from mastsim.sketches import (
+    ALL_SKETCHES,
+    Bernoulli,
+    BlockBernoulli,
+    BlockRandK,
+    Composed,
+    FiniteSupport,
+    Gaussian,
+    Haar,
+    Identity,
+    IndependentDiagonal,
+    NofM,
+    PermK,
+    RandK,
+    Rotated,
+    Sketch,
+)
+from mastsim.validation import integer
+
+try:
+    from hypothesis import assume
+    from hypothesis import strategies as st
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "mastsim.testing.strategies needs hypothesis: install mastsim[test]", name="hypothesis"
+    ) from missing
+
+__all__ = ["objectives", "problems", "quadratics", "sketches"]
+
+_MOST_ROWS = 8
+_PLAIN = (Identity, Bernoulli, RandK, FiniteSupport)
+
+
+def sketches(dim: int, families: Sequence[type[Sketch]] = ALL_SKETCHES) -> st.SearchStrategy[Sketch]:
+    """Return a strategy for sketches of the given families.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension d.
+    families : sequence of classes, default `mastsim.sketches.ALL_SKETCHES`
+        Families of this package.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of unbiased sketches; finite supports are diagonal, of rank one along a random basis, or general matrices.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from hypothesis import find
+    >>> find(sketches(2, [ms.RandK]), lambda S: S.L_max > 1)
+    RandK(dim=2, k=1)
+    """
+    integer("dim", dim, 1)
+    unknown = [family.__name__ for family in families if family not in SKETCHES]
+    if unknown:
+        raise ValueError(f"families: there is no strategy for {', '.join(unknown)}; add one to SKETCHES")
+    return st.sampled_from(list(families)).flatmap(lambda family: SKETCHES[family](dim))
+
+
+@st.composite
+def quadratics(draw: st.DrawFn, max_dim: int = 5) -> Quadratic:
+    """Draw a convex `Quadratic` that is not constant, of condition number up to 1e6 on its range, of any rank.
+
+    Parameters
+    ----------
+    max_dim : int, default 5
+        Largest dimension.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of problems; its minimiser is the origin in some of them.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(quadratics(max_dim=3), lambda f: f.dim == 3 and f.mu_f == 0).is_quadratic
+    True
+    """
+    dim = draw(st.integers(1, max_dim))
+    rank = draw(st.sampled_from([1, dim]) | st.integers(1, dim))
+    rng = draw(_generators())
+    spectrum = np.zeros(dim)
+    spectrum[:rank] = np.geomspace(1.0, 1 / draw(st.sampled_from([1.0, 10.0, 1e6])), rank)
+    basis = _basis(rng, dim)
+    A = draw(_scales()) * (basis * spectrum) @ basis.T
+    target = draw(_scales()) * rng.standard_normal(dim) * draw(st.booleans())
+    return Quadratic(A, A @ target, c=draw(st.sampled_from([0.0, -3.0, 1e3])))
+
+
+def problems(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS) -> st.SearchStrategy[Problem]:
+    """Return a strategy for problems of the given families.
+
+    Parameters
+    ----------
+    max_dim : int, default 5
+        Largest dimension.
+    families : sequence of classes, default `mastsim.problems.ALL_PROBLEMS`
+        `Quadratic` and subclasses of `GeneralizedLinearModel`; one's own models too, if they need no further arguments.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of problems that are not constant. Generalised linear models have 1 to 8 rows, dense or sparse, of any rank, some of
+        them zero; they are regularised by `l2` (0 included) or to a condition number.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from hypothesis import find
+    >>> find(problems(families=[ms.LeastSquares]), lambda f: f.dim == 1 and f.mu_f > 0).is_convex
+    True
+    """
+    return st.sampled_from(list(families)).flatmap(lambda family: _family(family, max_dim))
+
+
+@st.composite
+def objectives(draw: st.DrawFn, max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS) -> Mast:
+    """Draw a `Mast` objective of any problem and any sketch, with v = 0 or not.
+
+    Parameters
+    ----------
+    max_dim : int, default 5
+        Largest dimension.
+    families : sequence of classes, default `mastsim.problems.ALL_PROBLEMS`
+        Families of the problem, as in `problems`.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of objectives whose value is exact.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> bool(find(objectives(), lambda F: F.center.any()).shift.any())
+    True
+    """
+    problem = draw(problems(max_dim, families))
+    sketch = draw(sketches(problem.dim))
+    moved = draw(st.booleans())
+    shift = draw(_scales()) * draw(_generators()).standard_normal(problem.dim) if moved else None
+    objective = Mast(problem, sketch, shift)
+    assume(objective.evaluation.tier == "exact")
+    return objective
+
+
+def _generators() -> st.SearchStrategy[np.random.Generator]:
+    return st.integers(0, 2**32 - 1).map(np.random.default_rng)
+
+
+def _scales() -> st.SearchStrategy[float]:
+    return st.sampled_from([1.0, 0.01, 10.0])
+
+
+def _keep_fractions() -> st.SearchStrategy[float]:
+    return st.sampled_from([1.0, 0.5, 1e-3]) | st.floats(1e-3, 1.0)
+
+
+def _basis(rng: np.random.Generator, dim: int) -> np.ndarray:
+    return np.linalg.qr(rng.standard_normal((dim, dim)))[0]
+
+
+def _bernoulli(dim: int) -> st.SearchStrategy[Sketch]:
+    each = st.lists(_keep_fractions(), min_size=dim, max_size=dim).map(np.array)
+    return (_keep_fractions() | each).map(partial(Bernoulli, dim))
+
+
+def _randk(dim: int) -> st.SearchStrategy[Sketch]:
+    return (st.sampled_from([1, dim]) | st.integers(1, dim)).map(partial(RandK, dim))
+
+
+def _blocks(dim: int) -> st.SearchStrategy[int | np.ndarray]:
+    labels = st.lists(st.integers(0, 2), min_size=dim, max_size=dim).map(np.array)
+    return st.integers(1, dim) | labels
+
+
+@st.composite
+def _block_bernoulli(draw: st.DrawFn, dim: int) -> Sketch:
+    blocks = draw(_blocks(dim))
+    return BlockBernoulli(dim, blocks, draw(_keep_fractions()))
+
+
+@st.composite
+def _block_randk(draw: st.DrawFn, dim: int) -> Sketch:
+    blocks = draw(_blocks(dim))
+    count = blocks if isinstance(blocks, int) else len(np.unique(blocks))
+    return BlockRandK(dim, blocks, draw(st.integers(1, count)))
+
+
+def _divisors(dim: int) -> st.SearchStrategy[int]:
+    return st.sampled_from([m for m in range(1, dim + 1) if dim % m == 0])
+
+
+@st.composite
+def _nofm(draw: st.DrawFn, dim: int) -> Sketch:
+    m = draw(_divisors(dim))
+    return NofM(dim, draw(st.integers(1, m)), m)
+
+
+@st.composite
+def _independent_diagonals(draw: st.DrawFn, dim: int) -> Sketch:
+    rng = draw(_generators())
+    weights = np.array([_weights(rng, 3) for _ in range(dim)])
+    noise = draw(_scales()) * rng.standard_normal((dim, 3))
+    return IndependentDiagonal(1 + noise - (weights * noise).sum(axis=1, keepdims=True), weights)
+
+
+@st.composite
+def _rotated(draw: st.DrawFn, dim: int) -> Sketch:
+    inner = draw(sketches(dim, _PLAIN))
+    return Rotated(inner, draw(st.sampled_from(["dct"]) | _generators().map(lambda rng: _basis(rng, dim))))
+
+
+@st.composite
+def _composed(draw: st.DrawFn, dim: int) -> Sketch:
+    return Composed(draw(sketches(dim, _PLAIN)), draw(sketches(dim, _PLAIN)))
+
+
+@st.composite
+def _finite_supports(draw: st.DrawFn, dim: int) -> Sketch:
+    build = draw(st.sampled_from([_general_matrices, _basis_directions, _complementary_masks]))
+    return FiniteSupport(*build(draw(_generators()), dim, draw(_scales())))
+
+
+def _general_matrices(rng: np.random.Generator, dim: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    weights = _weights(rng, int(rng.integers(1, 5)))
+    noise = scale * rng.standard_normal((len(weights), dim, dim))
+    return np.eye(dim) + noise - np.tensordot(weights, noise, axes=1), weights
+
+
+def _basis_directions(rng: np.random.Generator, dim: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    weights, columns = _weights(rng, dim), _basis(rng, dim).T
+    return columns[:, :, None] * columns[:, None, :] / weights[:, None, None], weights
+
+
+def _complementary_masks(rng: np.random.Generator, dim: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    weights, mask = _weights(rng, 2), rng.integers(0, 2, dim)
+    return np.array([np.diag(mask / weights[0]), np.diag((1 - mask) / weights[1])]), weights
+
+
+def _weights(rng: np.random.Generator, count: int) -> np.ndarray:
+    raw = 0.01 + rng.random(count) ** 3
+    return raw / raw.sum()
+
+
+@st.composite
+def _linear_models(draw: st.DrawFn, family: type[GeneralizedLinearModel], max_dim: int) -> Problem:
+    rows, dim = draw(st.integers(1, _MOST_ROWS)), draw(st.integers(1, max_dim))
+    rng = draw(_generators())
+    rank = draw(st.sampled_from([1, min(rows, dim)]))
+    spectrum = np.geomspace(1.0, 1 / draw(st.sampled_from([1.0, 10.0, 1e3])), rank)
+    A = draw(_scales()) * _basis(rng, rows)[:, :rank] * spectrum @ _basis(rng, dim)[:rank]
+    A[rng.random(rows) < draw(st.sampled_from([0.0, 0.4]))] = 0
+    if sparse := draw(st.booleans()):
+        A[rng.random(A.shape) < 0.5] = 0
+    loss = family(np.ones((1, 1)), np.ones(1), l2=1.0).loss
+    y = _labels(loss, draw(_scales()) * rng.standard_normal(rows))
+    return family(sp.csr_array(A) if sparse else A, y, **draw(_regularisations(bool(A.any()), loss)))
+
+
+def _labels(loss: Loss, real: np.ndarray) -> np.ndarray:
+    if isinstance(loss, MarginLoss):
+        return np.where(real > 0, 1.0, -1.0)
+    return real if isinstance(loss, ResidualLoss) else np.floor(np.abs(real))
+
+
+def _regularisations(any_data: bool, loss: Loss) -> st.SearchStrategy[dict[str, Any]]:
+    ways: st.SearchStrategy[dict[str, Any]] = st.sampled_from([1.0, 0.1, 1e-5]).map(lambda l2: {"l2": l2})
+    if not any_data:
+        return ways
+    if math.isfinite(loss.curvature_max):
+        ways |= st.sampled_from([100.0, 2.0, 1e6]).map(lambda kappa: {"condition_number": kappa})
+    return ways | st.just({"l2": 0.0})
+
+
+def _family(family: type[Problem], max_dim: int) -> st.SearchStrategy[Problem]:
+    if issubclass(family, GeneralizedLinearModel):
+        return _linear_models(family, max_dim)
+    if family is Quadratic:
+        return quadratics(max_dim)
+    raise ValueError(f"family {family.__name__} is not accepted: it must be Quadratic or a generalised linear model")
+
+
+SKETCHES: Mapping[type[Sketch], Callable[[int], st.SearchStrategy[Sketch]]] = {
+    Identity: lambda dim: st.just(Identity(dim)),
+    Bernoulli: _bernoulli,
+    RandK: _randk,
+    BlockBernoulli: _block_bernoulli,
+    BlockRandK: _block_randk,
+    NofM: _nofm,
+    PermK: lambda dim: _divisors(dim).map(partial(PermK, dim)),
+    IndependentDiagonal: _independent_diagonals,
+    Haar: lambda dim: st.integers(1, dim).map(partial(Haar, dim)),
+    Gaussian: lambda dim: st.integers(1, dim + 2).map(partial(Gaussian, dim)),
+    Rotated: _rotated,
+    FiniteSupport: _finite_supports,
+    Composed: _composed,
+}
+"""A strategy for each family of sketches, given the dimension."""

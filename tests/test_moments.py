@@ -1,0 +1,246 @@
+"""moments.propagate against the full tree of sketch sequences, against simulation, and against itself only where exact."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mastsim as ms
+from mastsim import moments
+from mastsim.moments import propagate, recursion
+from mastsim.simulation import simulate
+
+
+def values_of(sketch):
+    """Return (matrix, probability) of every value of a sketch, from its definition."""
+    d = sketch.dim
+    if isinstance(sketch, ms.Identity):
+        return [(np.eye(d), 1.0)]
+    if isinstance(sketch, ms.RandK):
+        subsets = list(itertools.combinations(range(d), sketch.k))
+        return [(np.diag([d / sketch.k * (j in s) for j in range(d)]), 1 / len(subsets)) for s in subsets]
+    if isinstance(sketch, ms.Bernoulli):
+        keep = np.broadcast_to(sketch.keep, (d,))
+        masks = [m for m in itertools.product([0, 1], repeat=d) if all(b or p < 1 for b, p in zip(m, keep, strict=True))]
+        return [(np.diag(m / keep), np.prod(np.where(m, keep, 1 - keep))) for m in map(np.array, masks)]
+    return list(zip(np.asarray(sketch.matrices), np.asarray(sketch.weights), strict=True))
+
+
+def solution(F, values):
+    """Return H_D and the x_D* nearest to v, by the normal equations of the enumerated f_D."""
+    A, b, v = F.problem.A, F.problem.b, F.center
+    H = sum(w * S.T @ A @ S for S, w in values)
+    return H, v - np.linalg.lstsq(H, A @ v - b, rcond=1e-12)[0]
+
+
+def tree(F, gamma, x0, steps):
+    """Return E‖x − x_D*‖², E f_D − f_D^inf and E‖∇f_D‖² at the leaves of the tree of all sketch sequences of a length."""
+    values, A, b, v = values_of(F.sketch), F.problem.A, F.problem.b, F.center
+    H, best = solution(F, values)
+    total = np.zeros(3)
+    for path in itertools.product(values, repeat=steps):
+        x, chance = np.array(x0, dtype=float), 1.0
+        for S, w in path:
+            x, chance = x - gamma * S.T @ (A @ (v + S @ (x - v)) - b), chance * w
+        y = x - best
+        total += chance * np.array([y @ y, 0.5 * y @ H @ y, (H @ y) @ (H @ y)])
+    return total
+
+
+def spd(rng, d, condition, rank=None):
+    basis = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    spectrum = np.geomspace(1.0, condition, d)
+    spectrum[rank if rank is not None else d :] = 0.0
+    return basis @ np.diag(spectrum) @ basis.T
+
+
+def random_oblique(rng, d, count):
+    weights = rng.dirichlet(np.full(count, 2.0))
+    atoms = rng.standard_normal((count, d, d))
+    return ms.FiniteSupport(atoms - np.tensordot(weights, atoms, axes=1) + np.eye(d), weights)
+
+
+@st.composite
+def quadratics(draw, oblique=True, longest=4):
+    """Small quadratics with any sketch: d = 1, K = d, keep near 0 and 1, rank deficient, ill-conditioned, shifted."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    d = draw(st.integers(1, 4))
+    rank = draw(st.integers(0, d))
+    A = spd(rng, d, draw(st.sampled_from([1.0, 10.0, 1e6])), rank) * draw(st.sampled_from([1e-3, 1.0, 1e3]))
+    f = ms.Quadratic(A, A @ rng.standard_normal(d), c=draw(st.sampled_from([0.0, -5.0])))
+    kind = draw(st.sampled_from(["identity", "randk", "bernoulli", "keeps", *(["finite"] if oblique else [])]))
+    keeps = st.sampled_from([1e-3, 0.1, 0.5, 0.9, 1.0])
+    sketch = {
+        "identity": lambda: ms.Identity(d),
+        "randk": lambda: ms.RandK(d, k=draw(st.integers(1, d))),
+        "bernoulli": lambda: ms.Bernoulli(d, draw(keeps)),
+        "keeps": lambda: ms.Bernoulli(d, np.array(draw(st.lists(keeps, min_size=d, max_size=d)))),
+        "finite": lambda: random_oblique(rng, d, draw(st.integers(1, 4))),
+    }[kind]()
+    shift = rng.standard_normal(d) * draw(st.sampled_from([0.0, 1.0, 30.0]))
+    F = ms.Mast(f, sketch, shift=f.minimize().x if draw(st.booleans()) and rank else shift)
+    return F, rng.standard_normal(d) * draw(st.sampled_from([0.0, 1.0, 10.0]))
+
+
+def size_of(F, gamma, x0, values):
+    """Return the size of the terms the moments are computed from, step by step, to judge rounding by."""
+    A, v = F.problem.A, F.center
+    best = solution(F, values)[1]
+    growth = max(1.0, max(np.linalg.norm(np.eye(F.dim) - gamma * S.T @ A @ S, 2) for S, _ in values))
+    noise = gamma * max(np.linalg.norm(S.T @ (A @ (v + S @ (best - v)) - F.problem.b)) for S, _ in values)
+    return growth, (np.linalg.norm(x0 - best) + noise) ** 2
+
+
+@given(quadratics(), st.integers(0, 4), st.sampled_from([0.1, 1.0, 1.9]))
+def test_dsgd_is_the_mean_over_the_tree(case, steps, factor):
+    F, x0 = case
+    values = values_of(F.sketch)
+    if len(values) ** steps > 1500:
+        steps = 2
+    largest = max(np.linalg.norm(S.T @ F.problem.A @ S, 2) for S, _ in values)
+    gamma = factor / largest if largest > 0 else factor
+    found = propagate(F, ms.DSGD(gamma), x0, steps)
+    wanted = tree(F, gamma, x0, steps)
+    growth, size = size_of(F, gamma, x0, values)
+    H = solution(F, values)[0]
+    top = float(np.linalg.norm(H, 2))
+    slack = 1e-11 * growth ** (2 * steps) * size * np.array([1.0, top, top**2]) * (1 + steps) ** 2
+    got = np.array([found.distance[steps], found.gap[steps], found.gradient_norm2[steps]])
+    # x_D* nearest to v is a matter of rounding along directions in which f_D is nearly flat.
+    flat = np.linalg.eigvalsh(H)
+    flat = flat[(flat > 1e-13 * top) & (flat < 1e-5 * top)]
+    compare = slice(1, 3) if len(flat) else slice(0, 3)
+    assert (np.abs(got - wanted) <= slack + 1e-9 * wanted)[compare].all(), (got, wanted, slack)
+
+
+def oblique_case():
+    rng = np.random.default_rng(4)
+    f = ms.Quadratic(spd(rng, 3, 20.0), np.array([1.0, -2.0, 0.5]))
+    return ms.Mast(f, random_oblique(rng, 3, 3), shift=np.array([0.3, -1.0, 2.0])), np.array([1.0, 1.0, -1.0])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4])
+def test_every_step_of_an_oblique_shifted_case(steps):
+    F, x0 = oblique_case()
+    found = propagate(F, ms.DSGD(0.02), x0, 4)
+    wanted = tree(F, 0.02, x0, steps)
+    got = found.distance[steps], found.gap[steps], found.gradient_norm2[steps]
+    assert got == pytest.approx(tuple(wanted), rel=1e-12)
+    assert len(found.distance) == len(found.gap) == len(found.gradient_norm2) == 5
+
+
+def test_least_squares_is_a_quadratic_too():
+    rng = np.random.default_rng(2)
+    A, y = rng.standard_normal((5, 3)), rng.standard_normal(5)
+    f, S, v, x0 = (
+        ms.LeastSquares(A, y, l2=0.1),
+        ms.Bernoulli(3, np.array([0.2, 0.5, 1.0])),
+        np.ones(3),
+        np.array([1.0, 0.0, 2.0]),
+    )
+    same = ms.Quadratic(A.T @ A / 5 + 0.1 * np.eye(3), A.T @ y / 5)
+    found = propagate(ms.Mast(f, S, shift=v), ms.DSGD(0.02), x0, 3)
+    assert found.gap[3] == pytest.approx(tree(ms.Mast(same, S, shift=v), 0.02, x0, 3)[1], rel=1e-11)
+
+
+@given(quadratics(), st.sampled_from([0.3, 1.0, 2.5]))
+def test_gd_is_the_plain_loop(case, factor):
+    F, x = case
+    values = values_of(F.sketch)
+    H, _ = solution(F, values)
+    best = F.minimize().x
+    top = float(np.linalg.norm(H, 2))
+    gamma = factor / top if top > 0 else factor
+    found = propagate(F, ms.GD(gamma), x, 12)
+    size = (np.linalg.norm(x - best) + np.linalg.norm(F.center - best)) ** 2 * max(1.0, factor - 1) ** 24
+    for t in range(13):
+        y = x - best
+        assert found.distance[t] == pytest.approx(y @ y, rel=1e-9, abs=1e-11 * size)
+        assert found.gap[t] == pytest.approx(0.5 * y @ H @ y, rel=1e-9, abs=1e-11 * size * top)
+        assert found.gradient_norm2[t] == pytest.approx((H @ y) @ (H @ y), rel=1e-9, abs=1e-11 * size * top**2)
+        x = x - gamma * sum(w * S.T @ (F.problem.A @ (F.center + S @ (x - F.center)) - F.problem.b) for S, w in values)
+
+
+def test_simulation_agrees_within_a_stated_error():
+    """Six means of 20,000 replicas within 7 standard errors: by the normal law 6 · 2.6e-12 that one is not."""
+    F, x0 = oblique_case()
+    replicas, steps = 20_000, 30
+    run = simulate(ms.DSGD(0.02), F, steps=steps, replicas=replicas, seed=8, x0=x0, every=15)
+    exact = propagate(F, ms.DSGD(0.02), x0, steps)
+    measured = {"distance": run.distance, "gap": run.gap, "gradient_norm2": run.gradient_norm**2}
+    for name, table in measured.items():
+        for column, t in ((1, 15), (2, 30)):
+            error = table[:, column].std(ddof=1) / np.sqrt(replicas)
+            wanted = getattr(exact, name)[t]
+            assert abs(table[:, column].mean() - wanted) < 7 * error, (name, t)
+            assert 7 * error < 0.12 * wanted, (name, t)
+
+
+@pytest.mark.parametrize("keep", [1e-3, 0.25, 1.0])
+def test_one_dimension_by_hand(keep):
+    """f = ½x², γ = 1/L_S^max = p²: a kept step lands on x = x(1 − 1) = 0, so r_T = (1 − p)^T r_0."""
+    F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, keep))
+    found = propagate(F, ms.DSGD(keep**2), np.array([3.0]), 50)
+    assert found.distance == pytest.approx(9 * (1 - keep) ** np.arange(51), rel=1e-12, abs=1e-300)
+    assert found.gap == pytest.approx(0.5 / keep * found.distance)
+    assert found.gradient_norm2 == pytest.approx(found.distance / keep**2)
+
+
+def test_divergence_is_infinite_not_nan():
+    F, x0 = oblique_case()
+    for method in (ms.DSGD(1e3), ms.GD(1e3)):
+        found = propagate(F, method, x0, 400)
+        for series in (found.distance, found.gap, found.gradient_norm2):
+            assert not np.isnan(series).any()
+            assert series[-1] == np.inf
+
+
+def test_nothing_is_negative():
+    F, _ = oblique_case()
+    at_rest = propagate(F, ms.GD(0.01), F.minimize().x, 3)
+    assert (at_rest.distance >= 0).all()
+    assert at_rest.distance[3] < 1e-28
+
+
+# --- refusals and cost ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"steps": -1}, ValueError, "steps=-1 is not accepted: it must be an integer >= 0"),
+        ({"steps": 1.5}, TypeError, "steps=1.5 is not accepted"),
+        ({"x0": np.zeros(2)}, ValueError, r"x0 has shape \(2,\), but it must be a vector of length 3"),
+        ({"x0": np.full(3, np.inf)}, ValueError, r"x0 holds inf at index \(0,\)"),
+        ({"method": "DSGD"}, TypeError, "method='DSGD' is not accepted: exact moments are known for GD and DSGD"),
+    ],
+)
+def test_bad_input_is_refused_by_name(change, error, message):
+    F, x0 = oblique_case()
+    with pytest.raises(error, match=message):
+        propagate(**({"objective": F, "method": ms.DSGD(0.1), "x0": x0, "steps": 2} | change))
+
+
+@pytest.mark.parametrize("method", [ms.GD(0.1), ms.DSGD(0.1)])
+def test_other_losses_are_refused(method):
+    f = ms.LogisticRegression(np.eye(2), np.array([1.0, -1.0]), l2=0.1)
+    with pytest.raises(ValueError, match=r"logistic regression .* is not quadratic: exact moments need a constant Hessian"):
+        propagate(ms.Mast(f, ms.RandK(2, k=1)), method, np.zeros(2), 2)
+
+
+@pytest.mark.parametrize("sketch", [ms.RandK(40, k=20), ms.Identity(65), ms.Bernoulli(30, 0.5)])
+def test_what_would_take_too_long_or_too_much_memory_is_refused(sketch):
+    F = ms.Mast(ms.Quadratic(np.eye(sketch.dim), np.ones(sketch.dim)), sketch)
+    with pytest.raises(ValueError, match="use a smaller dimension or a sketch with fewer values"):
+        propagate(F, ms.DSGD(0.1), np.zeros(sketch.dim), 1)
+
+
+def test_gd_needs_no_enumeration_and_no_table():
+    d = 300
+    F = ms.Mast(ms.Quadratic(np.eye(d), np.zeros(d)), ms.RandK(d, k=100))
+    assert propagate(F, ms.GD(1 / 6), np.ones(d), 2).distance == pytest.approx([300.0, 75.0, 18.75])
+    with pytest.raises(TypeError, match="is not accepted"):
+        recursion(F, ms.GD(0.1))
+    assert moments.TABLE_LIMIT * 8 <= 2**27
