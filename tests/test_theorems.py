@@ -250,6 +250,7 @@ def test_steps_to_accuracy_are_enough_and_no_more(case, fraction, sharp, initial
 def test_steps_to_an_accuracy_that_underflows():
     t = StronglyConvexDSGD(correlated())
     assert t.steps_to_accuracy(1e-320) == math.inf
+    assert t.steps_to_accuracy(5e-324) == math.inf
     assert math.isfinite(t.steps_to_accuracy(1e-12))
     assert t.steps_to_accuracy(1e-12, initial=0.0) == 0.0
     at_once = StronglyConvexDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.Identity(2)))
@@ -301,12 +302,28 @@ def test_the_almost_sure_bound_is_attained():
     assert t.almost_sure_bound(5, 0.01, 4.0) == pytest.approx((2 + 5 * 0.01 * 8) ** 2, rel=1e-12)
 
 
+def test_the_almost_sure_bound_of_a_sketch_with_too_many_values_to_list():
+    """A = I, b = 1, v = 0, Rand-10 of 40: L_S^max = 16, x* = 1, x_D* = 1/4, so ζ = 4·(‖1‖ + 4·‖1/4‖) = 8√40."""
+    t = StronglyConvexDSGD(ms.Mast(ms.Quadratic(np.eye(40), np.ones(40)), ms.RandK(40, k=10)))
+    assert t.almost_sure_bound(3, 0.01, 4.0) == pytest.approx((2 + 0.03 * 8 * math.sqrt(40)) ** 2, rel=1e-9)
+    run = simulate(ms.DSGD(t.stepsize), t.objective, steps=3, replicas=64, measures=("distance",))
+    assert (run.distance[:, 3] <= t.almost_sure_bound(3, t.stepsize, run.distance[:, 0])).all()
+
+
+def test_the_almost_sure_bound_of_a_sketch_with_few_values_is_the_worst_of_them():
+    """A = I, b = (1, 1), v = 0, Rand-1 of 2: ∇f_S(½, ½) = 2·(2·½ − 1) = 0 on the kept coordinate, so no path moves."""
+    t = StronglyConvexDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
+    assert t.almost_sure_bound(7, t.stepsize, 4.0) == pytest.approx(4.0, rel=1e-9)
+    run = simulate(ms.DSGD(t.stepsize), t.objective, steps=7, replicas=64, x0=[2.5, 0.5], measures=("distance",))
+    assert run.distance.max() <= 4.0
+
+
 def test_beyond_twice_the_step_nothing_is_almost_sure():
     t = StronglyConvexDSGD(correlated())
     limit = 2 / 8
     assert np.isfinite(t.almost_sure_bound(3, limit, np.ones(2))).all()
     assert (t.almost_sure_bound(3, 1.001 * limit, np.ones(2)) == np.inf).all()
-    assert t.almost_sure_bound(3, 1.001 * limit, 1.0) == np.inf
+    assert t.almost_sure_bound(3, 1.001 * limit, 1) == np.inf
 
 
 @given(quadratics())

@@ -17,6 +17,7 @@ from mastsim.expected.independent_rows import IndependentRows
 from mastsim.expected.monte_carlo import MonteCarlo
 from mastsim.expected.rotation import RotatedRows
 from mastsim.expected.rows import RowExpectation
+from mastsim.expected.sketched_infimum import sketched_infimum
 from mastsim.minimization import minimize_convex
 from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT, certified
@@ -78,7 +79,7 @@ class Mast:
     def __post_init__(self) -> None:
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim).copy()
+        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
         _ = self.expectation
@@ -246,6 +247,10 @@ class Mast:
         gap = float((gradient**2 / (2 * np.maximum(spectrum, floor))).sum())
         norm = float(np.linalg.norm(gradient))
         return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
+
+    def sketched_infimum(self) -> Constant:
+        """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
+        return sketched_infimum(self.problem, self.sketch, self.center)
 
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -205,10 +205,15 @@ class Sketch(ABC):
         """
         A = self.check_matrix(A)
         if self.support_size * self.dim**2 > SPECTRA_LIMIT:
-            return Constant(self.L_max * float(np.linalg.eigvalsh(A)[-1]), "upper", "L_S^max·λ_max(L)")
+            top = max(float(np.linalg.eigvalsh(A)[-1]), 0.0)
+            return Constant(self.L_max * top if top > 0 else 0.0, "upper", "L_S^max·λ_max(L)")
         S = np.asarray(self.support()[0].matrices())
         top = float(np.linalg.eigvalsh(S.transpose(0, 2, 1) @ A @ S)[:, -1].max())
         return Constant(top, "exact", "enumeration of the support")
+
+    def projection(self, a: Array, z: Array) -> Any:
+        """Return the law of the scalar aᵀSz, or refuse where it is not known in closed form."""
+        raise ValueError(f"the law of aᵀSz is not known in closed form for {self.name}; sample it instead")
 
     @property
     @abstractmethod

@@ -183,20 +183,22 @@ def _independent_mask(s: Selection, u: Array) -> Array:
 
 
 def _subset_mask(s: Selection, u: Array) -> Array:
-    # Partial Fisher-Yates: position i of a group's list is swapped with a uniform one at or after it.
+    # Partial Fisher-Yates in all groups at once: position i of a group's list is swapped with a uniform one at or after it.
     xp = namespace(u)
-    replicas = xp.arange(u.shape[0])
+    members, kept = s.members.astype(int), s.kept.astype(int)
+    first, used = np.cumsum(members) - members, np.cumsum(kept) - kept
+    replicas = xp.arange(u.shape[0])[:, None]
     order = xp.broadcast_to(xp.arange(len(s.group)), (u.shape[0], len(s.group)))
     order = xp.asarray(order, copy=True)
     mask = xp.zeros(order.shape, dtype=xp.bool)
-    first, used = 0, 0
-    for M, N in zip(s.members.astype(int), s.kept.astype(int), strict=True):
-        for i in range(N):
-            pick = first + i + xp.astype(xp.floor(u[:, used + i] * (M - i)), xp.int64)
-            chosen = order[replicas, pick]
-            order[replicas, pick] = order[:, first + i]
-            mask[replicas, chosen] = True
-        first, used = first + M, used + N
+    for i in range(int(kept.max())):
+        groups = np.flatnonzero(kept > i)
+        here = xp.asarray(first[groups] + i)
+        left = xp.asarray((members[groups] - i).astype(float))
+        pick = here + xp.astype(xp.floor(u[:, used[groups] + i] * left), xp.int64)
+        chosen = order[replicas, pick]
+        order[replicas, pick] = order[:, here]
+        mask[replicas, chosen] = True
     return mask
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from mastsim.theorems.base import (
     Rate,
 )
 from mastsim.validation import nonnegative, positive
+
+_FEW = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,17 +150,25 @@ class StronglyConvexDSGD(Rate):
     def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
         """Return (‖x^0 − x_D*‖ + Tγζ)² with ζ ≥ sup_S ‖∇f_S(x_D*)‖; infinite for γ > 2/L.
 
-        For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance; and
-        ‖∇f_S(x_D*)‖ ≤ √L_S^max·L_f·‖v + S(x_D* − v) − x*‖ because ∇f(x*) = 0.
+        For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance.
         """
-        F, c = self.objective, self.constants
-        if stepsize > 2 * (1 + 1e-12) / c.expected_smoothness_sharp:
+        if stepsize > 2 * (1 + 1e-12) / self.constants.expected_smoothness_sharp:
             return np.full_like(initial, np.inf, dtype=float)
-        root = math.sqrt(c.L_S_max)
+        return (np.sqrt(initial) + steps * stepsize * self._largest_noise) ** 2
+
+    @cached_property
+    def _largest_noise(self) -> float:
+        """ζ, over all values of the sketch if they are few; otherwise √L_S^max·L_f·‖v + S(x_D* − v) − x*‖, as ∇f(x*) = 0."""
+        F, c = self.objective, self.constants
+        best, root = F.minimize(), math.sqrt(c.L_S_max)
+        away = math.sqrt(2 * best.gap_bound / c.mu_fD)
         to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
-        to_sketched = float(np.linalg.norm(F.minimize().x - F.center))
-        zeta = root * c.L_f * (to_best + root * to_sketched)
-        return (np.sqrt(initial) + steps * stepsize * zeta) ** 2
+        to_sketched = float(np.linalg.norm(best.x - F.center)) + away
+        bound = root * c.L_f * (to_best + root * to_sketched)
+        if F.sketch.support_size > _FEW:
+            return bound
+        at_best = np.asarray(F.sketched_gradient(best.x, F.sketch.support()[0]))
+        return min(bound, float(np.linalg.norm(at_best, axis=1).max()) + c.expected_smoothness * away)
 
     def rounding(self, stepsize: float) -> float:
         """Return the error of x_D*, and 1e-14 of the size of the iterates a step, over the contraction γμ of a step.

@@ -10,8 +10,8 @@ from mastsim.verification.rates import (
     check_run,
     decide_by_simulation,
     decide_rate_exactly,
-    decide_run,
     exact_recursion,
+    judge_run,
 )
 from mastsim.verification.sequential import decide_mean_at_most, family_alpha
 from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, as_expected, run_suite
@@ -41,7 +41,7 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
         The theorem with its objective, for example ``theorems.StronglyConvexDSGD(F)``.
     run : Run, optional
         Replicas to judge a rate by; when left out, exact moments are used on quadratics, and replicas are simulated
-        elsewhere.
+        elsewhere. Where there are too few for a proof, a confirmation relies on the central limit theorem, and says so.
     alpha : float, default 1e-6
         Error probability of a verdict from replicas.
     seed : int, default 0
@@ -55,7 +55,7 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
     Raises
     ------
     ValueError
-        If `run` does not belong to the theorem, or `alpha` is not between 0 and 1.
+        If `run` does not belong to the theorem, f_D is only estimated, or `alpha` is not between 0 and 1.
     AssumptionError
         If the step size of `run` is larger than the theorem allows.
 
@@ -75,7 +75,7 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
     if not isinstance(theorem, Rate):
         raise TypeError(f"theorem={theorem!r} is not accepted: it must be an Inequality or a Rate")
     if run is not None:
-        return decide_run(check_run(theorem, run), run, alpha)
+        return judge_run(check_run(theorem, run), run, alpha)
     trial = Trial.of(theorem)
     if (chain := exact_recursion(trial)) is not None:
         return decide_rate_exactly(trial, chain)

@@ -76,7 +76,13 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     -------
     Verdict
         Tier ``exact`` when every part is decided for all points at once, otherwise ``exact at points``.
+
+    Raises
+    ------
+    ValueError
+        If f_D is only estimated.
     """
+    require_exact(theorem.objective)
     spectral = {part: theorem.spectral_sides(part) for part in theorem.parts}
     everywhere = all(sides is not None for sides in spectral.values())
     probes = None if everywhere else probe(theorem.objective, points, seed)
@@ -124,6 +130,16 @@ def ratio(sides: Sides) -> np.ndarray:
     left, right, scale = (asnumpy(side) for side in sides)
     allowed = np.asarray(right + _NOISE * scale + np.finfo(float).tiny)
     return np.where(allowed <= 0, np.inf, left / np.where(allowed <= 0, 1.0, allowed))
+
+
+def require_exact(objective: Mast) -> None:
+    """Refuse an objective whose f_D is only estimated: an estimate can neither confirm nor refute."""
+    how = objective.evaluation
+    if how.tier != "exact":
+        raise ValueError(
+            f"f_D is only estimated for {objective.name} ({how.name}: {how.reason}), and an estimate can neither confirm "
+            "nor refute; use a quadratic f, a mask, or a sketch with few values"
+        )
 
 
 def expected_outcome(theorem: Theorem) -> Outcome:

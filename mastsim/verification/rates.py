@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError, Rate
 from mastsim.validation import integer
-from mastsim.verification.inequalities import expected_outcome, most_telling, outcome
+from mastsim.verification.inequalities import expected_outcome, most_telling, outcome, require_exact
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
 from mastsim.verification.verdict import Curve, Outcome, Verdict
 
@@ -120,7 +120,7 @@ def decide_rate_exactly(trial: Trial, chain: Recursion, steps: int = 200) -> Ver
     )
 
 
-def decide_run(trial: Trial, run: Run, alpha: float) -> Verdict:
+def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False) -> Verdict:
     """Decide a rate from replicas, at a few recorded steps, with error probability at most `alpha`.
 
     A refutation needs only that the measure is nonnegative. A confirmation uses the theorem's almost sure bound on it, or,
@@ -134,8 +134,11 @@ def decide_run(trial: Trial, run: Run, alpha: float) -> Verdict:
         The replicas; each is compared with the bound for its own start.
     alpha : float
         Error probability for the whole verdict.
+    asymptotic : bool, default False
+        Confirm by the central limit theorem even where the almost sure bound could be used.
     """
     theorem = trial.theorem
+    require_exact(trial.objective)
     table = run.traces[theorem.measure]
     later = np.flatnonzero(run.recorded > 0)
     checkpoints = later[np.unique(np.linspace(0, len(later) - 1, _CHECKPOINTS).round().astype(int))]
@@ -146,23 +149,38 @@ def decide_run(trial: Trial, run: Run, alpha: float) -> Verdict:
         bound = trial.bound(step, initial)
         most = trial.forgive(np.asarray(theorem.almost_sure_bound(step, trial.stepsize, initial)))
         reach = float(np.max(most / bound))
-        proven = reach if reach <= _RANGE_LIMIT and trial.expected == "holds" else None
+        proven = reach if reach <= _RANGE_LIMIT and trial.expected == "holds" and not asymptotic else None
         with np.errstate(over="ignore"):
             decisions[step] = decide_mean_at_most(table[:, c] / bound, 1.0, level, upper=proven)
     return _combined(trial, run, decisions, alpha)
+
+
+def judge_run(trial: Trial, run: Run, alpha: float) -> Verdict:
+    """Decide a rate from replicas: by proven bounds with half of `alpha`, and what that leaves open asymptotically."""
+    return _settle(decide_run(trial, run, alpha / 2), trial, run, alpha)
 
 
 def decide_by_simulation(trial: Trial, steps: int, replicas: int, seed: int, alpha: float) -> Verdict:
     """Simulate and decide, with twice the replicas each time the verdict is inconclusive, up to sixteen times as many.
 
     It stops earlier when even that many would not decide. The tests are valid for every sample size and a replica's path
-    does not depend on how many there are, so looking again costs nothing in error probability.
+    does not depend on how many there are, so looking again costs nothing in error probability. What then is still open is
+    left to the central limit theorem, with the other half of `alpha`.
     """
+    most = replicas << _MOST_DOUBLINGS
     for doublings in range(_MOST_DOUBLINGS + 1):
-        verdict = decide_run(trial, simulated(trial, steps, replicas << doublings, seed), alpha)
-        if verdict.verdict != "inconclusive" or verdict.needed > replicas << _MOST_DOUBLINGS:
+        run = simulated(trial, steps, replicas << doublings, seed)
+        verdict = decide_run(trial, run, alpha / 2)
+        if verdict.verdict != "inconclusive" or verdict.needed > most:
             break
-    return verdict
+    return _settle(verdict, trial, run, alpha)
+
+
+def _settle(verdict: Verdict, trial: Trial, run: Run, alpha: float) -> Verdict:
+    if verdict.verdict == "inconclusive":
+        normal = decide_run(trial, run, alpha / 2, asymptotic=True)
+        verdict = normal if normal.verdict == "holds" or normal.needed < verdict.needed else verdict
+    return replace(verdict, alpha=alpha)
 
 
 def _combined(trial: Trial, run: Run, decisions: dict[int, SequentialDecision], alpha: float) -> Verdict:

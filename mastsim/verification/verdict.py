@@ -106,7 +106,7 @@ class Verdict:
         return plain
 
     def __str__(self) -> str:
+        tier = f"{self.tier}, α = {self.alpha:.2g}" if self.samples else self.tier
         return (
-            f"{self.title}: {self.verdict} ({self.tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; "
-            f"{self.scope})"
+            f"{self.title}: {self.verdict} ({tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; {self.scope})"
         )

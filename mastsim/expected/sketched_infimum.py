@@ -1,0 +1,66 @@
+"""E inf_x f_S(x), which the gap may be taken against when S is singular."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mastsim.minimization import minimize_convex
+from mastsim.problems import Problem
+from mastsim.provenance import Constant
+from mastsim.sketches import Sketch
+
+QUADRATIC_LIMIT, GENERAL_LIMIT = 4096, 512
+
+
+def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Constant:
+    """Return E inf_x f(v + S(x − v)) by enumeration of the sketch, or the lower bound inf f where that is out of reach.
+
+    Parameters
+    ----------
+    problem : Problem
+        The function f; strongly convex, or quadratic.
+    sketch : Sketch
+        The distribution of S; enumerated when it has at most 4096 values (quadratics) or 512 (others).
+    shift : ndarray, shape (dim,)
+        The shift v.
+
+    Returns
+    -------
+    Constant
+        Exact up to its certified error, or a lower bound.
+    """
+    limit = QUADRATIC_LIMIT if problem.is_quadratic else GENERAL_LIMIT
+    if sketch.support_size > limit or not (problem.is_quadratic or problem.mu_f > 0):
+        best = problem.minimize()
+        return Constant(best.value - best.gap_bound, "lower", "f^inf ≤ f_S^inf; the sketch is not enumerated")
+    batch, weights = sketch.support()
+    found = [_infimum_on(problem, shift, _range(np.asarray(S))) for S in batch.matrices()]
+    values, errors = np.array(found).T
+    return Constant(float(weights @ values), "exact", "enumeration of E inf f_S", float(weights @ errors))
+
+
+def _range(S: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the range of S, shape (dim, rank)."""
+    basis, singular, _ = np.linalg.svd(S)
+    return basis[:, singular > 1e-12 * max(float(singular[0]), np.finfo(float).tiny)]
+
+
+def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray) -> tuple[float, float]:
+    """Return inf of f over v + the span of a basis, and a bound on its error."""
+    if basis.shape[1] == 0:
+        return float(problem.value(shift)), 0.0
+    if problem.is_quadratic:
+        slope = basis.T @ np.asarray(problem.gradient(shift))
+        matrix = basis.T @ problem.upper_curvature.matrix @ basis
+        return float(problem.value(shift)) - 0.5 * float(slope @ np.linalg.pinv(matrix, hermitian=True) @ slope), 0.0
+
+    def restricted(y: np.ndarray) -> tuple[float, np.ndarray]:
+        point = shift + basis @ y
+        return float(problem.value(point)), basis.T @ np.asarray(problem.gradient(point))
+
+    def product(y: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return np.asarray(basis.T @ problem.hessian_product(shift + basis @ y, basis @ w))
+
+    y = minimize_convex(restricted, product, np.zeros(basis.shape[1]))
+    value, gradient = restricted(y)
+    return value, float(gradient @ gradient) / (2 * problem.mu_f)
