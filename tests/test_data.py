@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mastsim.problems import data
+from mastsim.problems import data, libsvm
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Catalogued, Dataset, fetch, listing, load, locate
 
 REAL_DATA = os.environ.get("MASTSIM_DATA", "")
@@ -191,7 +191,7 @@ def test_a_malformed_file_is_refused_with_its_name_its_line_and_what_is_expected
 
 
 def test_a_complaint_of_the_parser_that_no_line_explains_is_passed_on(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "_line_fault", lambda line: None)
+    monkeypatch.setattr(libsvm, "_line_fault", lambda line: None)
     with pytest.raises(ValueError, match=r"cannot be read as LIBSVM data: could not convert string to float"):
         load(put(tmp_path, b"cat 1:2\n"))
 

@@ -23,6 +23,7 @@ from mastsim.problems import (
     Quadratic,
     SquaredLoss,
 )
+from mastsim.problems.base import certified
 from mastsim.testing import check_problem
 from mastsim.testing.strategies import problems, quadratics
 
@@ -246,6 +247,19 @@ def test_a_minimum_that_is_not_attained_is_called_an_upper_bound():
 def test_an_infimum_is_exact_only_when_it_is_certified(gap, value, kind):
     infimum = Minimum(np.zeros(1), value, gap, 0.0, "by assertion").infimum()
     assert (infimum.value, infimum.kind, infimum.error) == (value, kind, gap)
+
+
+def test_a_certificate_covers_the_whole_gap():
+    """On ½μ‖x‖² the inequality gap ≤ ‖∇f‖²/(2μ) is an equality."""
+    for mu in (0.5, 3.0):
+        problem, x = Quadratic(mu * np.eye(2), np.zeros(2)), np.array([1.0, -2.0])
+        best = certified(problem, x, mu, mu)
+        assert best.value == pytest.approx(2.5 * mu)
+        assert best.gap_bound == pytest.approx(2.5 * mu, rel=1e-10)
+        steep = Quadratic(np.diag([mu, 2 * mu]), np.zeros(2))
+        assert certified(steep, np.array([0.0, 1.0]), mu, 2 * mu).gap_bound == pytest.approx(mu), (
+            "the lower bound is sharper"
+        )
 
 
 def test_newton_steps_stop_quietly_on_a_singular_hessian():

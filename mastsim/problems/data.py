@@ -6,22 +6,19 @@ because of where it lies: a catalogued file is refused unless its sha256 is the 
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from io import BytesIO
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.special import expit
 
-from mastsim.validation import integer, one_of
+from mastsim.problems.dataset import Dataset, digest, sha256
+from mastsim.problems.libsvm import parse_libsvm
+from mastsim.problems.synthetic import make_synthetic
+from mastsim.validation import one_of
 
 __all__ = ["CATALOGUE", "DEFAULT_DATA", "Catalogued", "Dataset", "fetch", "listing", "load", "locate"]
 
@@ -30,52 +27,6 @@ DEFAULT_DATA = "breast-cancer"
 _BREAST_CANCER_SHA256 = "5b548aa2537a24075c13abc1b25c6fadc11fceedb1f519ff9fff744b4a0fcb28"
 _BREAST_CANCER_SHAPE = (569, 30)
 _LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_LINE_FORM = "a line must read 'label index:value index:value ...' with finite numbers and increasing indices from 1"
-_MARGIN_RMS = 2.0
-_LARGEST_CONDITION = 1e12
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A table of features with one label per row, and where it came from.
-
-    Parameters
-    ----------
-    name : str
-        What the data set is called; for a synthetic one, a specification that `load` turns into it again.
-    A : numpy.ndarray or scipy.sparse.csr_array, shape (n, d)
-        Features, float64.
-    y : numpy.ndarray, shape (n,)
-        Labels, float64. In {-1, +1}, except for a user's own file, whose labels are left as they are.
-    sha256 : str
-        Hash of the file's bytes; for synthetic data of the arrays' bytes; for ``breast-cancer`` of the bytes of the
-        arrays as scikit-learn bundles them, before columns are standardised, so that it is the same on every machine.
-    source : str
-        One sentence saying where the data came from.
-
-    Examples
-    --------
-    >>> data = load("synthetic:n=50,d=4,condition=10")
-    >>> data.n, data.d, data.A.shape
-    (50, 4, (50, 4))
-    """
-
-    name: str
-    A: np.ndarray | sp.csr_array = field(repr=False)
-    y: np.ndarray = field(repr=False)
-    sha256: str
-    source: str
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return int(self.A.shape[0])
-
-    @property
-    def d(self) -> int:
-        """Number of features."""
-        return int(self.A.shape[1])
 
 
 @dataclass(frozen=True)
@@ -204,7 +155,7 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
         return _load_catalogued(_entry(text))
     kind, _, options = text.partition(":")
     if kind == "synthetic":
-        return _synthetic(_parse_options(options))
+        return make_synthetic(options)
     if os.path.isdir(text):
         raise ValueError(f"data set {text!r} is a directory, but a LIBSVM file is expected")
     if os.path.isfile(text):
@@ -346,19 +297,12 @@ def _places(entry: Catalogued) -> list[tuple[str, Path]]:
 def _whereabouts(entry: Catalogued) -> str:
     for place, path in _places(entry):
         if path.is_file():
-            return place if _sha256(path.read_bytes()) == entry.sha256 else f"{place}, wrong hash"
+            return place if sha256(path.read_bytes()) == entry.sha256 else f"{place}, wrong hash"
     return "not here"
 
 
-def _sha256(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
-
-
 def _check_hash(entry: Catalogued, path: Path, content: bytes) -> None:
-    found = _sha256(content)
+    found = sha256(content)
     if found != entry.sha256:
         raise ValueError(
             f"file {str(path)!r} is refused: its sha256 is {found}, but data set {entry.name!r} has {entry.sha256}; "
@@ -392,7 +336,7 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
     content = path.read_bytes()
     # Hashed again: what is parsed is this read, not the one that fetch has checked.
     _check_hash(entry, path, content)
-    A, raw = _parse(content, str(path), entry.d)
+    A, raw = parse_libsvm(content, str(path), entry.d)
     if A.shape != (entry.n, entry.d):
         raise ValueError(f"data set {entry.name!r} has shape {A.shape}, but it must be ({entry.n}, {entry.d})")
     unknown = sorted(set(raw.tolist()) - set(entry.labels))
@@ -408,78 +352,8 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
 
 def _load_file(text: str) -> Dataset:
     content = Path(text).read_bytes()
-    A, y = _parse(content, text)
-    return Dataset(Path(text).name, A, y, _sha256(content), f"LIBSVM file {text}, labels as they stand in it.")
-
-
-def _parse(content: bytes, origin: str, d: int | None = None) -> tuple[sp.csr_array, np.ndarray]:
-    from sklearn.datasets import load_svmlight_file
-
-    # Python's number syntax lets 1_0 pass for 10, which no LIBSVM file means.
-    if b"_" in content:
-        _refuse_bad_line(content, origin)
-    try:
-        table, y = load_svmlight_file(BytesIO(content), n_features=d, dtype=np.float64, zero_based=False)
-    except (ValueError, OverflowError) as error:
-        _refuse_bad_line(content, origin)
-        raise ValueError(f"file {origin!r} cannot be read as LIBSVM data: {error}") from error
-    if not (np.isfinite(table.data).all() and np.isfinite(y).all()):
-        _refuse_bad_line(content, origin)
-    # The parser gives a table without any entry one column, so its width does not tell.
-    for size, what in ((len(y), "rows"), (table.nnz, "features")):
-        if size == 0:
-            raise ValueError(f"file {origin!r} holds no {what}: {_LINE_FORM}")
-    A = sp.csr_array(table)
-    A.sort_indices()
-    return A, np.asarray(y, dtype=float)
-
-
-def _refuse_bad_line(content: bytes, origin: str) -> None:
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        fault = _line_fault(line.split(b"#", 1)[0])
-        if fault:
-            raise ValueError(f"file {origin!r}, line {number}: {fault}; {_LINE_FORM}")
-
-
-def _line_fault(line: bytes) -> str | None:
-    if not line.isascii() or b"\0" in line:
-        return "this is not plain text (a compressed file has to be unpacked first)"
-    label, *pairs = line.split() or [b"0"]
-    if b":" in label:
-        return f"there is no label before {label.decode()!r}"
-    if not _is_finite_number(label):
-        return f"the label {label.decode()!r} is not a finite number"
-    if pairs and pairs[0].startswith(b"qid:"):
-        del pairs[0]
-    last = 0
-    for pair in pairs:
-        fault = _pair_fault(pair, last)
-        if fault:
-            return fault
-        last = int(pair.partition(b":")[0])
-    return None
-
-
-def _pair_fault(pair: bytes, last: int) -> str | None:
-    index, colon, value = pair.partition(b":")
-    if not (colon and index.isdigit()):
-        return f"{pair.decode()!r} is not index:value"
-    if int(index) == 0:
-        return f"{pair.decode()!r} has index 0, but indices are 1-based"
-    if int(index) > np.iinfo(np.int32).max:
-        return f"{pair.decode()!r} has an index above {np.iinfo(np.int32).max}"
-    if int(index) <= last:
-        return f"{pair.decode()!r} comes after index {last}, but indices must increase"
-    if not _is_finite_number(value):
-        return f"{pair.decode()!r} has a value that is not a finite number"
-    return None
-
-
-def _is_finite_number(token: bytes) -> bool:
-    return bool(_NUMBER.fullmatch(token)) and math.isfinite(float(token))
-
-
-# ------------------------------------------------------------------------------------------------ bundled
+    A, y = parse_libsvm(content, text)
+    return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.")
 
 
 def _breast_cancer() -> Dataset:
@@ -487,7 +361,7 @@ def _breast_cancer() -> Dataset:
 
     raw, target = load_breast_cancer(return_X_y=True)
     raw, target = np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
-    found = _digest(raw, target)
+    found = digest(raw, target)
     if found != _BREAST_CANCER_SHA256:
         raise ValueError(
             f"data set {DEFAULT_DATA!r} is refused: this scikit-learn's copy has sha256 {found}, but it must be "
@@ -496,158 +370,3 @@ def _breast_cancer() -> Dataset:
     A = (raw - raw.mean(axis=0)) / raw.std(axis=0)
     source = "Breast Cancer Wisconsin (Diagnostic), bundled with scikit-learn; columns standardised, benign is +1."
     return Dataset(DEFAULT_DATA, A, 2 * target - 1, found, source)
-
-
-def _digest(A: np.ndarray | sp.csr_array, y: np.ndarray) -> str:
-    parts = [A.indptr, A.indices, A.data] if isinstance(A, sp.csr_array) else [A]
-    # One byte order and one index width, so that equal arrays have equal hashes on every machine.
-    return _sha256(
-        repr(A.shape).encode(),
-        *(part.astype("<i8" if part.dtype.kind == "i" else "<f8").tobytes() for part in [*parts, y]),
-    )
-
-
-# ---------------------------------------------------------------------------------------------- synthetic
-
-
-@dataclass(frozen=True)
-class _Options:
-    n: int = 500
-    d: int = 40
-    condition: float = 100.0
-    seed: int = 0
-    noise: float = 0.0
-    density: float | None = None
-
-    def __str__(self) -> str:
-        given = {key: value for key, value in asdict(self).items() if value is not None}
-        return ",".join(f"{key}={repr(value).removesuffix('.0')}" for key, value in given.items())
-
-
-def _whole(low: int) -> Callable[[str, str], int]:
-    def convert(name: str, text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise ValueError(f"{name}={text!r} is not accepted: it must be an integer >= {low}") from None
-        return integer(name, value, low)
-
-    return convert
-
-
-def _between(low: float, high: float) -> Callable[[str, str], float]:
-    def convert(name: str, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise ValueError(f"{name}={text!r} is not accepted: it must be a number from {low:g} to {high:g}")
-        return value
-
-    return convert
-
-
-_CONVERT: Mapping[str, Callable[[str, str], float]] = MappingProxyType(
-    {
-        "n": _whole(1),
-        "d": _whole(1),
-        "condition": _between(1, _LARGEST_CONDITION),
-        "seed": _whole(0),
-        "noise": _between(0, 0.5),
-        "density": _between(0, 1),
-    }
-)
-
-
-def _parse_options(text: str) -> _Options:
-    found: dict[str, Any] = {}
-    for item in text.split(",") if text else []:
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals:
-            raise ValueError(f"synthetic option {item!r} is not accepted: write option=value, as in n=500")
-        one_of("synthetic option", key, _CONVERT)
-        if key in found:
-            raise ValueError(f"synthetic option {key}={value!r} is not accepted: {key} is given twice")
-        found[key] = _CONVERT[key](f"synthetic option {key}", value)
-    if found.get("d") == 1:
-        found.setdefault("condition", 1.0)
-    options = _Options(**found)
-    _check_options(options)
-    return options
-
-
-def _check_options(options: _Options) -> None:
-    n, d, density = options.n, options.d, options.density
-    if d > n:
-        raise ValueError(
-            f"synthetic option d={d} is not accepted with n={n}: it must be an integer from 1 to {n}, since with more "
-            "columns than rows AᵀA is singular and has no condition number"
-        )
-    if d == 1 and options.condition != 1:
-        raise ValueError(
-            f"synthetic option condition={options.condition:g} is not accepted with d=1: it must be 1, the condition "
-            "number of every 1 by 1 matrix"
-        )
-    if density is not None and density < 1 / d:
-        raise ValueError(
-            f"synthetic option density={density:g} is not accepted with d={d}: it must be a number from 1/d = {1 / d} "
-            "to 1, so that every row holds an entry"
-        )
-
-
-def _synthetic(options: _Options) -> Dataset:
-    rng = np.random.Generator(np.random.Philox(options.seed))
-    singular_values = np.sqrt(options.n * np.geomspace(1.0, 1.0 / options.condition, options.d))
-    A: np.ndarray | sp.csr_array
-    if options.density is None:
-        left = np.linalg.qr(rng.standard_normal((options.n, options.d)))[0]
-        right = np.linalg.qr(rng.standard_normal((options.d, options.d)))[0]
-        A = (left * singular_values) @ right.T
-    else:
-        A = sp.csr_array(_sparse_with(singular_values, options.n, options.density, rng))
-    y = _planted_labels(A, options.noise, rng)
-    source = f"Synthetic ({options}): features with a planted spectrum, labels of a planted logistic model."
-    return Dataset(f"synthetic:{options}", A, y, _digest(A, y), source)
-
-
-def _planted_labels(A: np.ndarray | sp.csr_array, noise: float, rng: np.random.Generator) -> np.ndarray:
-    n, d = A.shape
-    margins = np.asarray(A.dot(rng.standard_normal(d)))
-    margins *= _MARGIN_RMS * math.sqrt(n) / np.linalg.norm(margins)
-    positive = rng.random(n) < expit(margins)
-    flipped = rng.random(n) < noise
-    return np.where(positive ^ flipped, 1.0, -1.0)
-
-
-def _sparse_with(singular_values: np.ndarray, n: int, density: float, rng: np.random.Generator) -> np.ndarray:
-    """Return an (n, d) array with these singular values and a share `density`, or just under, of nonzeros.
-
-    It starts with one entry per row, hence orthogonal columns whose norms are the singular values, and fills in by
-    rotating pairs of columns (which mixes eigenvectors of AᵀA) and of rows, neither of which changes singular values.
-    """
-    d = len(singular_values)
-    table = np.zeros((n, d))
-    # Away from zero, so that no column of a short table can vanish.
-    table[np.arange(n), rng.permutation(n) % d] = rng.choice([-1.0, 1.0], n) * rng.uniform(0.5, 1.5, n)
-    table *= singular_values[rng.permutation(d)] / np.linalg.norm(table, axis=0)
-    target = max(n, math.floor(density * n * d))
-    filling = True
-    while filling and np.count_nonzero(table) < target:
-        _rotate_pairs(table.T, target - int(np.count_nonzero(table)), rng)
-        filling = _rotate_pairs(table, target - int(np.count_nonzero(table)), rng)
-    return table
-
-
-def _rotate_pairs(table: np.ndarray, budget: int, rng: np.random.Generator) -> bool:
-    """Rotate random disjoint pairs of rows in place, adding at most `budget` nonzeros; tell if all were rotated."""
-    first, second = rng.permutation(len(table))[: len(table) // 2 * 2].reshape(2, -1)
-    filled = table != 0
-    union = (filled[first] | filled[second]).sum(axis=1)
-    growth = 2 * union - filled[first].sum(axis=1) - filled[second].sum(axis=1)
-    count = int(np.searchsorted(np.cumsum(growth), budget, side="right"))
-    first, second = first[:count], second[:count]
-    angle = rng.uniform(0.1, np.pi / 2 - 0.1, (count, 1))
-    cos, sin = np.cos(angle), np.sin(angle)
-    table[first], table[second] = cos * table[first] - sin * table[second], sin * table[first] + cos * table[second]
-    return count == len(growth)
