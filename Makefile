@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test lint types notebooks docs bench clean
+.PHONY: verify test lint types bench clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -18,6 +18,9 @@ lint: $(VENV)/.installed-lint
 
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.expected
 
 clean:
 	rm -rf $(VENV)

@@ -256,6 +256,8 @@ def test_a_certificate_covers_the_whole_gap():
         best = certified(problem, x, mu, mu)
         assert best.value == pytest.approx(2.5 * mu)
         assert best.gap_bound == pytest.approx(2.5 * mu, rel=1e-10)
+        apart = LeastSquares([[1.0], [1.0]], [1.0, -1.0], l2=mu - 0.5)
+        assert certified(apart, np.array([0.1]), 0.5 + mu, 9.0).gap_bound == pytest.approx((0.5 + mu) * 0.005, rel=1e-10)
         steep = Quadratic(np.diag([mu, 2 * mu]), np.zeros(2))
         assert certified(steep, np.array([0.0, 1.0]), mu, 2 * mu).gap_bound == pytest.approx(mu), (
             "the lower bound is sharper"
@@ -268,10 +270,14 @@ def test_newton_steps_stop_quietly_on_a_singular_hessian():
     def value_and_gradient(x):
         return 0.5 * float(np.sum((A @ x - [0.001, 0.005]) ** 2)), A.T @ (A @ x - [0.001, 0.005])
 
+    def nearly_flat(x):
+        assert np.isfinite(x).all()
+        return 1e-9 * float(x.sum()), np.full(3, 1e-9)
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         x = minimize_convex(value_and_gradient, lambda x, w: A.T @ (A @ w), np.zeros(4))
-        flat = minimize_convex(lambda x: (1.0, 0 * x), lambda x, w: 0 * w, np.ones(3))
+        flat = minimize_convex(nearly_flat, lambda x, w: 0 * w, np.ones(3))
     assert np.linalg.norm(value_and_gradient(x)[1]) < 1e-17
     assert flat.tolist() == [1.0, 1.0, 1.0]
 
