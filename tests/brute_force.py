@@ -96,17 +96,21 @@ class Instance:
         return LOSSES[self.loss][1](self.data @ x, self.y)[0].mean() + LONG(self.l2) / 2 * np.sum(np.asarray(x) ** 2)
 
     def value(self, x):
-        """Return f_D(x) and the size of what is added up: 1 + max|u| and the sum itself, which is not negative."""
-        total = self.support[1] @ (self.losses(x)[0].mean(axis=1) + LONG(self.l2) / 2 * (self.points(x) ** 2).sum(axis=1))
-        return total, 1 + self.reach(x) + float(total)
+        """Return f_D(x) and the size of what is added up: 1 + max|u|, f_D(x) and f(v), none of them negative."""
+        total = self._mean_value(x)
+        return total, 1 + self.reach(x) + float(total + self._mean_value(self.v))
+
+    def _mean_value(self, x):
+        each = self.losses(x)[0].mean(axis=1) + LONG(self.l2) / 2 * (self.points(x) ** 2).sum(axis=1)
+        return self.support[1] @ each
 
     def gradient(self, x):
-        """Return ∇f_D(x) and the size of what is added up, where every slope counts as at least 1."""
+        """Return ∇f_D(x) and the size of what is added up, here and at v; every slope counts as at least 1."""
         slopes, points = self.losses(x)[1], LONG(self.l2) * self.points(x)
-        each = slopes @ self.data / len(self.y) + points
-        sizes = np.maximum(np.abs(slopes), 1) @ np.abs(self.data) / len(self.y) + np.abs(points)
         S, chance = self.support
-        exact = np.einsum("s,sij,si->j", chance, S, each)
+        exact = np.einsum("s,sij,si->j", chance, S, slopes @ self.data / len(self.y) + points)
+        sizes = np.maximum(np.abs(slopes) + np.abs(self.losses(self.v)[1]), 1) @ np.abs(self.data) / len(self.y)
+        sizes += np.abs(points) + LONG(self.l2) * np.abs(self.v)
         return exact, TINY + float(np.einsum("s,sij,si->j", chance, np.abs(S), sizes).max())
 
     def hessian(self, x):

@@ -193,28 +193,32 @@ def quadratics(draw):
     return A, b, law, draw(st.sampled_from([0.0, 1.0, 10.0])) * rng.standard_normal(dim)
 
 
+def lowest(hessian, slope):
+    """Return the minimiser of slopeᵀz + ½zᵀHz nearest to 0, and the value, in which errors of the minimiser cancel."""
+    z = -np.linalg.pinv(hessian, rcond=1e-11, hermitian=True) @ slope
+    return z, slope @ z + 0.5 * z @ hessian @ z
+
+
 @given(quadratics())
 def test_quadratic_minima_and_gaps_in_closed_form(drawn):
     """x_D* = v − H⁺(Av − b), f_D^inf = f(v) − ½(Av − b)ᵀH⁺(Av − b), gap = ½(Av − b)ᵀ(A⁺ − H⁺)(Av − b)."""
     A, b, (sketch, support), v = drawn
-    f = ms.Quadratic(A, b, c=1.5)
-    F = ms.Mast(f, sketch, shift=v)
+    F = ms.Mast(ms.Quadratic(A, b, c=1.5), sketch, shift=v)
     H = np.asarray(mean(support, lambda S: S.T @ A @ S), dtype=float)
-    slope, inverse = A @ v - b, np.linalg.pinv(H, rcond=1e-11, hermitian=True)
-    at_shift = 0.5 * v @ A @ v - b @ v + 1.5
+    slope, at_shift = A @ v - b, 0.5 * v @ A @ v - b @ v + 1.5
     size = 1 + abs(at_shift) + v @ v
-    best = F.minimize()
+    best, gap = F.minimize(), F.gap()
+    z, drop = lowest(H, slope)
     np.testing.assert_allclose(H @ (best.x - v), -slope, rtol=0, atol=1e-12 * (1 + np.linalg.norm(v)))
-    np.testing.assert_allclose(best.x, v - inverse @ slope, rtol=0, atol=1e-7 * size)
-    assert best.value == pytest.approx(at_shift - 0.5 * slope @ inverse @ slope, abs=1e-12 * size)
+    np.testing.assert_allclose(best.x, v + z, rtol=0, atol=1e-7 * size)
+    assert best.value == pytest.approx(at_shift + drop, abs=1e-12 * size)
     assert best.gap_bound <= 1e-12 * size
-    least = np.linalg.pinv(A, rcond=1e-11, hermitian=True) @ slope
-    gap = F.gap()
+    least, plain_drop = lowest(A, slope)
     assert gap.kind == "exact"
-    assert float(gap) == pytest.approx(0.5 * slope @ least - 0.5 * slope @ inverse @ slope, abs=1e-10 * size)
+    assert float(gap) == pytest.approx(drop - plain_drop, abs=1e-12 * size)
     assert float(gap) >= 0
     L_D = np.linalg.eigvalsh(np.asarray(mean(support, lambda S: S.T @ S), dtype=float))[-1]
-    assert float(gap) <= 0.5 * (L_D - 1) * np.linalg.eigvalsh(A)[-1] * least @ least + 1e-10 * size
+    assert float(gap) <= 0.5 * (L_D - 1) * np.linalg.eigvalsh(A)[-1] * least @ least + 1e-12 * size
 
 
 @given(quadratics())

@@ -143,6 +143,40 @@ def test_value_gradient_and_hessian(loss, name, seed, keep, size):
     assert np.abs(F.hessian(x) - hessian).max() <= 1e-9 * largest * scale
 
 
+FAR = {
+    "Bernoulli": lambda keep: ms.Bernoulli(14, keep),
+    "Rand-K": lambda keep: ms.RandK(14, 5),
+    "blocks": lambda keep: BlockBernoulli(14, 7, keep),
+    "1:2": lambda keep: NofM(14, 1, 2),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("keep", [0.5, 1e-3])
+def test_fourteen_terms_a_row_far_out_and_rarely_kept(loss, name, keep):
+    """|x| up to 50 and keep down to 1e-3, except where the loss itself would overflow."""
+    rng = np.random.default_rng(5)
+    far = 50.0 if loss not in ("Poisson", "exponential") else 0.5
+    keep = keep if far == 50.0 else 0.5
+    A, sketch = rng.standard_normal((3, 14)), FAR[name](keep)
+    x, v, w, y = far * rng.uniform(-1, 1, 14), rng.standard_normal(14), rng.standard_normal(14), labels(loss, rng, 3)
+    F = ms.Mast(MODELS[loss](A, y, l2=0.0), sketch, shift=v)
+    batch, weights = sketch.support()
+    c, p = batch.diagonals.astype(LONG), weights.astype(LONG)
+    u = (v + c * (x - v)) @ A.T.astype(LONG)
+    phi, slope, bend = (f(u, y.astype(LONG)) for f in LOSSES[loss])
+    value = p @ phi.mean(axis=1)
+    gradient = p @ (c * (slope @ A) / 3)
+    product = p @ (c * ((bend * ((c * w) @ A.T)) @ A) / 3)
+    reach, largest = float(np.abs(u).max()), 1 + float(np.abs(c).max())
+    size = max(1.0, float(p @ np.abs(phi).mean(axis=1)) / (1 + reach))
+    steep = max(1.0, float((p @ np.abs(slope)).max()), float((p @ np.abs(bend)).max()))
+    assert abs(F.value(x) - value) <= 1e-12 * (1 + reach) * size
+    assert np.abs(F.gradient(x) - gradient).max() <= 1e-11 * largest * steep
+    assert np.abs(F.hessian_product(x, w) - product).max() <= 1e-9 * largest**2 * steep
+
+
 @pytest.mark.parametrize("loss", ["Huber", "smoothed hinge"])
 @pytest.mark.parametrize("keep", [0.3, 1e-3])
 def test_long_rows_of_piecewise_losses_meet_in_the_middle(loss, keep):

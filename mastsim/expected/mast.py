@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from mastsim.backend import Array
 from mastsim.expected.base import Evaluation, Expectation
@@ -224,7 +226,16 @@ class Mast:
             return self._quadratic_minimum(self.expectation)
         dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
         metric = self.curvature if dense and self.strong_convexity > 0 else None
-        x = minimize_convex(self._objective, self.hessian_product, self.center, metric)
+        # The bar shows up only where it takes more than two seconds, and only on a terminal.
+        with tqdm(
+            unit="evaluation", desc="minimising f_D", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr
+        ) as bar:
+
+            def counted(x: np.ndarray) -> tuple[float, np.ndarray]:
+                bar.update()
+                return self._objective(x)
+
+            x = minimize_convex(counted, self.hessian_product, self.center, metric)
         if self.evaluation.tier == "estimate":
             norm = float(np.linalg.norm(self.gradient(x)))
             return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
