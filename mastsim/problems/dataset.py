@@ -29,7 +29,8 @@ class Dataset:
 
     Examples
     --------
-    >>> data = load("synthetic:n=50,d=4,condition=10")
+    >>> import mastsim as ms
+    >>> data = ms.load("synthetic:n=50,d=4,condition=10")
     >>> data.n, data.d, data.A.shape
     (50, 4, (50, 4))
     """
