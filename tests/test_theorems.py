@@ -538,6 +538,18 @@ def test_lemmas_where_f_is_constant():
     assert "strong convexity" in Lemma3.refuse(F)
 
 
+def test_a_sketch_that_is_the_identity_up_to_rounding():
+    """E[SᵀS] ⪰ I in exact arithmetic: an eigenvalue of 1 − 2e-16 must not turn a left side negative."""
+    S = ms.FiniteSupport([np.eye(2) * (1 - 1e-16)])
+    assert S.mu_D < 1
+    F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), S, shift=np.ones(2))
+    probes = probe(F, 4, 0)
+    for kind, part in LEMMA_PARTS:
+        for sides in (kind(F).sides(part, probes.x, probes.y, probes.batch), kind(F).spectral_sides(part)):
+            assert (np.asarray(sides.left) >= 0).all()
+        assert decide_inequality(kind(F)).verdict == "holds"
+
+
 @pytest.mark.parametrize("condition", [1e8, 1e12])
 @pytest.mark.parametrize("seed", range(5))
 def test_an_ill_conditioned_matrix_is_no_counterexample(condition, seed):
@@ -582,6 +594,17 @@ def test_theorem_1_on_convex_quadratics(case):
     assert sides.right == pytest.approx(right, rel=1e-9, abs=1e-11 * size)
     pointwise = MinimizerSuboptimality(F).sides("x_D* is nearly optimal", np.zeros((3, F.dim)), None, None)
     assert [pointwise.left.tolist(), pointwise.right.tolist()] == [[sides.left] * 3, [sides.right] * 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_theorem_1_where_both_sides_are_rounding(seed):
+    """Consistent equations, no regularisation, everything kept: both minima are 0 and reached up to rounding only."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((6, 3))
+    f = ms.LeastSquares(A, A @ rng.standard_normal(3), l2=0.0)
+    claim = MinimizerSuboptimality(ms.Mast(f, ms.RandK(3, k=3), shift=rng.standard_normal(3)))
+    assert claim.spectral_sides("x_D* is nearly optimal").right == 0
+    assert decide_inequality(claim).verdict == "holds"
 
 
 @dataclass(frozen=True, eq=False)

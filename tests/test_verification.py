@@ -619,6 +619,15 @@ def test_every_theorem_has_a_control():
     assert {kind.id for kind in theorems.ALL} - roots <= {"lemma2"}  # the false variant of convexity has no constant
 
 
+def test_an_almost_sure_bound_about_something_else_is_not_used(monkeypatch):
+    """The control without scaling runs another objective than the theorem's: nothing is proven about its range."""
+    uppers, decide = [], rates.decide_mean_at_most
+    monkeypatch.setattr(rates, "decide_mean_at_most", lambda *a, upper=None: uppers.append(upper) or decide(*a, upper=upper))
+    for trial in (false_rates()[-1], Trial.of(StronglyConvexDSGD(two_signs()))):
+        decide_run(trial, rates.simulated(trial, 4, 16, 0), 1e-6)
+    assert [upper is None for upper in uppers] == [True] * 4 + [False] * 4
+
+
 def test_the_scaling_left_out_is_named():
     trial = false_rates()[-1]
     verdict = decide_rate_exactly(trial, exact_recursion(trial), 50)

@@ -124,7 +124,7 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     """Decide a rate from replicas, at a few recorded steps, with error probability at most `alpha`.
 
     A refutation needs only that the measure is nonnegative. A confirmation uses the theorem's almost sure bound on it, or,
-    where that is useless, the central limit theorem, and then says so.
+    where that is useless or not about what was run, the central limit theorem, and then says so.
 
     Parameters
     ----------
@@ -142,14 +142,14 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     table = run.traces[theorem.measure]
     later = np.flatnonzero(run.recorded > 0)
     checkpoints = later[np.unique(np.linspace(0, len(later) - 1, _CHECKPOINTS).round().astype(int))]
-    level = family_alpha(alpha, len(checkpoints))
+    level, own = family_alpha(alpha, len(checkpoints)), trial.objective is theorem.objective
     decisions = {}
     for c in checkpoints.tolist():
         step, initial = int(run.recorded[c]), table[:, 0]
         bound = trial.bound(step, initial)
         most = trial.forgive(np.asarray(theorem.almost_sure_bound(step, trial.stepsize, initial)))
         reach = float(np.max(most / bound))
-        proven = reach if reach <= _RANGE_LIMIT and trial.expected == "holds" and not asymptotic else None
+        proven = reach if reach <= _RANGE_LIMIT and own and not asymptotic else None
         with np.errstate(over="ignore"):
             decisions[step] = decide_mean_at_most(table[:, c] / bound, 1.0, level, upper=proven)
     return _combined(trial, run, decisions, alpha)
