@@ -653,8 +653,13 @@ def test_order_is_the_registry_with_controls_last(trial_of_all):
     controls = [v.expected == "refuted" for v in trial_of_all]
     assert controls == sorted(controls)
     order = [kind.id for kind in theorems.ALL]
-    places = [order.index(v.theorem) for v in trial_of_all if v.expected == "holds"]
+    places = [(order.index(v.theorem), v.samples > 0) for v in trial_of_all if v.expected == "holds"]
     assert places == sorted(places)
+
+
+def test_both_terms_of_theorem_2_are_tried_where_they_are_attained(trial_of_all):
+    tight = {v.sketch for v in trial_of_all if v.theorem == "theorem2" and v.max_ratio > 1 - 1e-9}
+    assert tight >= {"Bernoulli(0.25), v = 0", "finite support of 2, v ≠ 0"}
 
 
 def test_real_data_meets_every_theorem_under_every_default_sketch(trial_of_all):
@@ -697,6 +702,9 @@ def test_the_suite_repeats_itself(data):
     )
     assert one == two
     assert one != other
+    drawn = [record for record in other if record["samples"] or record["tier"] == "exact at points"]
+    assert {record["theorem"].split("/")[0] for record in drawn} == {"lemma1", "theorem2"}
+    assert all(record["witness"].endswith("seed 3") for record in drawn)
 
 
 def test_filters(data):
