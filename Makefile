@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test lint types bench clean
+.PHONY: verify test lint types bench docs clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
 
 lint: $(VENV)/.installed-lint
@@ -21,6 +21,9 @@ types: $(VENV)/.installed-lint
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.expected
+
+docs: $(VENV)/.installed
+	$(BIN)/mastsim verify --pages docs/theorems
 
 clean:
 	rm -rf $(VENV)

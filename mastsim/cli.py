@@ -16,13 +16,23 @@ import click
 from mastsim import __version__
 
 if TYPE_CHECKING:
-    from mastsim.expected import Mast
+    from mastsim.advice import Guarantee
+    from mastsim.expected import Objective
     from mastsim.methods import Method
-    from mastsim.problems import Dataset
+    from mastsim.problems import Dataset, Problem
     from mastsim.theorems import Rate
 
 _DEFAULT_DATA = "breast-cancer"
 _DEFAULT_CONDITION = 100.0
+_METHODS = {
+    "gd": "GD",
+    "dsgd": "DSGD",
+    "lsvrdsg": "LSVRDSG",
+    "page": "PAGE",
+    "distributed": "DistributedDSGD",
+    "sgd": "SGD",
+    "gdci": "GDCI",
+}
 
 
 class _Refusal(click.ClickException):
@@ -58,7 +68,9 @@ def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Cal
 _data = click.option(
     "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a LIBSVM file or synthetic:…"
 )
-_sketch = click.option("--sketch", required=True, metavar="S", help="identity, randk:KEEP or bernoulli:KEEP.")
+_sketch = click.option(
+    "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
+)
 _shift = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm or a .npy file.")
 _problem = click.option(
     "--problem",
@@ -69,6 +81,11 @@ _problem = click.option(
 )
 _l2 = click.option("--l2", type=float, help="Regularisation λ ≥ 0.")
 _condition = click.option("--condition-number", type=float, help="κ_f instead of --l2  [default: 100]")
+_clients = click.option("--clients", type=int, metavar="M", help="Divide the data among M clients.")
+_split = click.option(
+    "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
+)
+_minibatch = click.option("--minibatch", type=int, metavar="TAU", help="Rows a gradient sees  [default: all]")
 _json = click.option("--json", "json_to", metavar="FILE|-", help="Write a JSON document; - prints it and nothing else.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="From 0 to 2**64 - 1.")
 
@@ -85,6 +102,7 @@ def main() -> None:
 @click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write an HTML report.")
+@click.option("--pages", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write a page per theorem.")
 @_command
 def verify(
     data: str,
@@ -94,11 +112,13 @@ def verify(
     sketches: tuple[str, ...],
     quick: bool,
     report: Path | None,
+    pages: Path | None,
 ) -> None:
     """Put the theorems on trial; exit 0 when every verdict is as expected, 1 otherwise, 2 on bad input."""
     from mastsim.documents import header
     from mastsim.problems import load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
+    from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
 
     dataset = load(data)
@@ -111,53 +131,51 @@ def verify(
     }
     if report is not None:
         write_report(report, verdicts, document)
+    if pages is not None:
+        how = f"mastsim verify --data {data} --seed {seed}{' --quick' if quick else ''}"
+        write_pages(pages, verdicts, how)
     _emit(document, json_to, table(verdicts))
     sys.exit(0 if fine else 1)
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _json)
+@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _json)
 @_command
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
-    from mastsim.constants import Constants
+    from mastsim.constants import Constants, DistributedConstants
+    from mastsim.expected import Mast
 
     dataset, F = _objective(**what)
-    found = Constants(F)
+    found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
     document = _about(dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     lines = [f"{name:26s} {c.value:<14.8g} {c.kind:9s} {c.source}" for name, c in found.items()]
     _emit(document, json_to, "\n".join([F.name, f"f_D by {F.evaluation.name}: {F.evaluation.reason}", "", *lines]))
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _json)
-@click.option("--accuracy", type=float, metavar="EPS", help="Squared distance aimed at  [default: 1 % of the start's]")
+@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _minibatch, _json)
+@click.option("--accuracy", type=float, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 @_command
-def stepsize(json_to: str | None, accuracy: float | None, **what: Any) -> None:
-    """List every rate: the largest step it allows, its rate and radius, and the steps to an accuracy."""
-    from mastsim import theorems
+def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None, **what: Any) -> None:
+    """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
+    from mastsim import advice
 
     dataset, F = _objective(**what)
-    rates = [kind for kind in theorems.ALL if issubclass(kind, theorems.Rate)]
-    rows = sorted((_stepsize_row(kind, F, accuracy) for kind in rates), key=lambda row: row["steps_to_accuracy"])
-    lines = [F.name]
-    for row in rows:
-        lines += ["", f"{row['theorem']}  ({row['source']})"]
-        names = ("stepsize", "stepsize_sharp", "rate", "radius", "accuracy", "steps_to_accuracy")
-        lines += [f"  {name:18s} {row[name]:.8g}" for name in names] if row["applies"] else [f"  no: {row['reason']}"]
-    _emit(_about(dataset, None, F) | {"stepsize": rows}, json_to, "\n".join(lines))
+    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch))
+    _emit(_about(dataset, None, F) | {"stepsize": [each.record() for each in found]}, json_to, _guarantee_text(F, found))
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _seed, _json)
-@click.option("--method", type=click.Choice(["gd", "dsgd"]), default="dsgd", show_default=True, help="What to run.")
+@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _minibatch, _seed, _json)
+@click.option("--method", type=click.Choice(list(_METHODS)), default="dsgd", show_default=True, help="What to run.")
 @click.option("--stepsize", default="theory", show_default=True, metavar="theory|sharp|X", help="Step size γ.")
 @click.option("--steps", type=int, default=1000, show_default=True, help="Number of steps.")
 @click.option("--replicas", type=int, default=16, show_default=True, help="Number of replicas.")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that share the replicas.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="RUN.npz", help="Save the run.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Plot distance and bound.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Plot measure and bound.")
 @_command
 def simulate(
     seed: int,
@@ -168,40 +186,47 @@ def simulate(
     replicas: int,
     threads: int,
     device: str,
+    minibatch: int | None,
     out: Path | None,
     plot: Path | None,
     **what: Any,
 ) -> None:
     """Run replicas of a method and report how far they come, beside what the theory promises."""
     from mastsim import simulation
+    from mastsim.validation import integer
 
     if device == "gpu":
         raise ValueError("device='gpu' is not available in this version; use --device cpu")
     dataset, F = _objective(**what)
-    chosen, claim = _method(method, stepsize, F)
-    run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, threads=threads)
+    chosen, claim = _method(method, stepsize, integer("steps", steps, 1), minibatch, F)
+    measures = _measures(claim)
+    run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, threads=threads, measures=measures)
     if out is not None:
         run.save(out)
-    initial = float(run.distance[:, 0].mean())
-    bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, initial))
+    bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, float(claim.initial_of(run).mean())))
     if plot is not None:
         from mastsim.plots import plot_run
 
         plot_run(run, claim, plot)
-    document = _about(dataset, seed, F) | {
-        "method": run.method,
-        "steps": run.steps_done,
-        "replicas": run.replicas,
-        "stepsize": run.stepsize,
-        "final": run.final(),
-        "bound": bound,
-        "tiers": {"final": "estimate", "bound": "upper"},
-        "seconds": run.seconds,
-        "replica_steps_per_second": run.replica_steps_per_second,
-    }
+    promise = {"bound": bound, "theorem": claim and claim.id, "bound_on": claim and f"{claim.over} {claim.measure}"}
+    document = (
+        _about(dataset, seed, F)
+        | promise
+        | {
+            "method": run.method,
+            "steps": run.steps_done,
+            "replicas": run.replicas,
+            "stepsize": run.stepsize,
+            "final": run.final(),
+            "tiers": {"final": "estimate", "bound": "upper"},
+            "seconds": run.seconds,
+            "replica_steps_per_second": run.replica_steps_per_second,
+        }
+    )
     lines = [F.name, f"{run.method}, γ = {run.stepsize:.6g}, {run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
     lines += [f"  {name:14s} {m['mean']:.6g} ± {m['stderr']:.2g}" for name, m in run.final().items()]
-    lines += [f"  bound on E distance: {bound:.6g}"] if bound is not None else ["  no bound: the step is not covered"]
+    covered = claim is not None and f"  bound by {claim.id} on E {claim.measure} ({claim.over}): {bound:.6g}"
+    lines += [covered or "  no bound: no theorem covers the method with this step"]
     _emit(document, json_to, "\n".join(lines))
     if run.steps_done < steps:
         sys.exit(130)
@@ -249,12 +274,20 @@ def fetch_data(name: str) -> None:
 
 
 def _objective(
-    data: str, sketch: str, shift: str, problem: str, l2: float | None, condition_number: float | None
-) -> tuple[Dataset, Mast]:
+    data: str,
+    sketch: str,
+    shift: str,
+    problem: str,
+    l2: float | None,
+    condition_number: float | None,
+    clients: int | None = None,
+    split: str = "iid",
+) -> tuple[Dataset, Objective]:
     import numpy as np
 
-    from mastsim.expected import Mast
+    from mastsim.expected import Distributed, Mast
     from mastsim.problems import LeastSquares, LogisticRegression, load
+    from mastsim.problems import split as divide
     from mastsim.sketches import parse_sketch
 
     dataset = load(data)
@@ -263,56 +296,79 @@ def _objective(
     kappa = _DEFAULT_CONDITION if l2 is None and condition_number is None else condition_number
     f = family(dataset.A, dataset.y, l2=l2, condition_number=kappa)
     S = parse_sketch(sketch, f.dim)
+    v = _shift_point(shift, f)
+    if clients is None:
+        return dataset, Mast(f, S, shift=v)
+    return dataset, Distributed(divide(f, clients, by=split), S, shift=v)
+
+
+def _shift_point(shift: str, f: Problem) -> Any:
+    import numpy as np
+
     if shift == "zero":
-        return dataset, Mast(f, S)
+        return None
     if shift == "erm":
-        return dataset, Mast(f, S, shift=f.minimize().x)
+        return f.minimize().x
     if not Path(shift).is_file():
         raise ValueError(f"shift={shift!r} is not accepted: it must be zero, erm or an existing .npy file")
-    return dataset, Mast(f, S, shift=np.load(shift, allow_pickle=False))
+    return np.load(shift, allow_pickle=False)
 
 
-def _method(name: str, stepsize: str, F: Mast) -> tuple[Method, Rate | None]:
+def _method(name: str, stepsize: str, steps: int, size: int | None, F: Objective) -> tuple[Method, Rate | None]:
     """Return the method, and the theorem whose bound covers it, if one does."""
-    from mastsim.constants import Constants
-    from mastsim.methods import DSGD, GD
-    from mastsim.theorems import StronglyConvexDSGD
+    from mastsim import advice, methods
     from mastsim.validation import number, positive
 
-    theorem = StronglyConvexDSGD(F, sharp=stepsize == "sharp") if name == "dsgd" else None
-    if stepsize in ("theory", "sharp"):
-        smoothness = Constants(F).L_fD_sharp if stepsize == "sharp" else Constants(F).L_fD
-        gamma = 1 / smoothness if theorem is None else theorem.stepsize
-    else:
+    kind = getattr(methods, _METHODS[name])
+    _check_clients(kind.__name__, F)
+    sampling = advice.minibatch(size)
+    if sampling is not None and not issubclass(kind, methods.StochasticMethod):
+        raise ValueError(f"minibatch={size} is not accepted: {kind.__name__} takes exact gradients")
+    settings = {} if sampling is None else {"sampling": sampling}
+    theorem = advice.covering(F, kind.__name__, steps, sampling, stepsize == "sharp")
+    if stepsize not in ("theory", "sharp"):
         gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"))
+        return kind(gamma, **settings), theorem if theorem and gamma <= theorem.stepsize * (1 + 1e-12) else None
+    if kind is methods.GD:
+        smoothness = F.smoothness.value if stepsize == "sharp" else F.inherited_smoothness
+        return methods.GD(1 / smoothness), None
     if theorem is None:
-        return GD(gamma), None
-    return DSGD(gamma), theorem if gamma <= theorem.stepsize * (1 + 1e-12) else None
+        raise ValueError(f"stepsize={stepsize!r} is not accepted: no theorem covers {kind.__name__} here; pass a number")
+    return kind(theorem.stepsize, **settings), theorem
 
 
-def _stepsize_row(kind: type[Rate], F: Mast, accuracy: float | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"theorem": kind.id, "source": kind.source, "applies": False, "reason": kind.refuse(F)}
-    row |= dict.fromkeys(("stepsize", "stepsize_sharp", "rate", "radius", "accuracy"))
-    row["steps_to_accuracy"] = float("inf")
-    if row["reason"] is not None:
-        return row
-    theorem = kind(F)
-    target = 0.01 * theorem.initial if accuracy is None else accuracy
-    return row | {
-        "applies": True,
-        "stepsize": theorem.stepsize,
-        "stepsize_sharp": theorem.stepsize_sharp,
-        "rate": theorem.rate,
-        "radius": theorem.radius,
-        "accuracy": target,
-        "steps_to_accuracy": theorem.steps_to_accuracy(target) if target > 0 else 0.0,
-    }
+def _check_clients(method: str, F: Objective) -> None:
+    from mastsim.expected import Distributed
+
+    several = isinstance(F, Distributed)
+    if method == "DistributedDSGD" and not several:
+        raise ValueError("method='distributed' needs clients: pass --clients M")
+    if several and method not in ("DistributedDSGD", "GD"):
+        raise ValueError(f"clients={len(F.clients)} is not accepted with {method}: use --method distributed")  # type: ignore[attr-defined]
 
 
-def _about(dataset: Dataset, seed: int | None, F: Mast) -> dict[str, Any]:
+def _measures(claim: Rate | None) -> tuple[str, ...]:
+    from mastsim.run import DEFAULT_MEASURES
+
+    return DEFAULT_MEASURES if claim is None or claim.measure != "error" else (*DEFAULT_MEASURES, "error")
+
+
+def _guarantee_text(F: Objective, found: list[Guarantee]) -> str:
+    rows = [f"{'theorem':42s} {'bounds':24s} {'step':>10s} {'sharp step':>10s} {'rate':>12s} {'radius':>10s} {'steps':>10s}"]
+    for each in found:
+        if each.applies:
+            name = f"{each.theorem} [{each.settings}]" if each.settings else each.theorem
+            rate = "1/T" if each.rate != each.rate else f"{each.rate:.8g}"
+            numbers = f"{each.stepsize:10.4g} {each.stepsize_sharp:10.4g} {rate:>12s} {each.radius:10.4g}"
+            rows.append(f"{name:42s} {f'{each.over} {each.measure}':24s} {numbers} {each.steps_to_accuracy:10.4g}")
+    refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
+    return "\n".join([F.name, "", *rows, "", *refused])
+
+
+def _about(dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:
     from mastsim.documents import header
 
-    objective = {"problem": F.problem.name, "sketch": F.sketch.name, "shifted": bool(F.center.any())}
+    objective = {"problem": F.problem.name, "sketch": F.sketch_name, "shifted": bool(F.center.any())}
     return header(dataset, seed) | {"objective": objective | {"evaluation": F.evaluation.name}}
 
 

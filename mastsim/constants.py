@@ -5,13 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import ClassVar
 
-from mastsim.expected import Mast
-from mastsim.problems.base import DENSE_LIMIT
-from mastsim.provenance import Constant
+import numpy as np
+
+from mastsim.expected import Distributed, Mast
+from mastsim.problems.base import DENSE_LIMIT, Curvature
+from mastsim.provenance import Constant, Kind
+from mastsim.sketches.base import CACHED_SUPPORT
 
 
-class Constants(Mapping[str, Constant]):
+class _Table(Mapping[str, Constant]):
+    """Constants as attributes and as a mapping; nothing is computed before it is asked for, and nothing twice."""
+
+    names: ClassVar[tuple[str, ...]]
+
+    def __getitem__(self, name: str) -> Constant:
+        if name not in self.names:
+            raise KeyError(f"unknown constant {name!r}; known: {', '.join(self.names)}")
+        constant: Constant = getattr(self, name)
+        return constant
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+
+class Constants(_Table):
     """The constants of a MAST objective, as attributes and as a mapping.
 
     Nothing is computed before it is asked for, and nothing twice.
@@ -41,22 +66,9 @@ class Constants(Mapping[str, Constant]):
     """
 
     def __init__(self, objective: Mast) -> None:
+        if not isinstance(objective, Mast):
+            raise TypeError(f"objective={objective!r} is not accepted: it must be a Mast; see DistributedConstants")
         self.objective = objective
-
-    def __getitem__(self, name: str) -> Constant:
-        if name not in NAMES:
-            raise KeyError(f"unknown constant {name!r}; known: {', '.join(NAMES)}")
-        constant: Constant = getattr(self, name)
-        return constant
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(NAMES)
-
-    def __len__(self) -> int:
-        return len(NAMES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in NAMES
 
     @cached_property
     def L_f(self) -> Constant:
@@ -108,7 +120,7 @@ class Constants(Mapping[str, Constant]):
     def mu_fD_sharp(self) -> Constant:
         """Strong convexity constant of f_D from the curvature matrix."""
         value = self.objective.strong_convexity
-        return Constant(value, "exact" if self._quadratic else "lower", "λ_min(E[SᵀMS]) (this package)")
+        return Constant(value, "exact" if self.objective.problem.is_quadratic else "lower", "λ_min(E[SᵀMS]) (this package)")
 
     @cached_property
     def expected_smoothness(self) -> Constant:
@@ -138,9 +150,69 @@ class Constants(Mapping[str, Constant]):
         """f_D^inf − f^inf."""
         return self.objective.gap()
 
-    @property
-    def _quadratic(self) -> bool:
-        return self.objective.problem.is_quadratic
+    @cached_property
+    def fS_inf(self) -> Constant:
+        """E inf_x f_S(x), at least f^inf."""
+        return self.objective.sketched_infimum()
+
+    @cached_property
+    def gap_sharp(self) -> Constant:
+        """f_D^inf − E inf f_S, which may replace the gap."""
+        if self.fS_inf.kind != "exact" or self.gap.kind != "exact":
+            return Constant(self.gap, self.gap.kind, f"the gap itself: {self.fS_inf.source}", self.gap.error)
+        error = self.objective.minimize().gap_bound + self.fS_inf.error
+        value = min(max(self.fD_inf - self.fS_inf, 0.0), self.gap.value)
+        return Constant(value, "exact", "f_D^inf − E inf f_S (this package)", error)
+
+    @cached_property
+    def nonconvex_variance(self) -> Constant:
+        """𝔇 = L_f²·L_D·L_S^max, by the paper."""
+        return Constant(self.L_fD * self.expected_smoothness, "upper", "L_f²·L_D·L_S^max (MAST, Theorem 3)")
+
+    @cached_property
+    def nonconvex_variance_sharp(self) -> Constant:
+        """The same with λ_max(E[SᵀLS])·sup λ_max(SᵀLS)."""
+        value = self.L_fD_sharp * self.expected_smoothness_sharp
+        return Constant(value, "upper", "λ_max(E[SᵀLS])·sup λ_max(SᵀLS) (this package)")
+
+    @cached_property
+    def mu_PL(self) -> Constant:
+        """A Polyak-Łojasiewicz constant of f_D: ‖∇f_D‖² ≥ 2μ_PL(f_D − f_D^inf); 0 when none is known."""
+        if self.objective.is_quadratic:
+            least = Curvature(self.objective.curvature).least_positive
+            return Constant(least if least < math.inf else 1.0, "exact", "least positive eigenvalue of E[SᵀAS]")
+        return Constant(max(self.mu_fD_sharp, 0.0), "lower", "strong convexity of f_D")
+
+    @cached_property
+    def L_i_max(self) -> Constant:
+        """The largest smoothness constant of a component f_i."""
+        return Constant(float(self.objective.problem.component_smoothness.max()), "upper", "max L_i (MAST, Section 4)")
+
+    @cached_property
+    def L_i_mean(self) -> Constant:
+        """The mean smoothness constant of the components f_i."""
+        return Constant(float(self.objective.problem.component_smoothness.mean()), "upper", "mean L_i (MAST, Section 4)")
+
+    @cached_property
+    def component_gap(self) -> Constant:
+        """Δ = f^inf − (1/n)Σ f_i^inf."""
+        best, infima = self.objective.problem.minimize(), self.objective.problem.component_infima
+        return Constant(max(best.value - float(infima.mean()), 0.0), "upper", "Δ = f^inf − mean f_i^inf (MAST, Section 4)")
+
+    @cached_property
+    def sigma2_star(self) -> Constant:
+        """σ*² = E‖∇f_S(x_D*)‖²."""
+        best, sketch = self.objective.minimize(), self.objective.sketch
+        L = min(self.expected_smoothness_sharp, self.expected_smoothness)
+        bound = Constant(2 * L * (self.gap + self.gap.error), "upper", "2L·gap (MAST, Theorem 5)")
+        if sketch.support_size > CACHED_SUPPORT:
+            return bound
+        batch, weights = sketch.support()
+        noise = float(weights @ (np.asarray(self.objective.sketched_gradient(best.x, batch)) ** 2).sum(axis=1))
+        # E‖∇f_S(x) − ∇f_S(x_D*)‖² ≤ 𝔇‖x − x_D*‖².
+        moved = self.nonconvex_variance * 2 * best.gap_bound / self.mu_PL if self.mu_PL > 0 else math.inf
+        error = moved + 2 * math.sqrt(noise * moved)
+        return Constant(noise, "exact", "enumeration of E‖∇f_S(x_D*)‖²", error) if error < math.inf else bound
 
 
 NAMES: tuple[str, ...] = (
@@ -158,5 +230,138 @@ NAMES: tuple[str, ...] = (
     "f_inf",
     "fD_inf",
     "gap",
+    "fS_inf",
+    "gap_sharp",
+    "nonconvex_variance",
+    "nonconvex_variance_sharp",
+    "mu_PL",
+    "L_i_max",
+    "L_i_mean",
+    "component_gap",
+    "sigma2_star",
 )
 """Every constant, in the order in which they are reported."""
+Constants.names = NAMES
+
+
+class DistributedConstants(_Table):
+    """The constants of a distributed objective, as attributes and as a mapping.
+
+    Parameters
+    ----------
+    objective : Distributed
+        The objective.
+
+    Raises
+    ------
+    KeyError
+        When an unknown name is looked up.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Theorem 6; L̂ and L̃: this package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Distributed([ms.Quadratic(np.eye(2), np.ones(2)), ms.Quadratic(3 * np.eye(2), np.ones(2))], ms.RandK(2, k=1))
+    >>> c = DistributedConstants(F)
+    >>> float(c.L_max), float(c.L_mean), float(c.L_hat), float(c.variance_quoted), float(c.variance)
+    (12.0, 8.0, 4.0, 72.0, 32.0)
+    """
+
+    names = (
+        "L_max",
+        "L_mean",
+        "L_hat",
+        "L_hat_sharp",
+        "variance_quoted",
+        "variance",
+        "mu",
+        "mu_sharp",
+        "fD_inf",
+        "clients_inf",
+        "gap",
+        "gap_sharp",
+    )
+
+    def __init__(self, objective: Distributed) -> None:
+        if not isinstance(objective, Distributed):
+            raise TypeError(f"objective={objective!r} is not accepted: it must be a Distributed; see Constants")
+        self.objective = objective
+
+    @cached_property
+    def clients(self) -> tuple[Constants, ...]:
+        """The constants of the clients."""
+        return tuple(Constants(client) for client in self.objective.clients)
+
+    @cached_property
+    def L_max(self) -> Constant:
+        """L̄ = max L_{f_i}·L_{S_i}^max."""
+        return Constant(max(c.expected_smoothness for c in self.clients), "upper", "max L_fi·L_Si^max (MAST, Section 4)")
+
+    @cached_property
+    def L_mean(self) -> Constant:
+        """L̃, the mean of L_{f_i}·L_{S_i}^max."""
+        return Constant(_mean([c.expected_smoothness for c in self.clients]), "upper", "mean L_fi·L_Si^max (this package)")
+
+    @cached_property
+    def L_hat(self) -> Constant:
+        """L̂, the mean of L_{f_i}·L_{D_i}, at least the smoothness constant of f_D."""
+        return Constant(_mean([c.L_fD for c in self.clients]), "upper", "mean L_fi·L_Di (this package)")
+
+    @cached_property
+    def L_hat_sharp(self) -> Constant:
+        """The smoothness constant of f_D from the curvature matrices."""
+        return self.objective.smoothness
+
+    @cached_property
+    def variance_quoted(self) -> Constant:
+        """𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max; not an upper bound of what Theorem 6 needs when clients differ."""
+        largest = max(c.nonconvex_variance for c in self.clients)
+        return Constant(largest, "estimate", "max L_fi²·L_Di·L_Si^max (quoted from MAST, Theorem 6)")
+
+    @cached_property
+    def variance(self) -> Constant:
+        """𝔇 = L̂·L̃."""
+        return Constant(self.L_hat * self.L_mean, "upper", "L̂·L̃ (this package)")
+
+    @cached_property
+    def mu(self) -> Constant:
+        """The mean of μ_{D_i}·μ_{f_i}."""
+        return Constant(_mean([c.mu_fD for c in self.clients]), "lower", "mean μ_Di·μ_fi (this package)")
+
+    @cached_property
+    def mu_sharp(self) -> Constant:
+        """The strong convexity constant of f_D from the curvature matrices."""
+        kind: Kind = "exact" if self.objective.is_quadratic else "lower"
+        return Constant(self.objective.strong_convexity, kind, "λ_min of the mean E[SᵀMS] (this package)")
+
+    @cached_property
+    def fD_inf(self) -> Constant:
+        """The infimum of f_D."""
+        return self.objective.minimize().infimum()
+
+    @cached_property
+    def clients_inf(self) -> Constant:
+        """The mean of the clients' infima."""
+        return self.objective.clients_minimum().infimum()
+
+    @cached_property
+    def gap(self) -> Constant:
+        """gap_M = f_D^inf − (1/M)Σ f_i^inf."""
+        return self.objective.gap()
+
+    @cached_property
+    def gap_sharp(self) -> Constant:
+        """f_D^inf − (1/M)Σ E inf f_{i,S_i}, which may replace gap_M for convex functions."""
+        found = self.objective.sketched_infimum()
+        if found.kind != "exact" or self.gap.kind != "exact":
+            return Constant(self.gap, self.gap.kind, "gap_M itself: the sketches are not enumerated", self.gap.error)
+        error = self.objective.minimize().gap_bound + found.error
+        value = min(max(self.fD_inf - found, 0.0), self.gap.value)
+        return Constant(value, "exact", "f_D^inf − mean E inf f_{i,S_i} (this package)", error)
+
+
+def _mean(values: list[Constant]) -> float:
+    return sum(float(value) for value in values) / len(values)

@@ -14,6 +14,15 @@ from mastsim.theorems import Rate
 MEASURED, BOUND, REFUTED = "#0072B2", "#000000", "#D55E00"
 """Colours that remain apart for colour-blind readers (Okabe and Ito)."""
 
+LABELS = {
+    "distance": "E‖x − x_D*‖²",
+    "gap": "E f_D(x) − inf f_D",
+    "gradient_norm2": "E‖∇f_D(x)‖²",
+    "error": "E‖x − x*‖²",
+    "lyapunov": "E Ψ",
+}
+"""What measures are called on axes."""
+
 
 def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.ndarray, band: np.ndarray | None) -> None:
     """Draw a measured mean, its band, and the bound it must stay under, on a logarithmic axis.
@@ -40,23 +49,27 @@ def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.nd
 
 
 def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
-    """Write a plot of E‖x − x_D*‖² of a run, beside a theorem's bound when there is one.
+    """Write a plot of the mean of a measure of a run, beside a theorem's bound when there is one.
 
     Parameters
     ----------
     run : Run
-        The run; it must have recorded the distance.
+        The run; it must have recorded what the theorem bounds, and the distance when there is none.
     theorem : Rate, optional
-        The theorem whose bound to draw.
+        The theorem whose bound to draw; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
     """
-    mean, error = run.distance.mean(axis=0), run.distance.std(axis=0) / run.replicas**0.5
+    measure = "distance" if theorem is None else theorem.measure
+    name = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}.get(measure, measure)
+    table = run.traces[name] ** (2 if measure == "gradient_norm2" else 1)
+    mean, error = table.mean(axis=0), table.std(axis=0) / run.replicas**0.5
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
-    nothing = np.full(len(mean), np.nan)
-    bound = nothing if theorem is None else np.asarray(theorem.claim(run.recorded, run.stepsize, float(mean[0])))
+    bound = np.full(len(mean), np.nan)
+    if theorem is not None:
+        bound = np.asarray(theorem.claim(run.recorded, run.stepsize, float(theorem.initial_of(run).mean())))
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
-    axes.set_ylabel("E‖x − x_D*‖²")
+    axes.set_ylabel(LABELS[name if measure == "lyapunov" else measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
     figure.savefig(path, dpi=150)

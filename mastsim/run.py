@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.expected import Mast
+from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.provenance import content_hash
 
-MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
-"""What a run can record: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
+DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
+"""What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
+
+MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
+"""What a run can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
 
 _TABLES = ("recorded", "traces", "state")
 
@@ -32,7 +35,7 @@ class Run:
     method_hash, objective_hash, start_hash : str
         SHA-256 of their contents, and of the starting points.
     stepsize : float
-        The step size γ.
+        The step size γ; the largest, when it changes.
     steps, steps_done : int
         How many steps were asked for, and how many are recorded; fewer when interrupted.
     seed : int
@@ -66,7 +69,15 @@ class Run:
 
     @classmethod
     def begin(
-        cls, method: Method, objective: Mast, x0: np.ndarray, *, steps: int, seed: int, every: int, measures: tuple[str, ...]
+        cls,
+        method: Method,
+        objective: Objective,
+        x0: np.ndarray,
+        *,
+        steps: int,
+        seed: int,
+        every: int,
+        measures: tuple[str, ...],
     ) -> Run:
         """Return a run with nothing recorded yet."""
         return cls(
@@ -75,7 +86,7 @@ class Run:
             method_hash=content_hash(method),
             objective_hash=content_hash(objective),
             start_hash=content_hash(x0),
-            stepsize=float(method.stepsize),
+            stepsize=method.rule.largest,
             steps=steps,
             steps_done=0,
             seed=seed,

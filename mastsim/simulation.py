@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mastsim.backend import Array, Streams, asnumpy, inner, namespace
-from mastsim.expected import Mast
-from mastsim.methods import Draw, Method, State
-from mastsim.run import MEASURES, Run
+from mastsim.draws import StreamDraw
+from mastsim.expected import Objective
+from mastsim.methods import Method, State
+from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
 from mastsim.validation import finite, integer, one_of
 
 _CHUNK = 64
@@ -27,7 +28,7 @@ _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
 
 def simulate(
     method: Method,
-    objective: Mast,
+    objective: Objective,
     *,
     steps: int,
     replicas: int = 1,
@@ -49,7 +50,7 @@ def simulate(
     ----------
     method : Method
         For example ``DSGD(stepsize)``.
-    objective : Mast
+    objective : Objective
         The objective f_D.
     steps : int
         Number of steps, at least 1.
@@ -63,7 +64,7 @@ def simulate(
         Record every so many steps, and the last. By default 100 records, or 10 when f_D takes quadrature; as in `resume`
         when that is given.
     measures : tuple of str, optional
-        What to record; all of `mastsim.run.MEASURES` by default, as in `resume` when that is given.
+        What to record; `mastsim.run.DEFAULT_MEASURES` by default, as in `resume` when that is given.
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, default 64
@@ -172,7 +173,7 @@ class _Recorder:
 class _Engine:
     """Advances and measures all replicas, chunk by chunk, possibly on several threads."""
 
-    def __init__(self, method: Method, objective: Mast, streams: Streams, threads: int, chunk: int) -> None:
+    def __init__(self, method: Method, objective: Objective, streams: Streams, threads: int, chunk: int) -> None:
         self.method, self.objective, self.streams = method, objective, streams
         self.threads, self.chunk = threads, chunk
         self.stopped = threading.Event()
@@ -207,20 +208,20 @@ class _Engine:
             for step in range(begin, end):
                 if self.stopped.is_set():
                     break
-                own = self.method.step(own, self.objective, Draw(self.streams, step, numbers))
+                own = self.method.step(own, self.objective, StreamDraw(self.streams, step, numbers))
         return own
 
 
-def measure_points(objective: Mast, x: Array, measure: str) -> np.ndarray:
+def measure_points(objective: Objective, x: Array, measure: str) -> np.ndarray:
     """Return one measure of every point, shape ``(replicas,)``; a diverged point measures infinite.
 
     Parameters
     ----------
-    objective : Mast
+    objective : Objective
         The objective.
     x : array, shape (replicas, dim)
         The points.
-    measure : {"distance", "gap", "gradient_norm", "f"}
+    measure : {"distance", "gap", "gradient_norm", "f", "error"}
         What to measure; see `Run`.
     """
     out = np.full(x.shape[0], np.inf)
@@ -231,7 +232,7 @@ def measure_points(objective: Mast, x: Array, measure: str) -> np.ndarray:
     return np.where(np.isnan(out), np.inf, out)
 
 
-def _measure(objective: Mast, x: Array, measure: str) -> Array:
+def _measure(objective: Objective, x: Array, measure: str) -> Array:
     if measure == "distance":
         y = x - namespace(x).asarray(objective.minimize().x)
         return inner(y, y)
@@ -240,18 +241,21 @@ def _measure(objective: Mast, x: Array, measure: str) -> Array:
     if measure == "gradient_norm":
         gradient = objective.gradient(x)
         return namespace(x).sqrt(inner(gradient, gradient))
+    if measure == "error":
+        y = x - namespace(x).asarray(objective.problem.minimize().x)
+        return inner(y, y)
     return objective.problem.value(x)
 
 
 def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:
     if measures is None:
-        return MEASURES if resume is None else tuple(resume.traces)
+        return DEFAULT_MEASURES if resume is None else tuple(resume.traces)
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
     return tuple(one_of("measure", name, MEASURES) for name in measures)
 
 
-def _stride(objective: Mast, steps: int, every: int | None, resume: Run | None) -> int:
+def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:
     if every is not None:
         return integer("every", every, 1)
     if resume is not None:
@@ -264,7 +268,7 @@ def _show(progress: bool | None) -> bool:
     return sys.stderr.isatty() if progress is None else progress
 
 
-def _starts(objective: Mast, x0: Array | str | None, replicas: int, streams: Streams) -> np.ndarray:
+def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams: Streams) -> np.ndarray:
     if isinstance(x0, str):
         one_of("x0", x0, ["normal"])
         u = streams.uniform("start", 0, np.arange(replicas), 2 * objective.dim)
@@ -293,6 +297,6 @@ def _checked_resume(resume: Run, asked: Run, compare_start: bool) -> Run:
     return resume
 
 
-def _revive(method: Method, objective: Mast, start: Run) -> State:
+def _revive(method: Method, objective: Objective, start: Run) -> State:
     fresh = method.init(objective, start.state["x"])
     return fresh if start.next_record == 0 else type(fresh)(**start.state)

@@ -1,8 +1,10 @@
 """The command line, in process: output, JSON documents, exit codes and messages."""
 
 import json
+import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_verify_spends_no_more_than_its_error_budget(trial):
 def test_verify_filters_by_theorem_and_sketch():
     results = document("verify", "--data", TINY, "--quick", "--theorem", "theorem1", "--sketch", "randk:0.5")["results"]
     assert {r["theorem"].split("/")[0] for r in results} == {"theorem1"}
-    on_data = {r["sketch"].split(",")[0] for r in results if "regression" in r["problem"]}
+    on_data = {r["sketch"].split(",")[0] for r in results if "regression (n = 40" in r["problem"]}
     assert on_data == {"Rand-3 of 6"}
 
 
@@ -97,10 +99,98 @@ def test_stepsize_lists_every_rate():
 
 
 def test_stepsize_says_why_a_theorem_does_not_apply():
-    row = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--l2", "0")["stepsize"][0]
-    assert not row["applies"]
-    assert "strong convexity" in row["reason"]
-    assert "l2=" in row["reason"]
+    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--l2", "0")["stepsize"]
+    refused = {row["theorem"]: row["reason"] for row in rows if not row["applies"]}
+    assert "strong convexity" in refused["theorem2"]
+    assert "l2=" in refused["theorem2"]
+    assert "--clients" in refused["distributed-convex"]
+    assert {row["theorem"] for row in rows if row["applies"]} >= {
+        "theorem2-convex",
+        "theorem3",
+        "theorem4-nonconvex",
+        "page",
+    }
+
+
+def test_stepsize_puts_the_fewest_steps_first_and_refusals_last():
+    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5")["stepsize"]
+    steps = [math.inf if row["steps_to_accuracy"] == "inf" else row["steps_to_accuracy"] for row in rows]
+    assert steps == sorted(steps)
+    applies = [row["applies"] for row in rows]
+    assert applies == sorted(applies, reverse=True)
+    assert {row["theorem"] for row in rows} == {
+        t.id for t in mastsim.theorems.ALL if issubclass(t, mastsim.theorems.Rate) and t.status != "refuted as published"
+    }
+
+
+def test_clients_and_minibatches_change_what_applies():
+    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--clients", "2", "--split", "label")["stepsize"]
+    assert {row["theorem"] for row in rows if row["applies"]} == {
+        "theorem6",
+        "distributed-convex",
+        "distributed-independent",
+    }
+    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--minibatch", "3")["stepsize"]
+    assert {row["settings"] for row in rows if row["theorem"] == "theorem4"} == {"3-nice"}
+    found = document("constants", "--data", TINY, "--sketch", "randk:0.5", "--clients", "2")["constants"]
+    assert found["variance"]["value"] == pytest.approx(found["L_hat"]["value"] * found["L_mean"]["value"])
+
+
+@pytest.mark.parametrize(
+    ("method", "sketch", "options", "theorem"),
+    [
+        ("dsgd", "randk:0.5", (), "theorem2"),
+        ("dsgd", "randk:0.5", ("--minibatch", "4"), "theorem4"),
+        ("dsgd", "randk:0.5", ("--l2", "0"), "theorem2-convex-any-step"),
+        ("lsvrdsg", "randk:0.5", (), "theorem5"),
+        ("page", "bernoulli:0.5", (), "page"),
+        ("distributed", "randk:0.5", ("--clients", "8"), "distributed-independent"),
+        ("sgd", "identity", ("--minibatch", "4"), "sgd"),
+        ("gdci", "bernoulli:0.999", (), "gdci"),
+        ("gd", "randk:0.5", (), None),
+    ],
+)
+def test_every_method_runs_at_its_own_theoretical_step(method, sketch, options, theorem):
+    settings = ("--method", method, "--sketch", sketch, "--steps", "8", "--replicas", "3", *options)
+    found = document("simulate", "--data", TINY, *settings)
+    assert found["theorem"] == theorem
+    assert (found["bound"] is None) == (theorem is None)
+    assert found["final"]["distance"]["mean"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--method", "distributed"), "--clients"),
+        (("--method", "dsgd", "--clients", "2"), "--method distributed"),
+        (("--method", "gd", "--minibatch", "2"), "exact gradients"),
+        (("--method", "gdci"), "pass a number"),
+        (("--minibatch", "4000"), "tau=4000"),
+        (("--clients", "4000", "--method", "distributed"), "clients=4000"),
+    ],
+)
+def test_methods_that_do_not_fit_are_refused_with_the_remedy(options, message):
+    assert message in call("simulate", "--data", TINY, "--sketch", "randk:0.5", "--steps", "3", *options, code=2).output
+
+
+def test_pages_have_one_for_every_theorem(tmp_path):
+    folder = tmp_path / "pages"
+    call("verify", "--data", TINY, "--quick", "--theorem", "theorem6-quoted", "--pages", str(folder))
+    assert {page.stem for page in folder.glob("*.md")} == {"README", *(t.id for t in mastsim.theorems.ALL)}
+    text = (folder / "theorem6-quoted.md").read_text(encoding="utf-8")
+    assert "15.6688" in text
+    assert "refuted as published" in text
+    assert "the witness" in text
+    assert "no instance of this trial" in (folder / "theorem2.md").read_text(encoding="utf-8")
+
+
+def test_committed_pages_say_what_the_registry_says():
+    folder = Path(__file__).parent.parent / "docs" / "theorems"
+    assert {page.stem for page in folder.glob("*.md")} == {"README", *(t.id for t in mastsim.theorems.ALL)}
+    for kind in mastsim.theorems.ALL:
+        text = (folder / f"{kind.id}.md").read_text(encoding="utf-8")
+        for said in (kind.title, kind.statement, kind.source, kind.status, *(a.name for a in kind.assumptions)):
+            assert said in text
 
 
 def test_simulate_saves_plots_and_reports(tmp_path):

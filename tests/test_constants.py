@@ -2,17 +2,20 @@
 
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import expit
 
 import mastsim as ms
 from mastsim.constants import NAMES
-from mastsim.problems import Curvature, Problem
+from mastsim.problems import Curvature, Minimum, Problem
 
 KINDS = {
     "L_f": "exact",
@@ -29,6 +32,15 @@ KINDS = {
     "f_inf": "exact",
     "fD_inf": "exact",
     "gap": "exact",
+    "fS_inf": "exact",
+    "gap_sharp": "exact",
+    "nonconvex_variance": "upper",
+    "nonconvex_variance_sharp": "upper",
+    "mu_PL": "lower",
+    "L_i_max": "upper",
+    "L_i_mean": "upper",
+    "component_gap": "upper",
+    "sigma2_star": "exact",
 }
 SOURCES = {
     "L_f": "λ_max(L), L ⪰ ∇²f (MAST, Assumption 2)",
@@ -41,6 +53,14 @@ SOURCES = {
     "L_fD_sharp": "λ_max(E[SᵀLS]) (this package)",
     "mu_fD_sharp": "λ_min(E[SᵀMS]) (this package)",
     "expected_smoothness": "L_f·L_S^max (MAST, Theorem 2)",
+    "fS_inf": "enumeration of E inf f_S",
+    "gap_sharp": "f_D^inf − E inf f_S (this package)",
+    "nonconvex_variance": "L_f²·L_D·L_S^max (MAST, Theorem 3)",
+    "nonconvex_variance_sharp": "λ_max(E[SᵀLS])·sup λ_max(SᵀLS) (this package)",
+    "L_i_max": "max L_i (MAST, Section 4)",
+    "L_i_mean": "mean L_i (MAST, Section 4)",
+    "component_gap": "Δ = f^inf − mean f_i^inf (MAST, Section 4)",
+    "sigma2_star": "enumeration of E‖∇f_S(x_D*)‖²",
 }
 
 
@@ -71,6 +91,9 @@ def expected(instance):
         "L_fD_sharp": spectrum(mean(instance.support, lambda S: S.T @ L @ S))[-1],
         "mu_fD_sharp": spectrum(mean(instance.support, lambda S: S.T @ M @ S))[0],
         "expected_smoothness": largest * spectrum(L)[-1],
+        "nonconvex_variance": spectrum(L)[-1] ** 2 * square[-1] * largest,
+        "L_i_max": max(bend[0] * (row @ row) + instance.l2 for row in A),
+        "L_i_mean": sum(bend[0] * (row @ row) + instance.l2 for row in A) / len(A),
     }
     return constants, max(spectrum(S.T @ L @ S)[-1] for S in possible(instance.support))
 
@@ -80,6 +103,7 @@ def test_eigenvalue_constants_match_enumeration(instance):
     c = ms.Constants(instance.mast())
     constants, sup = expected(instance)
     scale = {"L_f": constants["L_f"], "mu_f": constants["L_f"], "L_S_max": constants["L_S_max"]}
+    scale |= {name: constants[name] for name in ("nonconvex_variance", "L_i_max", "L_i_mean")}
     for name, want in constants.items():
         size = scale.get(name, constants["L_S_max"] * max(constants["L_f"], 1.0))
         assert abs(float(c[name]) - want) <= 1e-12 * size + 1e-290, name
@@ -91,6 +115,9 @@ def test_eigenvalue_constants_match_enumeration(instance):
     assert float(c.L_fD_sharp) <= float(c.L_fD) * (1 + 1e-12)
     assert float(c.mu_fD_sharp) >= float(c.mu_fD) * (1 - 1e-12) - 1e-14 * constants["L_fD"]
     assert float(sharp) <= float(c.expected_smoothness)
+    product = constants["L_fD_sharp"] * float(sharp)
+    assert float(c.nonconvex_variance_sharp) == pytest.approx(product, rel=1e-11, abs=1e-290)
+    assert float(c.nonconvex_variance_sharp) <= float(c.nonconvex_variance) * (1 + 1e-11)
 
 
 def example(loss="logistic", sketch="rand-k", shift=1.0, sparse=False, l2=0.1):
@@ -111,7 +138,7 @@ def example(loss="logistic", sketch="rand-k", shift=1.0, sparse=False, l2=0.1):
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
 def test_kinds_and_sources(loss, sketch, sparse):
     c = ms.Constants(example(loss, sketch, sparse=sparse).mast())
-    sharp = {"L_fD_sharp": "exact", "mu_fD_sharp": "exact"} if loss == "squared" else {}
+    sharp = dict.fromkeys(("L_fD_sharp", "mu_fD_sharp", "mu_PL"), "exact") if loss == "squared" else {}
     assert {name: constant.kind for name, constant in c.items()} == KINDS | sharp
     for name, source in SOURCES.items():
         assert c[name].source == source
@@ -120,6 +147,148 @@ def test_kinds_and_sources(loss, sketch, sparse):
     assert c.expected_smoothness_sharp.source == f"sup λ_max(SᵀLS): {how} (this package)"
     for name in ("f_inf", "fD_inf"):
         assert c[name].source.startswith("value at a minimiser; ")
+    assert c.mu_PL.source == ("least positive eigenvalue of E[SᵀAS]" if loss == "squared" else "strong convexity of f_D")
+
+
+def least(instance, support):
+    """Return a minimiser over x of E f(v + S(x − v)) and the minimum, by Newton steps in plain NumPy."""
+    other = Instance(instance.loss, instance.A, instance.y, instance.l2, None, support, instance.v)
+    x = instance.v
+    for _ in range(40):
+        gradient, hessian = (np.asarray(part(x)[0], dtype=float) for part in (other.gradient, other.hessian))
+        step = np.linalg.lstsq(hessian, gradient, rcond=1e-10)[0]
+        x = x - step / max(1.0, np.linalg.norm(step))
+    return x, float(other.value(x)[0])
+
+
+SETTINGS = [(loss, sketch) for loss in ("logistic", "squared") for sketch in ("identity", "bernoulli", "rand-k", "finite")]
+
+
+@pytest.mark.parametrize(("loss", "sketch"), SETTINGS)
+def test_what_is_left_at_the_minimisers(loss, sketch):
+    """E inf f_S and E‖∇f_S(x_D*)‖² from the list of sketches, one Newton iteration each."""
+    instance = example(loss, sketch)
+    c = ms.Constants(instance.mast())
+    best, lowest = least(instance, instance.support)
+    each = [float(chance) * least(instance, (S[None], np.ones(1)))[1] for S, chance in zip(*instance.support, strict=True)]
+    assert float(c.fS_inf) == pytest.approx(sum(each), rel=1e-11)
+    assert float(c.gap_sharp) == pytest.approx(lowest - sum(each), abs=1e-11)
+    assert c.fS_inf.error <= 1e-12
+    assert float(c.f_inf) - 1e-12 <= float(c.fS_inf) <= float(c.fD_inf) + 1e-12
+    square = float(instance.support[1] @ (slopes(instance, best) ** 2).sum(axis=1))
+    assert float(c.sigma2_star) == pytest.approx(square, rel=1e-9, abs=1e-20)
+    assert square <= 2 * float(c.expected_smoothness_sharp) * float(c.gap_sharp) + 1e-12
+    if sketch == "identity":
+        assert abs(float(c.gap_sharp)) <= 1e-12
+    elif sketch == "finite":  # no value is singular
+        assert float(c.gap_sharp) == pytest.approx(float(c.gap), rel=1e-9)
+    else:
+        assert float(c.gap_sharp) < 0.99 * float(c.gap)
+    assert (square > 1e-3) == (sketch != "identity")
+
+
+def test_what_is_left_at_the_minimisers_by_hand():
+    """A = [[2, 1], [1, 2]], b = (3, 3), v = 0, keep ½: x_D* = (3/5, 3/5), f_D^inf = −9/5.
+
+    Over the masks 00, 10, 01, 11: inf f_S = 0, −9/4, −9/4, −3 and ‖∇f_S(x_D*)‖² = 0, 1.44, 1.44, 2.88.
+    """
+    A, b = np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([3.0, 3.0])
+    c = ms.Constants(ms.Mast(ms.Quadratic(A, b), ms.Bernoulli(2, 0.5)))
+    assert float(c.fS_inf) == pytest.approx(-15 / 8, rel=1e-12)
+    assert float(c.gap_sharp) == pytest.approx(3 / 40, rel=1e-10)
+    assert float(c.gap) == pytest.approx(6 / 5, rel=1e-12)
+    assert float(c.sigma2_star) == pytest.approx(1.44, rel=1e-12)
+    assert float(c.mu_PL) == pytest.approx(3.0, rel=1e-12)
+    assert (float(c.L_i_max), float(c.L_i_mean), float(c.component_gap)) == pytest.approx((3.0, 3.0, 0.0), abs=1e-12)
+
+
+def test_components_that_disagree_by_hand():
+    """½(x − 1)² and 3/2·(x + 1)² have the mean x² + x + 1, least at −½ where it is ¾, and Δ = ¾ − 0."""
+    f = ms.FiniteSum([ms.Quadratic(np.eye(1), np.ones(1), c=0.5), ms.Quadratic(3 * np.eye(1), np.full(1, -3.0), c=1.5)])
+    c = ms.Constants(ms.Mast(f, ms.Bernoulli(1, 0.5)))
+    assert (float(c.L_i_max), float(c.L_i_mean), float(c.L_f)) == pytest.approx((3.0, 2.0, 2.0), rel=1e-12)
+    assert float(c.component_gap) == pytest.approx(0.75, rel=1e-12)
+
+
+@given(instance=instances(size=3.0, l2=(1e-3, 0.5)))
+def test_component_gap(instance):
+    """f^inf − (1/n)Σ inf f_i, each from its own minimisation along a_i."""
+    A = np.asarray(instance.data, dtype=float)
+    assume(all(row @ row > 1e-200 or not row.any() for row in A))
+
+    def lowest(row, y):
+        square = row @ row
+        if instance.loss == "squared":
+            return 0.5 * y**2 * instance.l2 / (square + instance.l2)
+        if square == 0:
+            return math.log(2.0)
+        at = brentq(lambda t: -y * expit(-y * t) + instance.l2 * t / square, -1e6, 1e6, xtol=1e-15, rtol=1e-15)
+        return float(np.logaddexp(0, -y * at)) + 0.5 * instance.l2 * at**2 / square
+
+    infima = np.array([lowest(row, y) for row, y in zip(A, instance.y, strict=True)])
+    assert np.asarray(instance.problem.component_infima) == pytest.approx(infima, rel=1e-10, abs=1e-12)
+    c = ms.Constants(instance.mast())
+    wanted = float(instance.f(instance.problem.minimize().x)) - infima.mean()
+    assert float(c.component_gap) == pytest.approx(wanted, abs=1e-11 * (1 + float(infima.max())))
+
+
+@given(instance=instances(size=5.0))
+def test_the_polyak_lojasiewicz_inequality(instance):
+    """‖∇f_D(x)‖² ≥ 2μ(f_D(x) − f_D^inf), and an equality for quadratics along the direction of least curvature."""
+    F = instance.mast()
+    c, best = ms.Constants(F), F.minimize()
+    (gradient, size), (value, _) = instance.gradient(instance.x), instance.value(instance.x)
+    noise = 1e-9 * (1 + size) ** 2
+    assert float(gradient @ gradient) >= 2 * float(c.mu_PL) * (float(value) - best.value - best.gap_bound) - noise
+    H = np.asarray(instance.hessian(instance.v)[0], dtype=float)
+    if instance.loss == "squared":
+        positive = [e for e in spectrum(H) if e > 1e-12 * spectrum(H)[-1] and e > 0]
+        close_to_zero = any(1e-15 < e / spectrum(H)[-1] < 1e-9 for e in positive)
+        if not close_to_zero:
+            assert float(c.mu_PL) == pytest.approx(min(positive, default=1.0), rel=1e-6)
+
+
+@given(instance=instances(size=10.0), seed=st.integers(0, 99), far=st.sampled_from([1e-3, 1.0, 30.0]))
+def test_the_nonconvex_variance_bounds_gradient_differences(instance, seed, far):
+    """E‖∇f_S(x) − ∇f_S(y)‖² ≤ 𝔇‖x − y‖²."""
+    x, y = instance.x, instance.x + far * np.random.default_rng(seed).standard_normal(len(instance.x))
+    change = float(instance.support[1] @ ((slopes(instance, x) - slopes(instance, y)) ** 2).sum(axis=1))
+    c = ms.Constants(instance.mast())
+    for bound in (c.nonconvex_variance, c.nonconvex_variance_sharp):
+        assert change <= float(bound) * ((x - y) @ (x - y)) * (1 + 1e-9) + 1e-290
+
+
+def test_what_is_not_enumerated_is_bounded():
+    """Too many sketches, or no strong convexity: the sharp gap is the gap, and σ*² is at most 2L·gap."""
+    rng = np.random.default_rng(0)
+    A, y = rng.standard_normal((30, 24)), np.where(rng.random(30) < 0.5, 1.0, -1.0)
+    c = ms.Constants(ms.Mast(ms.LogisticRegression(A, y, l2=0.1), ms.RandK(24, 12)))
+    assert (c.fS_inf.kind, c.sigma2_star.kind) == ("lower", "upper")
+    assert float(c.fS_inf) == pytest.approx(float(c.f_inf), abs=1e-12)
+    assert float(c.gap_sharp) == float(c.gap)
+    assert float(c.sigma2_star) == pytest.approx(2 * float(c.expected_smoothness_sharp) * float(c.gap), rel=1e-9)
+    c = ms.Constants(example(l2=0.0).mast())
+    assert c.fS_inf.kind == "lower"
+    assert float(c.gap_sharp) == float(c.gap)
+    assert float(c.mu_PL) == 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Careless(ms.Mast):
+    """An objective whose minimiser is found badly, and says so."""
+
+    def minimize(self):
+        best = super().minimize()
+        x = best.x + np.array([1e-3, -2e-3, 1e-3, 1e-3])
+        return Minimum(x, float(self.value(x)), float(self.value(x)) - best.value + 1e-15, 0.0, "careless")
+
+
+@pytest.mark.parametrize("sketch", ["bernoulli", "finite"])
+def test_the_error_of_the_noise_covers_that_of_the_minimiser(sketch):
+    instance = example(sketch=sketch, shift=3000.0)
+    F = instance.mast()
+    truth, careless = ms.Constants(F).sigma2_star, ms.Constants(Careless(F.problem, F.sketch, shift=F.center)).sigma2_star
+    assert 0 < abs(float(careless) - float(truth)) <= careless.error
 
 
 @pytest.mark.parametrize("sketch", ["identity", "bernoulli", "rand-k", "finite"])
@@ -146,7 +315,7 @@ def test_infima_and_gap(sketch):
 def test_the_mapping():
     c = ms.Constants(example().mast())
     assert list(c) == list(NAMES) == list(KINDS)
-    assert len(c) == 14
+    assert len(c) == 23
     assert {name: float(value) for name, value in c.items()} == {name: float(getattr(c, name)) for name in NAMES}
     assert c.L_f is c.L_f
 
@@ -163,7 +332,8 @@ def test_asking_whether_a_name_is_there_computes_nothing():
 def test_unknown_names_are_refused(name):
     c = ms.Constants(example().mast())
     with pytest.raises(
-        KeyError, match=f"unknown constant '{name}'; known: L_f, mu_f, L_D, .*, expected_smoothness_sharp, .*, gap"
+        KeyError,
+        match=f"unknown constant '{name}'; known: L_f, mu_f, L_D, .*, expected_smoothness_sharp, .*, gap, .*, sigma2_star",
     ):
         c[name]
 
@@ -251,7 +421,7 @@ def test_large_supports_are_bounded_not_enumerated():
 
 def test_a_quadratic_of_zeros():
     c = ms.Constants(ms.Mast(ms.Quadratic(np.zeros((2, 2)), np.zeros(2)), ms.RandK(2, 1)))
-    want = {"L_D": 2.0, "mu_D": 2.0, "L_S_max": 4.0}
+    want = {"L_D": 2.0, "mu_D": 2.0, "L_S_max": 4.0, "mu_PL": 1.0}  # every μ_PL is right for a constant
     assert {name: float(value) for name, value in c.items()} == dict.fromkeys(NAMES, 0.0) | want
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim import moments
-from mastsim.moments import propagate, recursion
+from mastsim.moments import enumeration, propagate, recursion
 from mastsim.simulation import simulate
 
 
@@ -214,7 +214,7 @@ def test_nothing_is_negative():
         ({"steps": 1.5}, TypeError, "steps=1.5 is not accepted"),
         ({"x0": np.zeros(2)}, ValueError, r"x0 has shape \(2,\), but it must be a vector of length 3"),
         ({"x0": np.full(3, np.inf)}, ValueError, r"x0 holds inf at index \(0,\)"),
-        ({"method": "DSGD"}, TypeError, "method='DSGD' is not accepted: exact moments are known for GD and DSGD"),
+        ({"method": "DSGD"}, TypeError, "method='DSGD' is not accepted: it must be a Method"),
     ],
 )
 def test_bad_input_is_refused_by_name(change, error, message):
@@ -226,21 +226,60 @@ def test_bad_input_is_refused_by_name(change, error, message):
 @pytest.mark.parametrize("method", [ms.GD(0.1), ms.DSGD(0.1)])
 def test_other_losses_are_refused(method):
     f = ms.LogisticRegression(np.eye(2), np.array([1.0, -1.0]), l2=0.1)
-    with pytest.raises(ValueError, match=r"logistic regression .* is not quadratic: exact moments need a constant Hessian"):
+    with pytest.raises(
+        ValueError, match=r"logistic regression .* is not a quadratic in closed form: exact moments need a constant Hessian"
+    ):
         propagate(ms.Mast(f, ms.RandK(2, k=1)), method, np.zeros(2), 2)
 
 
-@pytest.mark.parametrize("sketch", [ms.RandK(40, k=20), ms.Identity(65), ms.Bernoulli(30, 0.5)])
-def test_what_would_take_too_long_or_too_much_memory_is_refused(sketch):
+@pytest.mark.parametrize(
+    ("sketch", "message"),
+    [
+        (ms.Haar(3, k=1), "not known in closed form for Haar-1 of 3.* too many to enumerate.* one step has inf outcomes"),
+        (ms.Gaussian(2, k=1), "not known in closed form for Gaussian-1 in dimension 2.* one step has inf outcomes"),
+        (ms.Haar(70, k=1), "not known in closed form.* a table of 2.54e\\+07 numbers is not accepted: at most 4194304"),
+    ],
+)
+def test_what_is_neither_known_nor_short_to_list_is_refused(sketch, message):
     F = ms.Mast(ms.Quadratic(np.eye(sketch.dim), np.ones(sketch.dim)), sketch)
-    with pytest.raises(ValueError, match="use a smaller dimension or a sketch with fewer values"):
-        propagate(F, ms.DSGD(0.1), np.zeros(sketch.dim), 1)
+    for call in (lambda: recursion(F, ms.DSGD(0.1)), lambda: propagate(F, ms.DSGD(0.1), np.zeros(sketch.dim), 1)):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_step_sizes_that_change_are_refused():
+    F, x0 = oblique_case()
+    with pytest.raises(ValueError, match="a step size that changes: exact moments need a constant one"):
+        propagate(F, ms.DSGD(ms.InverseSqrtStep(0.1)), x0, 2)
+
+
+@pytest.mark.parametrize(
+    ("sketch", "keep"), [(ms.RandK(40, k=20), 0.5), (ms.Identity(65), 1.0), (ms.Bernoulli(30, 0.25), 0.25)]
+)
+def test_closed_forms_take_over_where_listing_takes_too_long(sketch, keep):
+    """A = I, b = 1, v = 0: a kept coordinate moves to x − γ(x/p − 1)/p on its own, so one coordinate says it all."""
+    F, gamma = ms.Mast(ms.Quadratic(np.eye(sketch.dim), np.ones(sketch.dim)), sketch), 0.3 * keep**2
+    chain = recursion(F, ms.DSGD(gamma))
+    assert isinstance(chain, moments.ClosedRecursion)
+    with pytest.raises(ValueError, match=r"not accepted|can be listed"):
+        moments.EnumeratedRecursion(F, ms.DSGD(gamma))
+    found = propagate(F, ms.DSGD(gamma), np.full(sketch.dim, 2.0), 4)
+    # (x − p)² along the 2^t outcomes of a coordinate, f_D = Σ x²/(2p) − x per coordinate, x_D* = p.
+    for t in range(5):
+        square = 0.0
+        for kept in itertools.product([True, False], repeat=t):
+            x = 2.0
+            for here in kept:
+                x = x - gamma * (x / keep - 1) / keep if here else x
+            square += np.prod(np.where(kept, keep, 1 - keep)) * (x - keep) ** 2
+        wanted = sketch.dim * square * np.array([1.0, 0.5 / keep, 1 / keep**2])
+        assert (found.distance[t], found.gap[t], found.gradient_norm2[t]) == pytest.approx(tuple(wanted), rel=1e-11)
 
 
 def test_gd_needs_no_enumeration_and_no_table():
     d = 300
     F = ms.Mast(ms.Quadratic(np.eye(d), np.zeros(d)), ms.RandK(d, k=100))
     assert propagate(F, ms.GD(1 / 6), np.ones(d), 2).distance == pytest.approx([300.0, 75.0, 18.75])
-    with pytest.raises(TypeError, match="is not accepted"):
-        recursion(F, ms.GD(0.1))
-    assert moments.TABLE_LIMIT * 8 <= 2**27
+    with pytest.raises(ValueError, match=r"a table of .* numbers is not accepted: at most"):
+        moments.EnumeratedRecursion(F, ms.GD(0.1))
+    assert enumeration.TABLE_LIMIT * 8 <= 2**27

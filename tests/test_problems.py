@@ -3,12 +3,14 @@
 import math
 import re
 import warnings
+from dataclasses import replace
+from fractions import Fraction
 
 import cvxpy as cp
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -16,6 +18,8 @@ from mastsim.minimization import minimize_convex
 from mastsim.problems import (
     ALL_PROBLEMS,
     Curvature,
+    FiniteSum,
+    HuberRegression,
     LeastSquares,
     LogisticLoss,
     LogisticRegression,
@@ -165,10 +169,10 @@ def test_the_constants_of_logistic_regression_are_attained(as_matrix):
 
 @pytest.mark.parametrize("family", LINEAR_MODELS)
 @pytest.mark.parametrize("as_matrix", [np.asarray, sp.csr_array])
-def test_row_smoothness_is_the_smoothness_of_each_row(family, as_matrix):
+def test_component_smoothness_is_the_smoothness_of_each_row(family, as_matrix):
     A, y = table(6, 3, density=0.6)
     A[2] = 0
-    rows = family(as_matrix(A), y, l2=0.3).row_smoothness
+    rows = family(as_matrix(A), y, l2=0.3).component_smoothness
     np.testing.assert_allclose(rows, [family(A[i : i + 1], y[i : i + 1], l2=0.3).L_f for i in range(6)], rtol=1e-13)
     assert rows[2] == 0.3
 
@@ -414,3 +418,97 @@ def test_the_mapping_in_the_message_is_accepted():
         LogisticRegression(EYE, y, l2=1)
     fixed = eval(str(refusal.value).rsplit("pass ", 1)[1], {"np": np, "y": y})
     assert LogisticRegression(EYE, fixed, l2=1).y.tolist() == [-1.0, 1.0]
+
+
+@given(
+    exponents=st.lists(st.integers(-14, 2), min_size=1, max_size=4),
+    parts=st.lists(st.sampled_from([0.0, 1.0, -3.0, 1e-3]), min_size=4, max_size=4),
+    turn=st.booleans(),
+)
+@example(exponents=[0, -14], parts=[1.0, 1.0, 0.0, 0.0], turn=False)
+@example(exponents=[0, -14], parts=[1.0, -3.0, 0.0, 0.0], turn=True)
+def test_the_certificate_of_a_quadratic_covers_its_smallest_eigenvalues(exponents, parts, turn):
+    """With a diagonal A the distance to the minimum is a sum of fractions, known exactly."""
+    spectrum = np.array([10.0**e for e in exponents])
+    floor = 16 * len(spectrum) * np.finfo(float).eps * spectrum.max()
+    spectrum[spectrum < floor] = floor
+    b = spectrum * parts[: len(spectrum)]
+    try:
+        problem = Quadratic(np.diag(spectrum), b)
+    except ValueError:
+        assert np.abs(b).max() < 1e-3 * spectrum.max(), "only a b that is lost in the rounding of A may be refused"
+        return
+    best = FiniteSum([problem, problem]).minimize() if turn else problem.minimize()
+    exact = [Fraction(float(s)) for s in spectrum], [Fraction(float(t)) for t in b], [Fraction(float(t)) for t in best.x]
+    gap = float(sum((s * x - t) ** 2 / (2 * s) for s, t, x in zip(*exact, strict=True)))
+    noise = (4 * len(b) * np.finfo(float).eps) ** 2 * spectrum.max() ** 2 * (1 + best.x @ best.x) / spectrum.min()
+    assert best.gap_bound >= gap - noise
+    assert best.gap_bound <= 1.01 * gap + noise
+
+
+def test_the_certificate_of_a_quadratic_sees_a_tiny_eigenvalue():
+    best = Quadratic(np.diag([1.0, 1e-14]), np.array([1.0, 1e-14])).minimize()
+    assert best.x.tolist() == [1.0, 0.0]
+    assert best.gap_bound == pytest.approx(0.5e-14, rel=1e-9, abs=0)
+    assert Quadratic(np.diag([1.0, 0.0]), np.array([1.0, 0.0])).minimize().gap_bound == 0
+
+
+@pytest.mark.parametrize("family", ALL_PROBLEMS)
+@settings(max_examples=3)
+@given(data=st.data())
+def test_a_minimiser_cannot_be_written_to(family, data):
+    best = data.draw(problems(families=[family], max_dim=2)).minimize()
+    with pytest.raises(ValueError, match="read-only"):
+        best.x[0] = 1.0
+    point = np.ones(2)
+    kept = Minimum(point, 0.0, 0.0, 0.0, "by assertion")
+    point[0] = 7.0
+    assert kept.x.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("family", [Quadratic, *LINEAR_MODELS, FiniteSum])
+def test_hessian_products_broadcast_points_and_directions(family):
+    rng = np.random.default_rng(0)
+    A, y = table(6, 3)
+    plain = Quadratic(A.T @ A, A.T @ y)
+    problem = {Quadratic: plain, FiniteSum: FiniteSum([plain, plain])}.get(family) or family(A, y, l2=0.1)
+    x, w = rng.standard_normal((4, 3)), rng.standard_normal(3)
+    many = problem.hessian_product(x, w)
+    assert many.shape == (4, 3)
+    for i in range(4):
+        assert (many[i] == problem.hessian_product(x[i], w)).all()
+    assert problem.hessian_product(w, x).shape == (4, 3)
+    assert problem.hessian_product(x[:, None], x).shape == (4, 4, 3)
+    many[0] = 0.0
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_a_problem_with_a_condition_number_can_be_replaced(form):
+    A, y = table(8, 3)
+    f = HuberRegression(form(A), y, condition_number=10.0)
+    assert replace(f).l2 == f.l2
+    assert replace(f, delta=3.0).delta == 3.0
+    assert replace(f, y=-y).l2 == f.l2
+    assert replace(f, l2=None, condition_number=100.0).l2 == pytest.approx(f.l2 / 11)
+    kept = replace(f, A=form(2 * A), l2=None)
+    assert (kept.l2, kept.condition_number) == (pytest.approx(4 * f.l2), 10.0)
+    ridge = replace(f, A=form(2 * A), condition_number=None)
+    assert (ridge.l2, ridge.condition_number) == (f.l2, None)
+    assert f.with_rows(form(2 * A)).l2 == f.l2
+    with pytest.raises(ValueError, match="exactly one of the two must be given where they disagree") as refusal:
+        replace(f, A=form(2 * A))
+    assert f"means l2={kept.l2}" in str(refusal.value)
+
+
+@pytest.mark.parametrize("call", ["value", "gradient", "hessian_product"])
+@pytest.mark.parametrize("shape", [(), (3,), (1,), (2, 1), (2, 5, 3)])
+def test_points_of_the_wrong_shape_are_refused(call, shape):
+    quadratic = Quadratic(EYE, ONES)
+    for problem in (quadratic, LeastSquares(EYE, ONES, l2=1), FiniteSum([quadratic])):
+        arguments = (np.ones(shape), np.ones(2))[: 2 if call == "hessian_product" else 1]
+        message = f"x has shape {shape}, but its last axis must have length 2"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            getattr(problem, call)(*arguments)
+    with pytest.raises(ValueError, match=r"w has shape \(3,\), but its last axis must have length 2"):
+        quadratic.hessian_product(ONES, np.ones(3))
+    assert quadratic.gradient([3.0, 4.0]).tolist() == [2.0, 3.0]

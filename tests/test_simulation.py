@@ -19,7 +19,7 @@ from mastsim.backend import Streams
 from mastsim.problems import Minimum
 from mastsim.problems.base import Curvature, Problem
 from mastsim.provenance import content_hash
-from mastsim.run import MEASURES
+from mastsim.run import DEFAULT_MEASURES, MEASURES
 from mastsim.simulation import measure_points, simulate
 
 DIM, ROWS = 13, 17  # sums of more than 8 terms are where NumPy's order of summation starts to matter
@@ -168,10 +168,15 @@ def test_measures_and_gd_against_enumeration(of, by):
 
     best = F.minimize().x
     assert np.linalg.norm(mean_slope(best)) < 1e-10
-    run = simulate(ms.GD(0.1), F, steps=4, x0=np.full(5, 2.0), every=1)
+    alone = F.problem.minimize().x
+    assert np.linalg.norm(slope(alone)) < 1e-10
+    assert np.linalg.norm(alone - best) > 1e-2
+    run = simulate(ms.GD(0.1), F, steps=4, x0=np.full(5, 2.0), every=1, measures=MEASURES)
+    assert tuple(simulate(ms.GD(0.1), F, steps=1).traces) == DEFAULT_MEASURES == MEASURES[:4]
     x = np.full(5, 2.0)
     for t in range(5):
-        expected = (x - best) @ (x - best), mean_value(x) - mean_value(best), np.linalg.norm(mean_slope(x)), value(x)
+        gap, size = mean_value(x) - mean_value(best), np.linalg.norm(mean_slope(x))
+        expected = (x - best) @ (x - best), gap, size, value(x), (x - alone) @ (x - alone)
         for name, wanted in zip(MEASURES, expected, strict=True):
             assert run.traces[name][0, t] == pytest.approx(wanted, rel=1e-9, abs=1e-12), name
         x = x - 0.1 * mean_slope(x)
@@ -345,7 +350,7 @@ def test_interrupted_before_anything_was_recorded(monkeypatch):
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_interrupted_in_the_middle_of_measuring(monkeypatch, name):
-    F, settings = objective(), {"steps": 4, "replicas": 2, "every": 1}
+    F, settings = objective(), {"steps": 4, "replicas": 2, "every": 1, "measures": MEASURES}
     whole, measure = simulate(ms.DSGD(0.01), F, **settings), simulation.measure_points
     calls = []
 
@@ -593,6 +598,7 @@ def test_the_type_of_a_step_size_does_not_change_the_method():
     }
     assert len(hashes) == 1
     assert content_hash(ms.DSGD(1.0)) != content_hash(ms.GD(1.0))
+    assert content_hash(ms.DSGD(1.0)) != content_hash(ms.DSGD(2.0))
 
 
 # --- divergence, cost, progress -------------------------------------------------------------------------------------

@@ -710,7 +710,7 @@ def test_independent_entries_take_each_value_as_often_as_they_should():
 def test_perm_k_over_all_permutations(d, clients):
     sketch = PermK(d, clients)
     u = np.array(list(itertools.permutations((np.arange(d) + 0.5) / d)))
-    joint = [batch.diagonals for batch in sketch.from_uniforms_joint(u)]
+    joint = [batch.diagonals for batch in sketch.joint.from_uniforms(u)]
     assert len(joint) == clients
     assert (sum(joint) / clients == 1).all()
     # Uniform numbers come in every order equally often, so every row has the same probability.
@@ -735,8 +735,8 @@ def test_perm_k_joint_draws_average_to_the_identity(data, seed):
         assert isinstance(batch, DiagonalBatch)
         assert ((batch.diagonals != 0).sum(axis=1) == k).all()
         assert set(np.unique(batch.diagonals)) <= {0.0, float(clients)}
-    together = sketch.from_uniforms_joint(u := np.random.default_rng(seed).random((4, sketch.uniforms_joint)))
-    alone = sketch.from_uniforms_joint(u[2:3])
+    together = sketch.joint.from_uniforms(u := np.random.default_rng(seed).random((4, sketch.joint.uniforms)))
+    alone = sketch.joint.from_uniforms(u[2:3])
     assert all((a.diagonals[2] == b.diagonals[0]).all() for a, b in zip(together, alone, strict=True))
 
 

@@ -1,6 +1,8 @@
 """E: the expectation over the sketch."""
 
 from mastsim.expected.base import Evaluation, Expectation
+from mastsim.expected.distributed import Distributed
 from mastsim.expected.mast import ALL_EXPECTATIONS, Mast
+from mastsim.expected.objective import Objective
 
-__all__ = ["ALL_EXPECTATIONS", "Evaluation", "Expectation", "Mast"]
+__all__ = ["ALL_EXPECTATIONS", "Distributed", "Evaluation", "Expectation", "Mast", "Objective"]

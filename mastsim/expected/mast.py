@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from mastsim.backend import Array
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.enumeration import Enumeration
+from mastsim.expected.finite_sum import SumExpectation
 from mastsim.expected.independent_rows import IndependentRows
 from mastsim.expected.monte_carlo import MonteCarlo
+from mastsim.expected.objective import Objective, gap_between, least_eigenvalue
 from mastsim.expected.rotation import RotatedRows
 from mastsim.expected.rows import RowExpectation
 from mastsim.expected.sketched_infimum import sketched_infimum
-from mastsim.minimization import minimize_convex
-from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
-from mastsim.problems.base import DENSE_LIMIT, certified
+from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
 from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
@@ -33,6 +32,7 @@ ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "rows": RowExpectation,
     "independent rows": IndependentRows,
     "rotated rows": RotatedRows,
+    "finite sum": SumExpectation,
     "enumeration": Enumeration,
     "monte carlo": MonteCarlo,
 }
@@ -40,7 +40,7 @@ ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Mast:
+class Mast(Objective):
     """The objective f_D(x) = E f(v + S(x − v)) of sparsified training.
 
     Parameters
@@ -87,14 +87,14 @@ class Mast:
         _ = self.expectation
 
     @property
-    def dim(self) -> int:
-        """The dimension d."""
-        return self.problem.dim
-
-    @property
     def name(self) -> str:
         """For example ``logistic regression (n = 569, d = 30), Rand-3 of 30, v = 0``."""
-        return f"{self.problem.name}, {self.sketch.name}, v {'≠' if np.any(self.center) else '='} 0"
+        return f"{self.problem.name}, {self.sketch_name}"
+
+    @property
+    def sketch_name(self) -> str:
+        """For example ``Rand-3 of 30, v = 0``."""
+        return f"{self.sketch.name}, v {'≠' if np.any(self.center) else '='} 0"
 
     @property
     def center(self) -> np.ndarray:
@@ -136,11 +136,6 @@ class Mast:
             raise ValueError(f"x has shape {x.shape} and w has shape {w.shape}, but they must be the same")
         return self.expectation.hessian_product(x, w)
 
-    def hessian(self, x: Array) -> np.ndarray:
-        """Return ∇²f_D(x) at one point, shape (dim, dim)."""
-        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
-        return np.asarray(self.hessian_product(point, np.eye(self.dim)))
-
     def error_bound(self, x: Array) -> float:
         """Return a bound on the error of the values at the points `x`, rounding left aside."""
         return self.expectation.error_bound(self._points("x", x))
@@ -152,24 +147,19 @@ class Mast:
             return self.expectation.standard_error(points)
         return np.zeros(points.shape[:-1])
 
-    def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f_D(x) and ∇f_D(x), which may share work."""
+        return self.expectation.value_and_gradient(self._points("x", x))
 
     def sketched_value(self, x: Array, batch: SketchBatch) -> Array:
         """Return f_S(x) = f(v + S(x − v)) for each drawn sketch."""
         return self.problem.value(self.center + batch.apply(x - self.center))
 
-    def sketched_gradient(self, x: Array, batch: SketchBatch) -> Array:
-        """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch."""
-        return batch.apply_transpose(self.problem.gradient(self.center + batch.apply(x - self.center)))
-
-    @property
-    def lower_bound(self) -> float:
-        """A number that f_D never goes below: the lower bound of f."""
-        return self.problem.lower_bound
+    def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
+        """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
+        point = self.center + batch.apply(x - self.center)
+        f = self.problem
+        return batch.apply_transpose(f.gradient(point) if minibatch is None else f.minibatch_gradient(point, minibatch))
 
     @cached_property
     def curvature(self) -> np.ndarray:
@@ -200,64 +190,25 @@ class Mast:
             lambda w: plain.hessian_product(zero, w), self.dim, lambda w: majorant.hessian_product(zero, w)
         )
 
+    @property
+    def inherited_smoothness(self) -> float:
+        """L_D·L_f."""
+        return self.sketch.L_D * self.problem.L_f
+
     @cached_property
     def strong_convexity(self) -> float:
         """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker μ_D·μ_f."""
+        if self.problem.mu_f == -math.inf:
+            return -math.inf
         if self.dim > DENSE_LIMIT:
             mu = self.problem.mu_f.value
             return (self.sketch.mu_D if mu >= 0 else self.sketch.L_D) * mu
-        moment = self.sketch.quadratic_moment(self.problem.lower_curvature.matrix)
-        spectrum = np.linalg.eigvalsh(moment)
-        return 0.0 if abs(spectrum[0]) <= 1e-14 * len(spectrum) * abs(spectrum[-1]) else float(spectrum[0])
-
-    def minimize(self) -> Minimum:
-        """Return a minimiser x_D* with its certificate.
-
-        Returns
-        -------
-        Minimum
-            With `gap_bound` ≥ f_D(x) − f_D^inf, by ‖∇f_D‖²/(2μ) or by the lower bound of f.
-        """
-        return self._minimum
+        return least_eigenvalue(self.lower_curvature)
 
     @cached_property
-    def _minimum(self) -> Minimum:
-        if isinstance(self.expectation, ClosedForm):
-            return self._quadratic_minimum(self.expectation)
-        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
-        metric = self.curvature if dense and self.strong_convexity > 0 else None
-        # The bar shows up only where it takes more than two seconds, and only on a terminal.
-        with tqdm(
-            unit="evaluation", desc="minimising f_D", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr
-        ) as bar:
-
-            def counted(x: np.ndarray) -> tuple[float, np.ndarray]:
-                bar.update()
-                return self._objective(x)
-
-            x = minimize_convex(counted, self.hessian_product, self.center, metric)
-        if self.evaluation.tier == "estimate":
-            norm = float(np.linalg.norm(self.gradient(x)))
-            return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
-        smoothness = self.smoothness.value if dense else self.sketch.L_D * self.problem.L_f
-        return certified(self, x, self.strong_convexity, smoothness)
-
-    def _objective(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = self.expectation.value_and_gradient(x)
-        return float(value), np.asarray(gradient)
-
-    def _quadratic_minimum(self, form: ClosedForm) -> Minimum:
-        spectrum, basis = np.linalg.eigh(form.matrix)
-        top = max(float(spectrum[-1]), 0.0)
-        live = spectrum > 1e-13 * top
-        slope = basis.T @ np.asarray(self.problem.gradient(self.center))
-        x = self.center - basis[:, live] @ (slope[live] / spectrum[live])
-        gradient = basis.T @ np.asarray(self.gradient(x))
-        # ∇f(v) lies in the range of H_D ⪰ A; an eigenvalue lost in rounding counts as the rounding.
-        floor = max(self.dim * np.finfo(float).eps * top, np.finfo(float).tiny)
-        gap = float((gradient**2 / (2 * np.maximum(spectrum, floor))).sum())
-        norm = float(np.linalg.norm(gradient))
-        return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
+    def lower_curvature(self) -> np.ndarray:
+        """E[SᵀMS] ⪯ ∇²f_D for the lower curvature matrix **M** of f, shape (dim, dim)."""
+        return self.sketch.quadratic_moment(self.problem.lower_curvature.matrix)
 
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
@@ -265,8 +216,4 @@ class Mast:
 
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""
-        upper, lower = self.minimize(), self.problem.minimize()
-        error = upper.gap_bound + lower.gap_bound
-        if {upper.infimum().kind, lower.infimum().kind} == {"exact"}:
-            return Constant(max(upper.value - lower.value, 0.0), "exact", "f_D^inf − f^inf, both certified", error)
-        return Constant(upper.value - lower.value + lower.gap_bound, "upper", "value of f_D less a lower bound of f^inf")
+        return gap_between(self.minimize(), self.problem.minimize())

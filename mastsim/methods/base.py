@@ -1,14 +1,31 @@
-"""What a method is: frozen settings, a state, and one step on a batch of replicas."""
+"""What a method is: a gradient estimator, a sampling of the data, a compressor and a step rule.
+
+A step draws once for each purpose, builds a direction g, and moves by x⁺ = x − γ_t Q(g). Methods differ only in how they
+build the direction and in what they carry along.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
-from mastsim.backend import Array, Streams
-from mastsim.expected import Mast
-from mastsim.sketches import Sketch, SketchBatch
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.draws import Draw
+from mastsim.expected import Distributed, Objective
+from mastsim.methods.compression import Compressor, Uncompressed
+from mastsim.methods.minibatch import Minibatch, Sampling
+from mastsim.methods.sampling import FullBatch
+from mastsim.methods.steprules import StepRule, step_rule
+
+
+def require_one_node(method: Method, objective: Objective) -> None:
+    """Refuse an objective with clients."""
+    if isinstance(objective, Distributed):
+        name = type(method).__name__
+        raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")
 
 
 class State(NamedTuple):
@@ -23,47 +40,138 @@ class State(NamedTuple):
     x: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Draw:
-    """The randomness of one step for some replicas.
-
-    Parameters
-    ----------
-    streams : Streams
-        Where the numbers come from.
-    step : int
-        The step, from 0.
-    replicas : array of int, shape (replicas,)
-        Which replicas.
-    """
-
-    streams: Streams
-    step: int
-    replicas: Array
-
-    def sketch(self, sketch: Sketch) -> SketchBatch:
-        """Return one sketch a replica."""
-        return sketch.from_uniforms(self.streams.uniform("sketch", self.step, self.replicas, sketch.uniforms))
-
-
+@dataclass(frozen=True)
 class Method(ABC):
     """An iterative method for a MAST objective.
 
-    Subclasses are frozen dataclasses of settings with a field ``stepsize``; whatever changes is in the state, a NamedTuple
-    of arrays whose first axis is the replica and whose first field is the iterate ``x``.
+    Subclasses are frozen dataclasses of settings; whatever changes is in the state, a NamedTuple of arrays of shape
+    (replicas, dim) whose first field is the iterate ``x``.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero.
     """
 
-    stepsize: float
+    stepsize: float | StepRule
+
+    points: ClassVar[tuple[str, ...]] = ("x",)
+    """The fields of the state that are points; the others are gradients."""
+
+    def __post_init__(self) -> None:
+        rule = step_rule(self.stepsize)
+        object.__setattr__(self, "_rule", rule)
+        if not isinstance(self.stepsize, StepRule):
+            object.__setattr__(self, "stepsize", rule.largest)
 
     @property
     def name(self) -> str:
         """The name of the method."""
         return type(self).__name__
 
+    @property
+    def rule(self) -> StepRule:
+        """The step rule."""
+        rule: StepRule = self._rule  # type: ignore[attr-defined]
+        return rule
+
+    def target(self, objective: Any) -> np.ndarray:
+        """Return the point that the method is drawn to, shape (dim,): x_D* unless a subclass says otherwise."""
+        best: np.ndarray = objective.minimize().x
+        return best
+
     @abstractmethod
-    def init(self, objective: Mast, x0: Array) -> State:
+    def init(self, objective: Any, x0: Array) -> Any:
         """Return the first state for the starting points `x0`, shape (replicas, dim)."""
 
     @abstractmethod
-    def step(self, state: State, objective: Mast, draw: Draw) -> State:
+    def step(self, state: Any, objective: Any, draw: Draw) -> Any:
         """Return the state after one more step."""
+
+
+@dataclass(frozen=True)
+class StochasticMethod(Method):
+    """A method whose gradients may be sampled and whose directions may be compressed.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which components of f = (1/n)Σf_i a gradient sees; all by default.
+    compression : Compressor, optional
+        What is done to a direction before the step; nothing by default.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero, or the sampling does not fit the problem.
+    """
+
+    sampling: Sampling = field(default_factory=FullBatch)
+    compression: Compressor = field(default_factory=Uncompressed)
+
+    @property
+    def name(self) -> str:
+        """For example ``DSGD, 32-nice``."""
+        parts = [type(self).__name__]
+        parts += [] if isinstance(self.sampling, FullBatch) else [self.sampling.name]
+        parts += [] if isinstance(self.compression, Uncompressed) else [self.compression.name]
+        return ", ".join(parts)
+
+    def step(self, state: Any, objective: Objective, draw: Draw) -> Any:
+        """Return the state after one more step."""
+        gradient = self.oracle(objective, draw)
+        direction = self.compressed(self.direction(state, objective, gradient, draw), objective, draw)
+        x = state.x - self.rule.at(draw.step) * direction
+        return self.carry(state, x, objective, gradient, draw)
+
+    def oracle(self, objective: Objective, draw: Draw) -> Oracle:
+        """Return the gradients of this step, all with one minibatch."""
+        if isinstance(self.sampling, FullBatch):
+            return Oracle(objective, None)
+        return Oracle(objective, draw.of("minibatch", self.sampling.law(objective.problem.components)))
+
+    def compressed(self, direction: Array, objective: Objective, draw: Draw) -> Array:
+        """Return Q(g) for every replica."""
+        if isinstance(self.compression, Uncompressed):
+            return direction
+        return draw.of("compression", self.compression.law(objective.dim)).apply(direction)
+
+    @abstractmethod
+    def direction(self, state: Any, objective: Any, gradient: Oracle, draw: Draw) -> Array:
+        """Return the direction g of a step, shape (replicas, dim)."""
+
+    def carry(self, state: Any, x: Array, objective: Any, gradient: Oracle, draw: Draw) -> Any:
+        """Return the next state, given the next iterate."""
+        return State(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """Stochastic gradients of one step.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective.
+    minibatch : Minibatch or None
+        The components seen; all when None.
+    """
+
+    objective: Any
+    minibatch: Minibatch | None
+
+    def plain(self, x: Array) -> Array:
+        """Return the gradient of f, without a sketch."""
+        problem = self.objective.problem
+        return problem.gradient(x) if self.minibatch is None else problem.minibatch_gradient(x, self.minibatch)
+
+    def sketched(self, x: Array, batch: Any) -> Array:
+        """Return the gradient of f_S."""
+        return self.objective.sketched_gradient(x, batch, self.minibatch)

@@ -1,13 +1,16 @@
-"""Gradient descent on f_D, exact or with one sketch a step."""
+"""Gradient descent: exact on f_D, with one sketch a step, without sketches, and with compressed iterates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mastsim.backend import Array
-from mastsim.expected import Mast
-from mastsim.methods.base import Draw, Method, State
-from mastsim.validation import positive
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.draws import Draw
+from mastsim.expected import Mast, Objective
+from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
+from mastsim.methods.compression import Compressor
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class GD(Method):
 
     Parameters
     ----------
-    stepsize : float
-        γ > 0.
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
 
     Raises
     ------
@@ -32,28 +35,108 @@ class GD(Method):
     'GD'
     """
 
-    stepsize: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
-
-    def init(self, objective: Mast, x0: Array) -> State:
+    def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
         return State(x0)
 
-    def step(self, state: State, objective: Mast, draw: Draw) -> State:
+    def step(self, state: State, objective: Objective, draw: Draw) -> State:
         """Return the state after one exact gradient step."""
-        return State(state.x - self.stepsize * objective.gradient(state.x))
+        return State(state.x - self.rule.at(draw.step) * objective.gradient(state.x))
 
 
 @dataclass(frozen=True)
-class DSGD(Method):
-    """Double-sketched gradient descent x⁺ = x − γ Sᵀ∇f(v + S(x − v)), a fresh sketch a step.
+class DSGD(StochasticMethod):
+    """Double-sketched gradient descent x⁺ = x − γ Q(Sᵀg), g an unbiased estimate of ∇f(v + S(x − v)), a fresh S a step.
 
     Parameters
     ----------
-    stepsize : float
-        γ > 0.
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which components of f = (1/n)Σf_i a gradient sees; all by default (Algorithm 1, I).
+    compression : Compressor, optional
+        What is done to a gradient before the step; nothing by default.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero, or the sampling does not fit the problem.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients; II, unbiased ones).
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
+    (0.5, 'DSGD, 32-nice')
+    """
+
+    def init(self, objective: Mast, x0: Array) -> State:
+        """Return the first state."""
+        require_one_node(self, objective)
+        return State(x0)
+
+    def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
+        """Return the sketched gradient."""
+        return gradient.sketched(state.x, draw.of("sketch", objective.sketch))
+
+
+@dataclass(frozen=True)
+class SGD(StochasticMethod):
+    """Stochastic gradient descent on f, x⁺ = x − γ Q(g), the baseline without sketches.
+
+    It ignores the sketch of the objective; what is measured is still about f_D, except ``f`` and ``error``.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which components of f = (1/n)Σf_i a gradient sees; all by default.
+    compression : Compressor, optional
+        What is done to a gradient before the step; nothing by default.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero, or the sampling does not fit the problem.
+
+    References
+    ----------
+    Gower, Loizou, Qian, Sailanbayev, Shulgin, Richtárik, SGD: general analysis and improved rates, arXiv 1901.09401.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> SGD(0.5, ms.WithReplacement(4)).stepsize
+    0.5
+    """
+
+    def target(self, objective: Objective) -> np.ndarray:
+        """Return x*, the minimiser of f."""
+        return objective.problem.minimize().x
+
+    def init(self, objective: Objective, x0: Array) -> State:
+        """Return the first state."""
+        return State(x0)
+
+    def direction(self, state: State, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
+        """Return the gradient of f."""
+        return gradient.plain(state.x)
+
+
+@dataclass(frozen=True)
+class GDCI(Method):
+    """Gradient descent with compressed iterates, x⁺ = z − γ∇f(z) with z = v + C(x − v).
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    compression : Compressor, optional
+        The compressor C; the sketch of the objective when left out.
 
     Raises
     ------
@@ -62,24 +145,28 @@ class DSGD(Method):
 
     References
     ----------
-    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients).
+    Khaled, Richtárik, Gradient descent with compressed iterates, arXiv 1909.04716 (v = 0).
 
     Examples
     --------
-    >>> DSGD(0.5).stepsize
-    0.5
+    >>> GDCI(0.5).name
+    'GDCI'
     """
 
-    stepsize: float
+    compression: Compressor | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+    def target(self, objective: Objective) -> np.ndarray:
+        """Return x*, the minimiser of f."""
+        return objective.problem.minimize().x
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
+        require_one_node(self, objective)
         return State(x0)
 
     def step(self, state: State, objective: Mast, draw: Draw) -> State:
-        """Return the state after one sketched gradient step."""
-        batch = draw.sketch(objective.sketch)
-        return State(state.x - self.stepsize * objective.sketched_gradient(state.x, batch))
+        """Return the state after one gradient step from the compressed iterate."""
+        law = objective.sketch if self.compression is None else self.compression.law(objective.dim)
+        center = namespace(state.x).asarray(objective.center)
+        z = center + draw.of("compression", law).apply(state.x - center)
+        return State(z - self.rule.at(draw.step) * objective.problem.gradient(z))

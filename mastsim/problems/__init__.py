@@ -3,13 +3,17 @@
 from mastsim.problems.base import Curvature, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares, LogisticRegression
+from mastsim.problems.finite_sum import FiniteSum
+from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
+from mastsim.problems.network import TwoLayerNetwork
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
+from mastsim.problems.splits import split
 from mastsim.problems.welsch import WelschRegression
 
 ALL_PROBLEMS: tuple[type[Problem], ...] = (
@@ -23,7 +27,7 @@ ALL_PROBLEMS: tuple[type[Problem], ...] = (
     SigmoidClassification,
     WelschRegression,
 )
-"""Every family of problems; tests and documentation are generated from this tuple."""
+"""Every family of problems on data of its own; tests and documentation are generated from this tuple."""
 
 __all__ = [
     "ALL_PROBLEMS",
@@ -33,6 +37,7 @@ __all__ = [
     "Dataset",
     "ExponentialClassification",
     "ExponentialSum",
+    "FiniteSum",
     "GeneralizedLinearModel",
     "HuberRegression",
     "LeastSquares",
@@ -48,6 +53,8 @@ __all__ = [
     "SigmoidClassification",
     "SmoothedHingeClassification",
     "SquaredLoss",
+    "TwoLayerNetwork",
     "WelschRegression",
     "load",
+    "split",
 ]

@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from mastsim.backend import Array
+from mastsim.backend import Array, namespace
+from mastsim.problems.certificates import Minimum as Minimum
+from mastsim.problems.certificates import certified as certified
+from mastsim.problems.certificates import least_norm_solution as least_norm_solution
+from mastsim.problems.certificates import quadratic_minimum as quadratic_minimum
 from mastsim.provenance import Constant
 from mastsim.validation import nonnegative, positive
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Minimum:
-    """A point with a proof of how far it is from optimal.
-
-    Parameters
-    ----------
-    x : ndarray, shape (dim,)
-        The point.
-    value : float
-        The objective there.
-    gap_bound : float
-        A proven bound on ``value - infimum``; infinite when nothing is proven.
-    gradient_norm : float
-        Norm of the gradient there.
-    certificate : str
-        The inequality that proves the bound.
-    """
-
-    x: np.ndarray
-    value: float
-    gap_bound: float
-    gradient_norm: float
-    certificate: str
-
-    def infimum(self) -> Constant:
-        """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it."""
-        kind: Any = "exact" if self.gap_bound <= 1e-9 * max(1.0, abs(self.value)) else "upper"
-        return Constant(self.value, kind, f"value at a minimiser; {self.certificate}", self.gap_bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +60,20 @@ class Curvature:
         return float(self.spectrum[self.spectrum > 1e-13 * self.largest].min(initial=np.inf))
 
 
+class Components(Protocol):
+    """Which components of f each replica looks at, and with what weights."""
+
+    @property
+    def index(self) -> Array | None:
+        """Components, int array of shape (replicas, m), or None for all of them in order."""
+
+    @property
+    def weights(self) -> Array:
+        """Weights, shape (replicas, m), with m = n where `index` is None."""
+
+
 class Problem(ABC):
-    """A differentiable function f: R^d → R, bounded below.
+    """A differentiable function f: R^d → R, bounded below, and a finite sum f = (1/n) Σ f_i (n = 1 unless said otherwise).
 
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
     """
@@ -140,6 +125,49 @@ class Problem(ABC):
         """Return a minimiser with its certificate."""
 
     @property
+    def components(self) -> int:
+        """The number n of components f_i with f = (1/n) Σ f_i."""
+        return 1
+
+    @cached_property
+    def component_smoothness(self) -> np.ndarray:
+        """Smoothness constants L_i of the components, or upper bounds on them, shape (n,)."""
+        return np.array([float(self.L_f)])
+
+    @cached_property
+    def component_infima(self) -> np.ndarray:
+        """Proven lower bounds on inf f_i, shape (n,)."""
+        return np.array([float(self.lower_bound)])
+
+    def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
+        """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r.
+
+        Parameters
+        ----------
+        x : array, shape (replicas, dim)
+            One point a replica.
+        minibatch : Components
+            Anything with `index`, an int array of shape (replicas, m) or None for all components in order, and `weights`,
+            of shape (replicas, m).
+
+        Returns
+        -------
+        array, shape (replicas, dim)
+            A replica's result does not depend on the replicas beside it.
+        """
+        if self.components != 1:
+            raise NotImplementedError(
+                f"{type(self).__name__} has {self.components} components and must say how to weigh them"
+            )
+        return total_weight(minibatch)[:, None] * self.gradient(x)
+
+    def _points(self, name: str, x: Array) -> Array:
+        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
+        if points.shape[-1:] != (self.dim,):
+            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
+        return points
+
+    @property
     def is_quadratic(self) -> bool:
         """Whether the Hessian is the same everywhere."""
         return False
@@ -167,8 +195,17 @@ class Problem(ABC):
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
 
+def total_weight(minibatch: Components) -> Array:
+    """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""
+    xp = namespace(minibatch.weights)
+    return xp.sum(xp.ascontiguousarray(minibatch.weights), axis=-1)
+
+
 def ridge(l2: float | None, condition_number: float | None, curvature: float) -> float:
-    """Return the regularisation λ from exactly one of `l2` and `condition_number`.
+    """Return the regularisation λ from one of `l2` and `condition_number`, or from both where they agree.
+
+    Agreeing is what lets ``dataclasses.replace`` change labels or loss of a problem that knows both. Where the data change,
+    one of the two has to give way, and that is for the caller to say.
 
     Parameters
     ----------
@@ -179,31 +216,21 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
     curvature : float
         λ_max of the curvature matrix without regularisation.
     """
-    if (l2 is None) == (condition_number is None):
+    if l2 is None and condition_number is None:
         raise ValueError(f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given")
-    if l2 is not None:
-        return nonnegative("l2", l2)
+    given = None if l2 is None else nonnegative("l2", l2)
+    if condition_number is None:
+        assert given is not None
+        return given
     kappa = positive("condition_number", condition_number)
     if kappa <= 1:
         raise ValueError(f"condition_number={kappa} is not accepted: it must be above 1")
     if curvature == 0:
         raise ValueError(f"condition_number={kappa} cannot be reached: A is zero; give l2 instead")
-    return curvature / (kappa - 1)
-
-
-def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
-    """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
-
-    The norm is enlarged by what rounding may have hidden: 1e-14 of the smoothness (where that is infinite, of the curvature
-    at the point) times the size of the point.
-    """
-    value = float(objective.value(x))
-    norm = float(np.linalg.norm(objective.gradient(x)))
-    if not math.isfinite(smoothness):
-        smoothness = float(np.linalg.norm(objective.hessian(x)))
-    hidden = 1e-14 * smoothness * (1.0 + float(np.linalg.norm(x)))
-    floor = max(value - objective.lower_bound, 0.0)
-    if mu > 0 and (norm + hidden) ** 2 / (2 * mu) <= floor:
-        return Minimum(x, value, (norm + hidden) ** 2 / (2 * mu), norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}")
-    where = "stationary point of a nonconvex function; " if mu < 0 else ""
-    return Minimum(x, value, floor, norm, f"{where}value minus the lower bound {objective.lower_bound:g}")
+    implied = curvature / (kappa - 1)
+    if given is not None and abs(given - implied) > 1e-12 * implied:
+        raise ValueError(
+            f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given where they disagree "
+            f"(that condition number means l2={implied}); pass None for the other"
+        )
+    return implied if given is None else given

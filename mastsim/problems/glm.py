@@ -12,8 +12,9 @@ import numpy as np
 
 from mastsim.backend import Array, inner, rows_times
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import DENSE_LIMIT, Curvature, Minimum, Problem, certified, ridge
-from mastsim.problems.losses import LogisticLoss, Loss, SquaredLoss
+from mastsim.problems.base import DENSE_LIMIT, Components, Curvature, Minimum, Problem, certified, ridge, total_weight
+from mastsim.problems.losses import Loss, SquaredLoss
+from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import matrix, positive, vector
@@ -39,7 +40,8 @@ class GeneralizedLinearModel(Problem):
     Raises
     ------
     ValueError
-        If an entry is not finite, a shape or a label does not fit, or not exactly one of the two regularisations is given.
+        If an entry is not finite, a shape or a label does not fit, or not exactly one of the two regularisations is given
+        (both are accepted where they agree, as when ``dataclasses.replace`` hands back what a problem knows).
     """
 
     A: Any
@@ -103,16 +105,19 @@ class GeneralizedLinearModel(Problem):
 
     def value(self, x: Array) -> Array:
         """Return f(x), shape ``x.shape[:-1]``."""
+        x = self._points("x", x)
         losses = self.loss.value(rows_times(self.A, x), self.y)
         return losses.mean(axis=-1) + 0.5 * self.ridge * inner(x, x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f(x), shape of `x`."""
+        x = self._points("x", x)
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
+        x, w = self._points("x", x), self._points("w", w)
         bends = self.loss.second_derivative(rows_times(self.A, x), self.y) * rows_times(self.A, w)
         return rows_times(self._transposed, bends) / self.rows + self.ridge * w
 
@@ -185,11 +190,43 @@ class GeneralizedLinearModel(Problem):
         """Whether φ'' reaches its largest value in all rows at once and comes as near its least as one likes."""
         return self.loss.curvature_is_attained
 
+    @property
+    def components(self) -> int:
+        """The number n of rows; f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖²."""
+        return self.rows
+
     @cached_property
-    def row_smoothness(self) -> np.ndarray:
-        """Smoothness of each f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,)."""
+    def _row_squares(self) -> np.ndarray:
         squares = self.A.multiply(self.A).sum(axis=1) if hasattr(self.A, "multiply") else (self.A**2).sum(axis=1)
-        return self.loss.curvature_max * np.asarray(squares).ravel() + self.ridge
+        return np.asarray(squares).ravel()
+
+    @cached_property
+    def _zero_rows(self) -> np.ndarray:
+        # Not by the squares, which may underflow.
+        entries = (self.A != 0).sum(axis=1)
+        return np.asarray(entries).ravel() == 0
+
+    @cached_property
+    def component_smoothness(self) -> np.ndarray:
+        """Smoothness of each f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,)."""
+        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
+        # A row of zeros has no curvature, not even where that of the loss is unbounded.
+        squares = np.maximum(self._row_squares, np.finfo(float).tiny)
+        return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
+
+    @cached_property
+    def component_infima(self) -> np.ndarray:
+        """Proven lower bounds on inf f_i, shape (n,); for a convex loss they are the infima, up to rounding."""
+        return row_infima(self.loss, self.y, self._row_squares, self._zero_rows, self.ridge)
+
+    def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
+        """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
+        x = self._points("x", x)
+        ridge = (self.ridge * total_weight(minibatch))[:, None] * x
+        if minibatch.index is None:
+            slopes = minibatch.weights * self.loss.derivative(rows_times(self.A, x), self.y)
+            return rows_times(self._transposed, slopes) + ridge
+        return rows_gradient(self.loss, self.A, self.y, x, minibatch.index, minibatch.weights) + ridge
 
     @property
     def lower_bound(self) -> float:
@@ -245,41 +282,3 @@ class LeastSquares(GeneralizedLinearModel):
     def loss(self) -> Loss:
         """The squared loss."""
         return SquaredLoss()
-
-
-@dataclass(frozen=True, eq=False)
-class LogisticRegression(GeneralizedLinearModel):
-    """f(x) = (1/n) Σ log(1 + exp(−y_i a_iᵀx)) + (λ/2)‖x‖².
-
-    Parameters
-    ----------
-    A : array or scipy.sparse matrix, shape (n, dim)
-        One row a data point.
-    y : array, shape (n,)
-        Labels −1 and +1.
-    l2 : float, optional
-        Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
-    condition_number : float, optional
-        κ > 1; λ is chosen so that L_f/λ = κ.
-
-    Raises
-    ------
-    ValueError
-        If an entry is not finite, a shape does not fit, a label is not −1 or +1 (the message says how to map it), or not
-        exactly one of the two regularisations is given.
-
-    References
-    ----------
-    MAST, arXiv 2311.16086, Section 5 (experiments).
-
-    Examples
-    --------
-    >>> f = LogisticRegression(np.array([[2.0], [-2.0]]), np.array([1.0, -1.0]), l2=0.1)
-    >>> float(f.L_f), float(f.mu_f), f.minimize().gap_bound < 1e-12
-    (1.1, 0.1, True)
-    """
-
-    @property
-    def loss(self) -> Loss:
-        """The logistic loss."""
-        return LogisticLoss()

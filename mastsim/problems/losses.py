@@ -110,6 +110,11 @@ class Loss(ABC):
         """Return a lower bound on the mean of φ(u_i; y_i) over all predictions."""
         return 0.0
 
+    def infima(self, y: np.ndarray) -> np.ndarray:
+        """Return a lower bound on φ(u; y_i) over all u, for every label, shape of `y`."""
+        labels, which = np.unique(y, return_inverse=True)
+        return np.array([self.lower_bound(label[None]) for label in labels])[which.reshape(y.shape)]
+
     def value(self, u: Array, y: Array) -> Array:
         """Return φ(u; y) elementwise."""
         form = self.row_form(y)

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.backend import Array, inner, rows_times
-from mastsim.problems.base import Curvature, Minimum, Problem
+from mastsim.backend import Array, inner, namespace, rows_times
+from mastsim.problems.base import Curvature, Minimum, Problem, least_norm_solution, quadratic_minimum
 from mastsim.validation import matrix, real, vector
 
 _RANGE = 1e-9
@@ -74,19 +74,23 @@ class Quadratic(Problem):
 
     @cached_property
     def _solution(self) -> np.ndarray:
-        return np.linalg.lstsq(self.A, self.b, rcond=1e-13)[0]
+        return least_norm_solution(self.A, self.b)
 
     def value(self, x: Array) -> Array:
         """Return f(x), shape ``x.shape[:-1]``."""
+        x = self._points("x", x)
         return 0.5 * inner(x, rows_times(self.A, x)) - inner(x, self.b) + self.c
 
     def gradient(self, x: Array) -> Array:
         """Return Ax − b, shape of `x`."""
-        return rows_times(self.A, x) - self.b
+        return rows_times(self.A, self._points("x", x)) - self.b
 
     def hessian_product(self, x: Array, w: Array) -> Array:
-        """Return Aw, shape of `x`."""
-        return rows_times(self.A, w)
+        """Return Aw for every pair of a point and a direction, shape of `x` and `w` broadcast against each other."""
+        x, w = self._points("x", x), self._points("w", w)
+        product = rows_times(self.A, w)
+        shape = np.broadcast_shapes(x.shape, w.shape)
+        return product if product.shape == shape else namespace(product).broadcast_to(product, shape).copy()
 
     @cached_property
     def upper_curvature(self) -> Curvature:
@@ -110,7 +114,8 @@ class Quadratic(Problem):
 
     def minimize(self) -> Minimum:
         """Return the minimiser of least norm."""
-        x = self._solution
-        gradient = float(np.linalg.norm(self.gradient(x)))
-        gap = gradient**2 / (2 * self.upper_curvature.least_positive)
-        return Minimum(x, float(self.value(x)), gap, gradient, "‖∇f‖²/(2μ) on the range of A")
+        return self._minimum
+
+    @cached_property
+    def _minimum(self) -> Minimum:
+        return quadratic_minimum(self, self._solution, float(np.linalg.norm(self.b)))

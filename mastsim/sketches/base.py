@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from mastsim.sketches.fourth_moment import enumerated_fourth_moment
 from mastsim.validation import finite, floats, integer
 
 SUPPORT_LIMIT = 1 << 20
+CACHED_SUPPORT = 4096
 SPECTRA_LIMIT = 1 << 20
 
 
@@ -27,6 +29,10 @@ class SketchBatch(ABC):
     @abstractmethod
     def apply_transpose(self, g: Array) -> Array:
         """Return Sᵀ g for every replica; `g` has shape (replicas, dim) or (dim,)."""
+
+    @abstractmethod
+    def take(self, index: Array) -> SketchBatch:
+        """Return the sketches at the given positions, shape of `index` (replicas,)."""
 
     @abstractmethod
     def matrices(self) -> Array:
@@ -61,6 +67,10 @@ class DiagonalBatch(SketchBatch):
     def apply_transpose(self, g: Array) -> Array:
         """Return Sᵀ g for every replica, which is S g."""
         return self.diagonals * g
+
+    def take(self, index: Array) -> DiagonalBatch:
+        """Return the sketches at the given positions."""
+        return DiagonalBatch(self.diagonals[index])
 
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
@@ -100,6 +110,10 @@ class MatrixBatch(SketchBatch):
     def apply_transpose(self, g: Array) -> Array:
         """Return Sᵀ g for every replica."""
         return self._multiply(namespace(self.atoms).matrix_transpose(self.atoms), g)
+
+    def take(self, index: Array) -> MatrixBatch:
+        """Return the sketches at the given positions."""
+        return MatrixBatch(self.atoms, self.index[index])
 
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
@@ -253,7 +267,27 @@ class Sketch(ABC):
                 f"the support of {self.name} has {self.support_size:.6g} values and cannot be enumerated; "
                 f"at most {SUPPORT_LIMIT} are accepted"
             )
+        return self._few_values if self.support_size <= CACHED_SUPPORT else self._enumerate()
+
+    @cached_property
+    def _few_values(self) -> tuple[SketchBatch, np.ndarray]:
         return self._enumerate()
+
+    def require_uniform_support(self, what: str, least: int) -> None:
+        """Refuse a sketch that does not take finitely many values, all equally likely, and at least so many.
+
+        Parameters
+        ----------
+        what : str
+            What needs it, for the message.
+        least : int
+            The least number of values.
+        """
+        weights = self.support()[1]
+        if np.ptp(weights) > 1e-12 * weights.max():
+            raise ValueError(f"{what} needs a sketch whose values are all equally likely, but those of {self.name} are not")
+        if least > len(weights):
+            raise ValueError(f"{what} of {least} values is not accepted: {self.name} has only {len(weights)}")
 
     def sample(self, rng: np.random.Generator, size: int) -> SketchBatch:
         """Return `size` independent sketches drawn with a NumPy generator.

@@ -47,6 +47,10 @@ class ComposedBatch(SketchBatch):
         """Return Sᵀ g for every replica."""
         return self.inner.apply_transpose(self.outer.apply_transpose(g))
 
+    def take(self, index: Array) -> ComposedBatch:
+        """Return the sketches at the given positions."""
+        return ComposedBatch(self.outer.take(index), self.inner.take(index))
+
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
         outer, inner = self.outer.matrices(), self.inner.matrices()

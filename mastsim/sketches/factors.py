@@ -42,6 +42,10 @@ class FactorBatch(SketchBatch):
         """Return Sᵀ g for every replica, which is S g."""
         return self.apply(g)
 
+    def take(self, index: Array) -> FactorBatch:
+        """Return the sketches at the given positions."""
+        return FactorBatch(self.factor[index], self.scale)
+
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
         xp = namespace(self.factor)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array, namespace
-from mastsim.sketches.base import DiagonalBatch
+from mastsim.draws import Values
+from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer
@@ -82,29 +86,12 @@ class PermK(SelectionSketch):
         each = np.arange(self.dim)
         return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))
 
-    @property
-    def uniforms_joint(self) -> int:
-        """How many uniform random numbers one joint draw takes: one a coordinate."""
-        return self.dim
+    @cached_property
+    def joint(self) -> PermKJoint:
+        """The joint law of the sketches of all clients."""
+        return PermKJoint(self)
 
-    def from_uniforms_joint(self, u: Array) -> list[DiagonalBatch]:
-        """Return the sketches of all clients, which share one permutation a replica.
-
-        Parameters
-        ----------
-        u : array, shape (replicas, uniforms_joint)
-            Uniform random numbers in [0, 1); their order is the permutation.
-
-        Returns
-        -------
-        list of DiagonalBatch
-            One batch a client; their mean is exactly the identity.
-        """
-        xp = namespace(u)
-        owner = xp.argsort(u, axis=-1, stable=True) // self.k
-        return [DiagonalBatch(xp.astype(owner == i, xp.float64) * self.clients) for i in range(self.clients)]
-
-    def sample_joint(self, rng: np.random.Generator, size: int) -> list[DiagonalBatch]:
+    def sample_joint(self, rng: np.random.Generator, size: int) -> Values:
         """Return `size` independent joint draws.
 
         Parameters
@@ -116,8 +103,8 @@ class PermK(SelectionSketch):
 
         Returns
         -------
-        list of DiagonalBatch
-            One batch a client, each of `size` sketches.
+        Values
+            One batch of `size` sketches a client.
 
         Raises
         ------
@@ -126,7 +113,7 @@ class PermK(SelectionSketch):
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
-        return self.from_uniforms_joint(rng.random((integer("size", size, 1), self.uniforms_joint)))
+        return self.joint.from_uniforms(rng.random((integer("size", size, 1), self.joint.uniforms)))
 
     def cross_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[S_iᵀAS_j] for two different clients i ≠ j.
@@ -152,3 +139,71 @@ class PermK(SelectionSketch):
         if self.clients == 1:
             raise ValueError("cross_moment needs two different clients, but this sketch has clients=1")
         return self.dim / (self.dim - 1) * (A - np.diag(np.diag(A)))
+
+
+@dataclass(frozen=True)
+class PermKJoint:
+    """The sketches of all clients of a Perm-K, which share one permutation.
+
+    Parameters
+    ----------
+    sketch : PermK
+        The law of one client.
+
+    Examples
+    --------
+    >>> len(PermK(4, clients=2).joint.support()[1])
+    6
+    """
+
+    sketch: PermK
+
+    @property
+    def uniforms(self) -> int:
+        """How many uniform random numbers one joint draw takes: one a coordinate."""
+        return self.sketch.dim
+
+    def from_uniforms(self, u: Array) -> Values:
+        """Return the sketches of all clients; the order of the numbers of a row is the permutation.
+
+        Parameters
+        ----------
+        u : array, shape (replicas, uniforms)
+            Uniform random numbers in [0, 1).
+
+        Returns
+        -------
+        Values
+            One batch a client; their mean is exactly the identity.
+        """
+        return self._dealt(namespace(u).argsort(u, axis=-1, stable=True) // self.sketch.k)
+
+    @property
+    def support_size(self) -> float:
+        """The number of ways to deal d coordinates to M clients, d!/(K!)^M."""
+        d, k, clients = self.sketch.dim, self.sketch.k, self.sketch.clients
+        return float(math.prod(math.comb(d - k * i, k) for i in range(clients))) if d <= 64 else math.inf
+
+    def support(self) -> tuple[Values, np.ndarray]:
+        """Return every value and its probability."""
+        if self.support_size > SUPPORT_LIMIT:
+            raise ValueError(
+                f"the joint law of {self.sketch.name} has {self.support_size:.6g} values, too many to enumerate"
+            )
+        owners = np.array(list(self._deals(tuple(range(self.sketch.dim)), self.sketch.clients)))
+        return self._dealt(owners), np.full(len(owners), 1 / len(owners))
+
+    def _deals(self, left: tuple[int, ...], clients: int) -> Iterator[np.ndarray]:
+        """Yield the owner of each coordinate, clients counted down, for every way to deal the coordinates left."""
+        if clients == 0:
+            yield np.zeros(self.sketch.dim, dtype=int)
+            return
+        for own in combinations(left, self.sketch.k):
+            for deal in self._deals(tuple(i for i in left if i not in own), clients - 1):
+                deal[list(own)] = clients - 1
+                yield deal
+
+    def _dealt(self, owner: Array) -> Values:
+        xp = namespace(owner)
+        clients = self.sketch.clients
+        return Values(tuple(DiagonalBatch(xp.astype(owner == i, xp.float64) * clients) for i in range(clients)))

@@ -49,6 +49,10 @@ class RotatedBatch(SketchBatch):
         """Return Sᵀ g for every replica."""
         return self.backward(self.inner.apply_transpose(self.forward(g)))
 
+    def take(self, index: Array) -> RotatedBatch:
+        """Return the sketches at the given positions."""
+        return RotatedBatch(self.inner.take(index), self.forward, self.backward)
+
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
         right = self.backward(self.inner.matrices())

@@ -1,23 +1,72 @@
 """What is claimed: theorems as records that compute, refuse and can be refuted."""
 
-from mastsim.theorems.base import Assumption, AssumptionError, Inequality, Rate, Theorem
+from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.theorems.base import Inequality, Theorem
+from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
+from mastsim.theorems.distributed import (
+    ConvexDistributed,
+    IndependentDistributed,
+    NonconvexDistributed,
+    NonconvexDistributedQuoted,
+)
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
+from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
+from mastsim.theorems.rates import HorizonRate, LinearRate, Rate, SublinearRate
 from mastsim.theorems.theorem1 import MinimizerSuboptimality
-from mastsim.theorems.theorem2 import StronglyConvexDSGD
+from mastsim.theorems.theorem2 import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
+from mastsim.theorems.theorem4 import SampledNonconvexDSGD, SampledStronglyConvexDSGD
+from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
 
-ALL: tuple[type[Theorem], ...] = (Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, StronglyConvexDSGD)
+ALL: tuple[type[Theorem], ...] = (
+    Lemma1,
+    Lemma2,
+    Lemma3,
+    MinimizerSuboptimality,
+    StronglyConvexDSGD,
+    ConvexDSGD,
+    ConvexDSGDAnyStep,
+    NonconvexDSGD,
+    PolyakLojasiewiczDSGD,
+    SampledStronglyConvexDSGD,
+    SampledNonconvexDSGD,
+    LooplessSVRDSG,
+    DoubleSketchedPAGE,
+    NonconvexDistributedQuoted,
+    NonconvexDistributed,
+    ConvexDistributed,
+    IndependentDistributed,
+    StronglyConvexSGD,
+    CompressedIterates,
+)
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
 __all__ = [
     "ALL",
     "Assumption",
     "AssumptionError",
+    "CompressedIterates",
+    "ConvexDSGD",
+    "ConvexDSGDAnyStep",
+    "ConvexDistributed",
+    "DoubleSketchedPAGE",
+    "HorizonRate",
+    "IndependentDistributed",
     "Inequality",
     "Lemma1",
     "Lemma2",
     "Lemma3",
+    "LinearRate",
+    "LooplessSVRDSG",
     "MinimizerSuboptimality",
+    "NonconvexDSGD",
+    "NonconvexDistributed",
+    "NonconvexDistributedQuoted",
+    "PolyakLojasiewiczDSGD",
     "Rate",
+    "SampledNonconvexDSGD",
+    "SampledStronglyConvexDSGD",
     "StronglyConvexDSGD",
+    "StronglyConvexSGD",
+    "SublinearRate",
     "Theorem",
 ]

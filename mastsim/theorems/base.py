@@ -2,83 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from mastsim.backend import Array
 from mastsim.constants import Constants
-from mastsim.expected import Mast
+from mastsim.expected import Objective
 from mastsim.sketches import SketchBatch
+from mastsim.theorems.assumptions import Assumption, AssumptionError
 
 Status = Literal["holds", "refuted as published", "corrected"]
-
-
-class AssumptionError(ValueError):
-    """A theorem was asked about an objective that does not meet one of its assumptions."""
-
-
-@dataclass(frozen=True)
-class Assumption:
-    """A predicate on an objective, with what was measured and what would help.
-
-    Parameters
-    ----------
-    name : str
-        Short name, as in the paper.
-    holds : callable
-        Maps an objective to whether the assumption is met.
-    measured : callable
-        Maps an objective to a text with the measured value.
-    remedy : str
-        What to change when it is not met.
-    """
-
-    name: str
-    holds: Callable[[Mast], bool]
-    measured: Callable[[Mast], str]
-    remedy: str
-
-    def refusal(self, objective: Mast) -> str | None:
-        """Return None when the assumption is met, otherwise the reason and the remedy."""
-        if self.holds(objective):
-            return None
-        return f"{self.name} fails: {self.measured(objective)}; {self.remedy}"
-
-
-UNBIASED = Assumption(
-    "unbiased sketch (Assumption 1)",
-    lambda F: F.sketch.unbiased,
-    lambda F: f"E[S] differs from I for {F.sketch.name}",
-    "scale the mask by 1/keep",
-)
-BOUNDED = Assumption(
-    "bounded sketch",
-    lambda F: math.isfinite(F.sketch.L_max),
-    lambda F: f"L_S^max = {F.sketch.L_max}",
-    "use a sketch with bounded SᵀS",
-)
-SMOOTH = Assumption(
-    "smoothness (Assumption 2)",
-    lambda F: math.isfinite(F.problem.L_f) and math.isfinite(F.problem.lower_bound),
-    lambda F: f"L_f = {F.problem.L_f.value:g}, lower bound of f = {F.problem.lower_bound:g}",
-    "use a loss with bounded curvature that is bounded below",
-)
-CONVEX = Assumption(
-    "convexity",
-    lambda F: F.problem.is_convex,
-    lambda F: f"the least curvature of f is {F.problem.mu_f.value:g}",
-    "use a convex loss or more regularisation",
-)
-STRONGLY_CONVEX = Assumption(
-    "strong convexity (Assumption 3)",
-    lambda F: F.problem.mu_f > 0,
-    lambda F: f"μ_f = {F.problem.mu_f.value:g}",
-    "add regularisation, for example l2=1e-2 or condition_number=100",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +23,7 @@ class Theorem(ABC):
 
     Parameters
     ----------
-    objective : Mast
+    objective : Objective
         The objective f_D.
 
     Raises
@@ -96,7 +32,7 @@ class Theorem(ABC):
         Naming the assumption, the measured value and the remedy.
     """
 
-    objective: Mast
+    objective: Any
 
     id: ClassVar[str]
     title: ClassVar[str]
@@ -117,12 +53,22 @@ class Theorem(ABC):
         return Constants(self.objective)
 
     @classmethod
-    def refuse(cls, objective: Mast) -> str | None:
+    def refuse(cls, objective: Objective) -> str | None:
         """Return why the theorem does not apply to an objective, or None when it does."""
         for assumption in cls.assumptions:
             if (why := assumption.refusal(objective)) is not None:
                 return why
         return None
+
+    @classmethod
+    def cases(cls, objective: Objective) -> Sequence[Self]:
+        """Return the theorem with the settings that are tried on an objective; none where it does not apply."""
+        return [] if cls.refuse(objective) is not None else [cls(objective)]
+
+    @property
+    def settings(self) -> str:
+        """The settings that distinguish this case from others of the theorem, in words; empty when there is one."""
+        return ""
 
 
 class Sides(NamedTuple):
@@ -173,55 +119,3 @@ class Inequality(Theorem):
         On a quadratic that is a comparison of spectra: left/right is the supremum over all points, or an array of suprema,
         one for each value of the sketch.
         """
-
-
-class Rate(Theorem):
-    """A theorem that bounds the mean of a measure along the path of a method."""
-
-    method: ClassVar[str]
-    measure: ClassVar[str] = "distance"
-
-    @property
-    @abstractmethod
-    def stepsize(self) -> float:
-        """The largest step size that the theorem allows."""
-
-    @property
-    @abstractmethod
-    def stepsize_sharp(self) -> float:
-        """The largest step size that it allows with this package's constants."""
-
-    @property
-    @abstractmethod
-    def initial(self) -> float:
-        """The measure that the bound starts from, at the default start, the shift."""
-
-    @property
-    @abstractmethod
-    def rate(self) -> float:
-        """The factor by which the first term shrinks a step, at the largest step size."""
-
-    @property
-    @abstractmethod
-    def radius(self) -> float:
-        """The second term, which does not shrink, at the largest step size."""
-
-    @abstractmethod
-    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
-        """Return the claimed bound on the mean measure after `steps`, without asking whether `stepsize` is allowed."""
-
-    @abstractmethod
-    def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
-        """Return a proven bound that the measure itself (not its mean) never exceeds after `steps`; may be infinite."""
-
-    @abstractmethod
-    def rounding(self, stepsize: float) -> float:
-        """Return how much rounding errors may add to the square root of the measure, along a path of any length."""
-
-    @abstractmethod
-    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
-        """Return the bound for a step size that the theorem allows; the largest, from the shift, by default."""
-
-    @abstractmethod
-    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
-        """Return a number of steps after which the bound, at a suitable step size, is at most `accuracy`."""

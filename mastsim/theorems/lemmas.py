@@ -10,7 +10,8 @@ import numpy as np
 
 from mastsim.backend import Array, inner
 from mastsim.sketches import SketchBatch
-from mastsim.theorems.base import CONVEX, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption, Inequality, Sides
+from mastsim.theorems.assumptions import CONVEX, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
+from mastsim.theorems.base import Inequality, Sides
 
 
 def norm(x: Array) -> Array:
@@ -83,7 +84,7 @@ class Lemma1(_Inheritance):
         r"f_S \text{ is } L_S L_f\text{-smooth},\ f_D \text{ is } L_D L_f\text{-smooth},\ "
         r"f_D(x) \le f(x) + \tfrac12 (L_D - 1) L_f \|x - v\|^2"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH)
     constants_used = ("L_f", "L_D")
     parts = ("f_S is smooth", "f_D is smooth", "f_D is near f")
 
@@ -131,7 +132,7 @@ class Lemma2(_Inheritance):
     title = "Lemma 2 (convexity)"
     source = "MAST (arXiv 2311.16086), Lemma 2"
     statement = r"f \text{ convex} \Rightarrow f_S, f_D \text{ convex and } f_D \ge f"
-    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH, CONVEX)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH, CONVEX)
     constants_used = ()
     parts = ("f_S is convex", "f_D is convex", "f_D is above f")
 
@@ -182,7 +183,7 @@ class Lemma3(_Inheritance):
         r"f_S \text{ is } \mu_S \mu_f\text{-convex},\ f_D \text{ is } \mu_D \mu_f\text{-convex},\ "
         r"f_D(x) \ge f(x) + \tfrac12 (\mu_D - 1) \mu_f \|x - v\|^2"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH, STRONGLY_CONVEX)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH, STRONGLY_CONVEX)
     constants_used = ("mu_f", "mu_D")
     parts = ("f_S is strongly convex", "f_D is strongly convex", "f_D is far above f")
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.sketches import SketchBatch
-from mastsim.theorems.base import CONVEX, SMOOTH, UNBIASED, Assumption, Inequality, Sides
+from mastsim.theorems.assumptions import CONVEX, SINGLE_NODE, SMOOTH, UNBIASED, Assumption
+from mastsim.theorems.base import Inequality, Sides
 
 
 class MinimizerSuboptimality(Inequality):
@@ -31,7 +32,7 @@ class MinimizerSuboptimality(Inequality):
         r"f^{\inf} \le f(x_D^*) \le f(x^*) + \tfrac12 (L_D - 1) L_f \|x^* - v\|^2 "
         r"- \tfrac12 (\mu_D - 1) \mu_f \|x_D^* - v\|^2"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, SMOOTH, CONVEX)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH, CONVEX)
     constants_used = ("L_f", "mu_f", "L_D", "mu_D")
     parts = ("x_D* is nearly optimal",)
     speaks_of = "the two minimisers"

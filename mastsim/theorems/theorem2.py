@@ -1,4 +1,4 @@
-"""Theorem 2: double-sketched gradient descent on strongly convex problems."""
+"""Theorem 2 and its convex companions: double-sketched gradient descent with exact gradients on convex problems."""
 
 from __future__ import annotations
 
@@ -10,22 +10,65 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.backend import Array
-from mastsim.theorems.base import (
+from mastsim.methods import DSGD, Method
+from mastsim.run import Run
+from mastsim.sketches.base import CACHED_SUPPORT
+from mastsim.theorems.assumptions import (
     BOUNDED,
+    CONVEX,
+    SINGLE_NODE,
     SMOOTH,
     STRONGLY_CONVEX,
     UNBIASED,
     Assumption,
-    AssumptionError,
-    Rate,
 )
-from mastsim.validation import nonnegative, positive
+from mastsim.theorems.rates import LinearRate, Rate, SublinearRate
 
-_FEW = 4096
+
+class DoubleSketched(Rate):
+    """What the theorems about `DSGD` with exact gradients share."""
+
+    method = "DSGD"
+
+    def method_at(self, stepsize: float) -> Method:
+        """Return `DSGD` with a step size."""
+        return DSGD(stepsize)
+
+    @property
+    def L(self) -> float:
+        """The expected smoothness constant in use."""
+        c = self.constants
+        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
+
+    def almost_sure_bound(self, steps: int, stepsize: float, run: Run) -> np.ndarray:
+        """Return a bound from (‖x^0 − x_D*‖ + Tγζ)² ≥ ‖x^T − x_D*‖², ζ ≥ sup_S ‖∇f_S(x_D*)‖, for convex f and γ ≤ 2/L.
+
+        For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance.
+        """
+        F = self.objective
+        non_expansive = stepsize <= 2 * (1 + 1e-12) / self.constants.expected_smoothness_sharp
+        if not (F.problem.is_convex and F.strong_convexity > 0 and non_expansive and "distance" in run.traces):
+            return np.full(run.replicas, np.inf)
+        farthest = np.sqrt(run.traces["distance"][:, 0]) + steps * stepsize * self._largest_noise
+        return (farthest * self.stretch) ** 2
+
+    @cached_property
+    def _largest_noise(self) -> float:
+        """ζ, over all values of the sketch if they are few; otherwise √L_S^max·L_f·‖v + S(x_D* − v) − x*‖, as ∇f(x*) = 0."""
+        F, c = self.objective, self.constants
+        best, root = F.minimize(), math.sqrt(c.L_S_max)
+        away = math.sqrt(2 * best.gap_bound / F.strong_convexity)
+        to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
+        to_sketched = float(np.linalg.norm(best.x - F.center)) + away
+        bound = root * c.L_f * (to_best + root * to_sketched)
+        if F.sketch.support_size > CACHED_SUPPORT:
+            return bound
+        at_best = np.asarray(F.sketched_gradient(best.x, F.sketch.support()[0]))
+        return min(bound, float(np.linalg.norm(at_best, axis=1).max()) + c.expected_smoothness * away)
 
 
 @dataclass(frozen=True, eq=False)
-class StronglyConvexDSGD(Rate):
+class StronglyConvexDSGD(DoubleSketched, LinearRate):
     """E‖x^T − x_D*‖² ≤ (1 − γμ)^T ‖x^0 − x_D*‖² + (2γL/μ)(f_D^inf − f^inf) for γ ≤ 1/L.
 
     Parameters
@@ -56,8 +99,6 @@ class StronglyConvexDSGD(Rate):
     0.5009765625
     """
 
-    sharp: bool = False
-
     id = "theorem2"
     title = "Theorem 2 (strongly convex DSGD)"
     source = "MAST (arXiv 2311.16086), Theorem 2"
@@ -65,15 +106,8 @@ class StronglyConvexDSGD(Rate):
         r"\gamma \le \frac{1}{L_f L_{\mathbf S}^{\max}} \Rightarrow \mathbb E\|x^T - x_D^*\|^2 \le (1 - \gamma\mu_D\mu_f)^T"
         r"\|x^0 - x_D^*\|^2 + \frac{2\gamma L_f L_{\mathbf S}^{\max}}{\mu_D\mu_f}(f_D^{\inf} - f^{\inf})"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
     constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "gap")
-    method = "DSGD"
-
-    @property
-    def L(self) -> float:
-        """The expected smoothness constant in use."""
-        c = self.constants
-        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
 
     @property
     def mu(self) -> float:
@@ -81,146 +115,122 @@ class StronglyConvexDSGD(Rate):
         return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
 
     @property
-    def gap(self) -> float:
-        """A proven upper bound on f_D^inf − f^inf."""
-        return self.constants.gap + self.constants.gap.error
-
-    @property
     def stepsize(self) -> float:
         """The largest step size 1/L."""
         return 1 / self.L
 
-    @property
-    def stepsize_sharp(self) -> float:
-        """The largest step size with this package's L."""
-        return 1 / self.constants.expected_smoothness_sharp.value
+    def contraction(self, stepsize: float) -> float:
+        """Return γμ."""
+        return stepsize * self.mu
+
+    def neighbourhood(self, stepsize: float) -> float:
+        """Return 2γL·gap/μ."""
+        return 2 * stepsize * self.L * self.gap / self.mu
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexDSGD(DoubleSketched, SublinearRate):
+    """E f_D(x̄_T) − f_D^inf ≤ r_0/(γT) + 2γL·gap for γ ≤ 1/(2L), where x̄_T is the average of x^0, …, x^{T−1}.
+
+    What is tried is the mean of f_D(x^t) − f_D^inf over t < T, which is at least the left side.
+
+    Parameters
+    ----------
+    objective : Mast
+        The objective f_D; f must be convex and the sketch bounded.
+    sharp : bool, default False
+        Use this package's L = sup λ_max(SᵀLS), and E inf f_S in place of f^inf.
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> t = ConvexDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
+    >>> t.stepsize, t.radius, float(t.bound(10, initial=1.0))
+    (0.125, 0.5, 1.3)
+    """
+
+    id = "theorem2-convex"
+    title = "Theorem 2' (convex DSGD)"
+    source = "this package"
+    statement = (
+        r"\gamma \le \frac{1}{2L} \Rightarrow \mathbb E f_D(\bar x_T) - f_D^{\inf} \le \frac{\|x^0 - x_D^*\|^2}{\gamma T}"
+        r" + 2\gamma L (f_D^{\inf} - f^{\inf}), \quad L = L_f L_{\mathbf S}^{\max}"
+    )
+    assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, CONVEX)
+    constants_used = ("L_f", "L_S_max", "gap")
+    measure = "gap"
+    over = "average"
 
     @property
-    def rate(self) -> float:
-        """1 − γμ at the largest step size."""
-        return 1 - self.stepsize * self.mu
+    def stepsize(self) -> float:
+        """The largest step size 1/(2L)."""
+        return 1 / (2 * self.L) if self.L > 0 else 1.0
+
+    def weight(self, steps: Array, stepsize: float) -> Array:
+        """Return 1."""
+        return np.ones_like(steps)
+
+    def noise(self, stepsize: float) -> float:
+        """Return 2γL·gap."""
+        return 2 * stepsize * self.L * self.gap
+
+
+@dataclass(frozen=True, eq=False)
+class ConvexDSGDAnyStep(ConvexDSGD):
+    """E f_D(x̄_T) − f_D^inf ≤ [r_0/(γT) + 2γL·gap]/(2(1 − γL)) for every γ < 1/L.
+
+    Parameters
+    ----------
+    objective : Mast
+        The objective f_D; f must be convex and the sketch bounded.
+    sharp : bool, default False
+        Use this package's L = sup λ_max(SᵀLS), and E inf f_S in place of f^inf.
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> t = ConvexDSGDAnyStep(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
+    >>> t.stepsize, float(t.bound(10, stepsize=0.125, initial=1.0))
+    (0.225, 1.3)
+    """
+
+    id = "theorem2-convex-any-step"
+    title = "Theorem 2' (convex DSGD, any step below 1/L)"
+    statement = (
+        r"\gamma < \frac{1}{L} \Rightarrow \mathbb E f_D(\bar x_T) - f_D^{\inf} \le \frac{1}{2(1 - \gamma L)}\left["
+        r"\frac{\|x^0 - x_D^*\|^2}{\gamma T} + 2\gamma L (f_D^{\inf} - f^{\inf})\right], \quad L = L_f L_{\mathbf S}^{\max}"
+    )
 
     @property
-    def radius(self) -> float:
-        """2γL·gap/μ at the largest step size."""
-        return 2 * self.gap / self.mu
+    def stepsize(self) -> float:
+        """0.9/L, short of the open end 1/L, where the bound is infinite."""
+        return 0.9 / self.L if self.L > 0 else 1.0
 
-    @property
-    def initial(self) -> float:
-        """‖v − x_D*‖², for the default start at the shift."""
-        return float(((self.objective.center - self.objective.minimize().x) ** 2).sum())
+    def weight(self, steps: Array, stepsize: float) -> Array:
+        """Return 1/(2(1 − γL))."""
+        return np.full_like(steps, self._factor(stepsize))
 
-    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
-        """Return the bound on E‖x^T − x_D*‖².
+    def noise(self, stepsize: float) -> float:
+        """Return 2γL·gap/(2(1 − γL))."""
+        return self._factor(stepsize) * super().noise(stepsize)
 
-        Parameters
-        ----------
-        steps : int or array of int
-            T ≥ 0.
-        stepsize : float, optional
-            γ ≤ 1/L; the largest when left out.
-        initial : float or array, optional
-            ‖x^0 − x_D*‖²; for the start at the shift when left out.
-
-        Returns
-        -------
-        float or ndarray
-            The bound for each T.
-
-        Raises
-        ------
-        AssumptionError
-            If `stepsize` is above the largest that the theorem allows.
-        """
-        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
-        if gamma > self.stepsize * (1 + 1e-12):
-            raise AssumptionError(
-                f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.stepsize:g}"
-            )
-        start = self.initial if initial is None else _no_negative("initial", initial)
-        return self.claim(_no_negative("steps", steps), gamma, start)
-
-    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
-        """Return the right side for any step size, whether the theorem allows it or not."""
-        shrink = stepsize * self.mu
-        # Powers of 1 − γμ lose digits over many small steps.
-        factor = np.exp(np.asarray(steps) * math.log1p(-shrink)) if shrink < 1 else 0.0 ** np.asarray(steps)
-        return factor * initial + 2 * stepsize * self.L * self.gap / self.mu
-
-    def almost_sure_bound(self, steps: int, stepsize: float, initial: Array) -> Array:
-        """Return (‖x^0 − x_D*‖ + Tγζ)² with ζ ≥ sup_S ‖∇f_S(x_D*)‖; infinite for γ > 2/L.
-
-        For γ ≤ 2/L the map x − γ∇f_S(x) is non-expansive, so a step adds at most γ‖∇f_S(x_D*)‖ to the distance.
-        """
-        if stepsize > 2 * (1 + 1e-12) / self.constants.expected_smoothness_sharp:
-            return np.full_like(initial, np.inf, dtype=float)
-        return (np.sqrt(initial) + steps * stepsize * self._largest_noise) ** 2
-
-    @cached_property
-    def _largest_noise(self) -> float:
-        """ζ, over all values of the sketch if they are few; otherwise √L_S^max·L_f·‖v + S(x_D* − v) − x*‖, as ∇f(x*) = 0."""
-        F, c = self.objective, self.constants
-        best, root = F.minimize(), math.sqrt(c.L_S_max)
-        away = math.sqrt(2 * best.gap_bound / c.mu_fD)
-        to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
-        to_sketched = float(np.linalg.norm(best.x - F.center)) + away
-        bound = root * c.L_f * (to_best + root * to_sketched)
-        if F.sketch.support_size > _FEW:
-            return bound
-        at_best = np.asarray(F.sketched_gradient(best.x, F.sketch.support()[0]))
-        return min(bound, float(np.linalg.norm(at_best, axis=1).max()) + c.expected_smoothness * away)
-
-    def rounding(self, stepsize: float) -> float:
-        """Return the error of x_D*, and 1e-14 of the size of the iterates a step, over the contraction γμ of a step.
-
-        The size of the iterates is that of x*, x_D* and v, and √(2(f(v) − f^inf)/L_f), to which gradients are in proportion.
-        """
-        F, c = self.objective, self.constants
-        drop = max(float(F.problem.value(F.center)) - F.problem.lower_bound, 0.0)
-        points = (F.center, F.minimize().x, F.problem.minimize().x)
-        size = sum(float(np.linalg.norm(p)) for p in points) + math.sqrt(2 * drop / c.L_f)
-        return math.sqrt(2 * F.minimize().gap_bound / c.mu_fD) + 1e-14 * size / min(stepsize * c.mu_fD, 1.0)
-
-    def stepsize_to_accuracy(self, accuracy: float) -> float:
-        """Return min(1/L, accuracy·μ/(4L·gap)), at which the second term is at most half of `accuracy`.
-
-        Parameters
-        ----------
-        accuracy : float
-            The squared distance aimed at, above 0.
-        """
-        target = positive("accuracy", accuracy)
-        return min(self.stepsize, target * self.mu / (4 * self.L * self.gap)) if self.gap > 0 else self.stepsize
-
-    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
-        """Return the steps after which E‖x^T − x_D*‖² ≤ accuracy, at the step size of `stepsize_to_accuracy`.
-
-        Parameters
-        ----------
-        accuracy : float
-            The squared distance aimed at, above 0.
-        initial : float, optional
-            ‖x^0 − x_D*‖² ≥ 0; for the start at the shift when left out.
-
-        Returns
-        -------
-        float
-            A whole number of steps; infinite when it overflows.
-        """
-        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
-        left = target - 2 * gamma * self.L * self.gap / self.mu
-        if start <= left:
-            return 0.0
-        shrink = gamma * self.mu
-        if shrink >= 1:
-            return 1.0
-        steps = (math.log(start) - math.log(left)) / -math.log1p(-shrink) if shrink > 0 else math.inf
-        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
-
-
-def _no_negative(name: str, value: Array) -> Array:
-    array = np.asarray(value)
-    if not (array >= 0).all():
-        raise ValueError(f"{name}={value!r} is not accepted: every entry must be >= 0")
-    return array
+    def _factor(self, stepsize: float) -> float:
+        return 1 / (2 * (1 - stepsize * self.L)) if stepsize * self.L < 1 else math.inf

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.backend import Streams, asnumpy
-from mastsim.expected import Mast
+from mastsim.expected import Mast, Objective
 from mastsim.sketches import SketchBatch
 from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
@@ -103,7 +103,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
         title=theorem.title,
         source=theorem.source,
         problem=F.problem.name,
-        sketch=f"{F.sketch.name}, v {'≠' if F.center.any() else '='} 0",
+        sketch=F.sketch_name,
         method="",
         tier="exact" if everywhere else "exact at points",
         verdict=outcome(tops[worst]),
@@ -132,7 +132,7 @@ def ratio(sides: Sides) -> np.ndarray:
     return np.where(allowed <= 0, np.inf, left / np.where(allowed <= 0, 1.0, allowed))
 
 
-def require_exact(objective: Mast) -> None:
+def require_exact(objective: Objective) -> None:
     """Refuse an objective whose f_D is only estimated: an estimate can neither confirm nor refute."""
     how = objective.evaluation
     if how.tier != "exact":

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
-from mastsim.expected import Mast
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Problem, Quadratic
-from mastsim.sketches import Bernoulli, FiniteSupport, Identity, RandK, Sketch
+from mastsim.expected import Distributed, Mast, Objective
+from mastsim.problems import (
+    Dataset,
+    FiniteSum,
+    LeastSquares,
+    LogisticRegression,
+    Problem,
+    Quadratic,
+    SigmoidClassification,
+    split,
+)
+from mastsim.sketches import Bernoulli, FiniteSupport, Identity, PermK, RandK, Sketch
 
 DEFAULT_SKETCHES: tuple[str, ...] = ("randk:0.1", "randk:0.5", "bernoulli:0.3")
 """Sketches tried on the data when none is named."""
 
+FEW_ROWS = 40
 CONDITION_NUMBER = 100.0
 """κ_f of the regularised problems on data, as in Section 5 of the paper."""
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """The objectives of one suite.
+
+    Parameters
+    ----------
+    whole : list of Objective
+        All data, and small instances: for what costs nothing but sketched gradients.
+    few_rows : list of Objective
+        The same with the data cut to a few rows where f_D takes quadrature: for bounds on averages and minima, which
+        replicas decide soon.
+    exact : list of Objective
+        Only what is decided without sampling: for methods that take gradients of f_D, and last values of f_D.
+    """
+
+    whole: list[Objective]
+    few_rows: list[Objective]
+    exact: list[Objective]
+
+    @classmethod
+    def of(cls, data: Dataset, sketches: list[Sketch]) -> Instances:
+        """Return the objectives for a data set under the given sketches."""
+        small = [*small_quadratics(), *degenerate_quadratics(), *finite_sums(), *distributed(), *tiny_losses()]
+        whole = [*on_data(data, sketches), *distributed_data(data)]
+        exact = [*(F for F in whole if F.is_quadratic), *small]
+        return cls([*whole, *small], [*on_few_rows(data), *exact], exact)
 
 
 def one_dimension(keep: float = 0.25) -> Mast:
@@ -58,6 +99,90 @@ def degenerate_quadratics() -> list[Mast]:
         Mast(ones, RandK(3, k=1), shift=np.array([1.0, 0.0, 0.0])),
         Mast(Quadratic(np.zeros((2, 2)), np.zeros(2)), RandK(2, k=1)),
     ]
+
+
+def finite_sums() -> list[Mast]:
+    """Return means of few strongly convex quadratics that disagree, with and without a sketch."""
+    bowls = _bowls()
+    alone = FiniteSum(bowls[:1])
+    return [
+        Mast(FiniteSum(bowls), RandK(2, k=1), shift=np.array([0.5, -1.0])),
+        Mast(FiniteSum(bowls), Bernoulli(2, 0.5)),
+        Mast(FiniteSum(bowls), Identity(2)),
+        Mast(alone, RandK(2, k=1)),
+    ]
+
+
+def distributed() -> list[Distributed]:
+    """Return clients that agree, that differ in data and sketch, and that share one permutation."""
+    bowls = _bowls()
+    return [
+        Distributed(bowls[:2], PermK(2, clients=2), shift=np.array([0.5, -1.0])),
+        Distributed(bowls[:2], RandK(2, k=1)),
+        Distributed(bowls, [RandK(2, k=1), Bernoulli(2, 0.25), Identity(2)], shift=np.array([1.0, 1.0])),
+        Distributed(bowls[:1] * 3, RandK(2, k=1)),
+        Distributed(bowls[:1], Bernoulli(2, 0.5)),
+        *(Distributed([F.problem], [F.sketch], shift=F.center) for F in (one_dimension(), two_signs())),
+    ]
+
+
+def theorem6_witness(probability: float) -> tuple[Distributed, np.ndarray]:
+    """Return two clients on which the constant quoted for Theorem 6 is too small by far, and where to start.
+
+    One client is smooth and not sketched, the other nearly flat with a wild sketch: 𝔇_max is 1 for both, while what matters
+    is their mixture. The gap is zero, so that the bound is its first term.
+
+    Parameters
+    ----------
+    probability : float
+        How often the wild sketch is not zero; the smaller, the worse the bound.
+    """
+    S = [np.array([[1.0, 0.0], [sign * c, c]]) for sign, c in ((1, 0.0), (1, 1 / probability), (-1, 1 / probability))]
+    wild = FiniteSupport(S, [1 - probability, probability / 2, probability / 2])
+    flat = 1 / math.sqrt(wild.L_D * wild.L_max)
+    clients = [Quadratic(np.diag([1.0, 0.0]), np.zeros(2)), Quadratic(np.diag([0.0, flat]), np.zeros(2))]
+    return Distributed(clients, [Identity(2), wild]), np.ones(2)
+
+
+def _bowls() -> list[Quadratic]:
+    first = Quadratic(np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([1.0, -1.0]))
+    second = Quadratic(np.diag([0.5, 6.0]), np.array([2.0, 1.0]))
+    return [first, second, Quadratic(np.array([[1.0, -0.9], [-0.9, 1.0]]), np.array([-1.0, 3.0]))]
+
+
+def tiny_losses() -> list[Objective]:
+    """Return problems that are not quadratic, small enough to follow every outcome of a few steps; one is not convex."""
+    A, y = np.array([[1.0, 2.0], [-1.5, 0.5], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0])
+    logistic = LogisticRegression(A, y, l2=0.1)
+    sigmoid = SigmoidClassification(A, y, l2=0.01)
+    shards = [LogisticRegression(A[:2], y[:2], l2=0.1), LogisticRegression(A[2:], y[2:], l2=0.1)]
+    return [
+        Mast(logistic, RandK(2, k=1), shift=np.array([0.5, -0.5]), evaluate="enumeration"),
+        Mast(logistic, Bernoulli(2, np.array([0.9, 0.3])), evaluate="enumeration"),
+        Mast(sigmoid, RandK(2, k=1), shift=np.array([2.0, 1.0]), evaluate="enumeration"),
+        Distributed(shards, PermK(2, clients=2)),
+    ]
+
+
+def on_few_rows(data: Dataset) -> list[Mast]:
+    """Return a convex and a nonconvex loss on the first forty rows of a data set with two labels; nothing for others."""
+    if not np.isin(data.y, (-1.0, 1.0)).all():
+        return []
+    A, y = data.A[:FEW_ROWS], data.y[:FEW_ROWS]
+    sketch = Bernoulli(data.d, 0.3)
+    return [
+        Mast(LogisticRegression(A, y, condition_number=CONDITION_NUMBER), sketch),
+        Mast(SigmoidClassification(A, y, l2=0.01), sketch),
+    ]
+
+
+def distributed_data(data: Dataset) -> list[Distributed]:
+    """Return least squares and, when the labels allow it, logistic regression on four shards of a data set."""
+    problems: list[Problem] = [LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)]
+    if np.isin(data.y, (-1.0, 1.0)).all():
+        problems.append(LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER))
+    sketch = RandK(data.d, k=max(1, data.d // 2))
+    return [Distributed(split(f, min(4, data.n), by="label"), sketch) for f in problems]  # type: ignore[type-var]
 
 
 def on_data(data: Dataset, sketches: list[Sketch]) -> list[Mast]:

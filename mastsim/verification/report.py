@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.documents import dumps
-from mastsim.plots import MEASURED, REFUTED, draw_bound
+from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
 from mastsim.verification.verdict import Verdict
 
 _COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
@@ -128,7 +128,7 @@ def bound_plots(verdicts: list[Verdict]) -> Figure:
         axes = figure.add_subplot((len(drawn) + 1) // 2, 2, i + 1)
         assert verdict.curve is not None
         draw_bound(axes, verdict.curve.steps, verdict.curve.measured, verdict.curve.bound, verdict.curve.band)
-        axes.set_ylabel("E‖x − x_D*‖²")
+        axes.set_ylabel(LABELS[verdict.measure])
         axes.set_title(
             f"{verdict.title}: {verdict.verdict}, {verdict.tier}\n{verdict.problem}, {verdict.sketch}", fontsize=8
         )

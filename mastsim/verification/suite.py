@@ -10,16 +10,18 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mastsim import theorems
-from mastsim.expected import Mast
+from mastsim.expected import Objective
 from mastsim.problems import Dataset
 from mastsim.sketches import parse_sketch
-from mastsim.theorems import Inequality, Rate, Theorem
+from mastsim.theorems import HorizonRate, Inequality, NonconvexDistributedQuoted, Rate, Theorem
+from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import integer, one_of
-from mastsim.verification.controls import false_inequalities, false_rates
+from mastsim.verification.controls import false_inequalities, false_rates, published_constants
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
-from mastsim.verification.instances import DEFAULT_SKETCHES, degenerate_quadratics, on_data, small_quadratics
-from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion
+from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
+from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion, trace_of
 from mastsim.verification.sequential import family_alpha
+from mastsim.verification.trees import decide_rate_on_tree, tree_depth
 from mastsim.verification.verdict import Outcome, Verdict
 
 FAMILY_ALPHA = 1e-6
@@ -36,18 +38,21 @@ class Effort:
         Pairs of points per inequality without a spectrum.
     steps : int
         Horizon of exact recursions.
+    depth : int
+        Longest horizon of trees of all outcomes.
     sampled_steps, replicas : int
         Horizon and number of replicas of simulated rates.
     """
 
     points: int
     steps: int
+    depth: int
     sampled_steps: int
     replicas: int
 
 
-FULL = Effort(points=24, steps=400, sampled_steps=40, replicas=2048)
-QUICK = Effort(points=8, steps=100, sampled_steps=16, replicas=512)
+FULL = Effort(points=24, steps=400, depth=12, sampled_steps=40, replicas=2048)
+QUICK = Effort(points=8, steps=100, depth=6, sampled_steps=16, replicas=512)
 
 
 class _Task(NamedTuple):
@@ -97,20 +102,37 @@ def run_suite(
     known = [kind.id for kind in theorems.ALL]
     chosen = [one_of("theorem", name, known) for name in only] or known
     drawn = [parse_sketch(text, data.d) for text in sketches or DEFAULT_SKETCHES]
-    objectives = on_data(data, drawn) + small_quadratics() + degenerate_quadratics()
-    tasks = [*_claims(objectives, chosen, seed, effort), *_controls(chosen, seed, effort)]
+    tasks = [*_claims(Instances.of(data, drawn), chosen, seed, effort), *_controls(chosen, seed, effort)]
     level = family_alpha(FAMILY_ALPHA, max(sum(task.sampled for task in tasks), 1))
     return [task.decide(level) for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict")]
 
 
-def _claims(objectives: list[Mast], chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
+def _claims(instances: Instances, chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     """Return every chosen theorem on every objective it applies to, for each theorem the exact decisions first."""
     tasks = []
     for kind in theorems.ALL:
         if kind.id in chosen:
-            own = [_task(kind(F), seed, effort) for F in objectives if kind.refuse(F) is None]
+            if kind is NonconvexDistributedQuoted:
+                own = [_rate(trial, seed, effort) for trial in published_constants()]
+            else:
+                objectives = _fitting(instances, kind)
+                own = [_task(claim, seed, effort) for F in objectives for claim in kind.cases(F)]
             tasks += sorted(own, key=lambda task: task.sampled)
     return tasks
+
+
+def _fitting(instances: Instances, kind: type[Theorem]) -> list[Objective]:
+    """Return the instances on which a theorem is decided at a reasonable cost."""
+    if not issubclass(kind, Rate):
+        return instances.whole
+    if EXACT in kind.assumptions or (_measures_f(kind) and kind.over == "last"):
+        return instances.exact
+    return instances.few_rows if _measures_f(kind) else instances.whole
+
+
+def _measures_f(kind: type[Rate]) -> bool:
+    """Whether replicas are measured by values or gradients of f_D."""
+    return trace_of(kind) not in ("distance", "error")
 
 
 def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
@@ -138,12 +160,16 @@ def _inequality(claim: Inequality, seed: int, effort: Effort, expected: Outcome)
 
 def _rate(trial: Trial, seed: int, effort: Effort) -> _Task:
     if (chain := exact_recursion(trial)) is None:
-        return _sampled(trial, seed, effort)
-    return _Task(lambda _: decide_rate_exactly(trial, chain, effort.steps), sampled=False)
+        depth = tree_depth(trial, most=effort.depth)
+        return _sampled(trial, seed, effort) if depth is None else _Task(lambda _: decide_rate_on_tree(trial, depth), False)
+    longest = trial.theorem.horizon if isinstance(trial.theorem, HorizonRate) else effort.steps
+    steps = longest if trial.start is not None else min(longest, effort.steps)
+    return _Task(lambda _: decide_rate_exactly(trial, chain, steps), sampled=False)
 
 
 def _sampled(trial: Trial, seed: int, effort: Effort) -> _Task:
-    return _Task(lambda alpha: decide_by_simulation(trial, effort.sampled_steps, effort.replicas, seed, alpha), sampled=True)
+    replicas = effort.replicas // (8 if _measures_f(type(trial.theorem)) else 1)
+    return _Task(lambda alpha: decide_by_simulation(trial, effort.sampled_steps, replicas, seed, alpha), sampled=True)
 
 
 def as_expected(verdicts: list[Verdict]) -> bool:

@@ -69,6 +69,8 @@ class Verdict:
         When inconclusive, the sample size that would decide; NaN otherwise.
     smallest_violation : float
         The smallest left/right the samples would have refuted (power); 1 when exact, at what `scope` names.
+    measure : str
+        What a rate bounds; empty for theorems about no method.
     curve : Curve, optional
         For plots.
     """
@@ -89,6 +91,7 @@ class Verdict:
     samples: int = 0
     needed: float = float("nan")
     smallest_violation: float = 1.0
+    measure: str = ""
     curve: Curve | None = field(default=None, repr=False)
 
     @property

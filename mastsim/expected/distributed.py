@@ -1,0 +1,175 @@
+"""The objective of M clients, f_D(x) = (1/M) Σ E f_i(v + S_i(x − v)), each with its own data and sketch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.draws import Independent, RandomElement
+from mastsim.expected.base import Evaluation
+from mastsim.expected.mast import Mast
+from mastsim.expected.objective import Objective, gap_between, least_eigenvalue
+from mastsim.problems import FiniteSum, Minimum, Problem
+from mastsim.problems.base import DENSE_LIMIT
+from mastsim.provenance import Constant, Kind
+from mastsim.sketches import PermK, Sketch
+from mastsim.validation import vector
+
+
+@dataclass(frozen=True, eq=False)
+class Distributed(Objective):
+    """The average of the MAST objectives of M clients.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        The clients' f_1, …, f_M, all of one dimension; see `split` for shards of a data set.
+    sketches : Sketch, PermK or sequence of Sketch
+        One sketch for each client, drawn independently; a single sketch is the law of all. A single `PermK` for M clients
+        deals out the coordinates, so that the clients' sketches depend on each other and average to the identity.
+    shift : array, shape (dim,), optional
+        The common shift v; zero when left out.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of problems and sketches, or the dimensions, do not fit.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Algorithm 3.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> f = ms.Quadratic(np.eye(2), np.ones(2))
+    >>> F = Distributed([f, f], ms.PermK(2, clients=2))
+    >>> F.minimize().x
+    array([0.5, 0.5])
+    """
+
+    problems: Sequence[Problem]
+    sketches: Sketch | Sequence[Sketch]
+    shift: np.ndarray | None = None
+    correlated: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        problems = tuple(self.problems)
+        shared = isinstance(self.sketches, Sketch)
+        if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
+            raise ValueError(f"sketches is for {self.sketches.clients} clients, but there are {len(problems)} problems")
+        sketches = (self.sketches,) * len(problems) if isinstance(self.sketches, Sketch) else tuple(self.sketches)
+        if len(sketches) != len(problems):
+            raise ValueError(f"sketches has {len(sketches)} entries, but there are {len(problems)} problems")
+        object.__setattr__(self, "problems", problems)
+        object.__setattr__(self, "sketches", sketches)
+        object.__setattr__(self, "correlated", shared and isinstance(sketches[0] if sketches else None, PermK))
+        object.__setattr__(self, "problem", FiniteSum(problems))
+        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        object.__setattr__(self, "shift", shift)
+        _ = self.clients
+
+    @cached_property
+    def clients(self) -> tuple[Mast, ...]:
+        """The clients' own objectives."""
+        pairs = zip(self.problems, self.sketches, strict=True)  # type: ignore[arg-type]
+        return tuple(Mast(problem, sketch, shift=self.shift) for problem, sketch in pairs)
+
+    @cached_property
+    def joint(self) -> RandomElement:
+        """The joint law of the clients' sketches."""
+        sketches = tuple(client.sketch for client in self.clients)
+        if self.correlated:
+            assert isinstance(sketches[0], PermK)
+            return sketches[0].joint
+        return Independent(sketches)
+
+    @property
+    def name(self) -> str:
+        """For example ``2 clients of d = 2, Rand-1 of 2, v = 0``."""
+        return f"{len(self.clients)} clients of d = {self.dim}, {self.sketch_name}"
+
+    @property
+    def sketch_name(self) -> str:
+        """For example ``Rand-1 of 2, v = 0``."""
+        names = list(dict.fromkeys(client.sketch.name for client in self.clients))
+        return f"{names[0] if len(names) == 1 else f'{len(names)} sketches'}, v {'≠' if np.any(self.center) else '='} 0"
+
+    @property
+    def center(self) -> np.ndarray:
+        """The shift v, shape (dim,)."""
+        assert self.shift is not None
+        return self.shift
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The weakest evaluation of a client."""
+        found = [client.evaluation for client in self.clients]
+        estimates = [way for way in found if way.tier == "estimate"]
+        return (estimates or [way for way in found if way.name != "closed form"] or found)[0]
+
+    def value(self, x: Array) -> Array:
+        """Return f_D(x), shape ``x.shape[:-1]``."""
+        return self._mean([client.value(x) for client in self.clients])
+
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x), shape of `x`."""
+        return self._mean([client.gradient(x) for client in self.clients])
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f_D(x) and ∇f_D(x)."""
+        values, gradients = zip(*(client.value_and_gradient(x) for client in self.clients), strict=True)
+        return self._mean(values), self._mean(gradients)
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
+        return self._mean([client.hessian_product(x, w) for client in self.clients])
+
+    @cached_property
+    def curvature(self) -> np.ndarray:
+        """The mean of the clients' E[SᵀLS], shape (dim, dim)."""
+        return np.asarray(self._mean([client.curvature for client in self.clients]))
+
+    @cached_property
+    def smoothness(self) -> Constant:
+        """λ_max of the mean of the clients' E[SᵀLS], a smoothness constant of f_D."""
+        if self.dim > DENSE_LIMIT or not np.isfinite(self.inherited_smoothness):
+            return Constant(self.inherited_smoothness, "upper", "mean of L_D·L_f (MAST, Lemma 1 (ii))")
+        kind: Kind = "exact" if self.is_quadratic else "upper"
+        return Constant(float(np.linalg.eigvalsh(self.curvature)[-1]), kind, "λ_max of the mean E[SᵀLS] (this package)")
+
+    @property
+    def inherited_smoothness(self) -> float:
+        """L̂, the mean of L_D·L_f."""
+        return float(self._mean([client.inherited_smoothness for client in self.clients]))
+
+    @cached_property
+    def strong_convexity(self) -> float:
+        """λ_min of the mean of the clients' E[SᵀMS]; in large dimensions the mean of their own constants."""
+        if self.dim > DENSE_LIMIT or any(problem.mu_f == -np.inf for problem in self.problems):
+            return float(self._mean([client.strong_convexity for client in self.clients]))
+        return least_eigenvalue(np.asarray(self._mean([client.lower_curvature for client in self.clients])))
+
+    def sketched_infimum(self) -> Constant:
+        """Return the mean of the clients' E inf f_{i,S}, or of their lower bounds."""
+        found = [client.sketched_infimum() for client in self.clients]
+        kind: Kind = "exact" if all(c.kind == "exact" for c in found) else "lower"
+        error = float(self._mean([c.error for c in found]))
+        return Constant(float(self._mean([c.value for c in found])), kind, "mean over clients of E inf f_{i,S}", error)
+
+    def clients_minimum(self) -> Minimum:
+        """Return the mean of the clients' infima, as the value of a `Minimum` whose point is that of f."""
+        found = [problem.minimize() for problem in self.problems]
+        value, error = (float(self._mean([getattr(m, name) for m in found])) for name in ("value", "gap_bound"))
+        return Minimum(self.problem.minimize().x, value, error, 0.0, "mean over the clients")
+
+    def gap(self) -> Constant:
+        """Return gap_M = f_D^inf − (1/M)Σ f_i^inf ≥ 0 with its tier of truth."""
+        return gap_between(self.minimize(), self.clients_minimum())
+
+    def _mean(self, parts: Sequence[Array]) -> Array:
+        return sum(parts[1:], parts[0]) / len(self.clients)

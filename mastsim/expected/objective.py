@@ -1,0 +1,174 @@
+"""What an expected objective offers to methods, theorems and trials, whether it has one node or many."""
+
+from __future__ import annotations
+
+import math
+import sys
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import numpy as np
+from tqdm import tqdm
+
+from mastsim.backend import Array
+from mastsim.expected.base import Evaluation
+from mastsim.minimization import minimize_convex
+from mastsim.problems import Minimum, Problem
+from mastsim.problems.base import DENSE_LIMIT, certified
+from mastsim.provenance import Constant
+from mastsim.validation import vector
+
+
+class Objective(ABC):
+    """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
+
+    problem: Problem
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """A short text that says which objective this is."""
+
+    @property
+    @abstractmethod
+    def sketch_name(self) -> str:
+        """A short text that says which sketches it takes."""
+
+    @property
+    @abstractmethod
+    def center(self) -> np.ndarray:
+        """The shift v, shape (dim,)."""
+
+    @property
+    @abstractmethod
+    def evaluation(self) -> Evaluation:
+        """How values of f_D are obtained, and why that way."""
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """Return f_D(x), shape ``x.shape[:-1]``."""
+
+    @abstractmethod
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f_D(x), shape of `x`."""
+
+    @abstractmethod
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f_D(x) and ∇f_D(x), which may share work."""
+
+    @abstractmethod
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
+
+    @property
+    @abstractmethod
+    def curvature(self) -> np.ndarray:
+        """A matrix at least ∇²f_D everywhere, shape (dim, dim); ∇²f_D itself for quadratics."""
+
+    @property
+    @abstractmethod
+    def smoothness(self) -> Constant:
+        """A smoothness constant of f_D; infinite where the curvature of f is unbounded."""
+
+    @property
+    @abstractmethod
+    def inherited_smoothness(self) -> float:
+        """The smoothness constant of f_D that takes no matrix: L_D·L_f, averaged over clients."""
+
+    @property
+    @abstractmethod
+    def strong_convexity(self) -> float:
+        """A strong convexity constant of f_D; negative where f may be nonconvex."""
+
+    @abstractmethod
+    def sketched_infimum(self) -> Constant:
+        """Return the mean infimum of the sketched functions, or a lower bound of it."""
+
+    @abstractmethod
+    def gap(self) -> Constant:
+        """Return f_D^inf less the mean of the infima of f, at least 0, with its tier of truth."""
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return self.problem.dim
+
+    @property
+    def lower_bound(self) -> float:
+        """A number that f_D never goes below: the lower bound of f."""
+        return self.problem.lower_bound
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is a quadratic in closed form, with the Hessian `curvature`."""
+        return self.evaluation.name == "closed form"
+
+    def hessian(self, x: Array) -> np.ndarray:
+        """Return ∇²f_D(x) at one point, shape (dim, dim)."""
+        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
+        return np.asarray(self.hessian_product(point, np.eye(self.dim)))
+
+    def minimize(self) -> Minimum:
+        """Return a minimiser x_D* with its certificate.
+
+        Returns
+        -------
+        Minimum
+            With `gap_bound` ≥ f_D(x) − f_D^inf, by ‖∇f_D‖²/(2μ) or by the lower bound of f.
+        """
+        return self._minimum
+
+    @cached_property
+    def _minimum(self) -> Minimum:
+        if self.is_quadratic:
+            return self._quadratic_minimum()
+        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
+        metric = self.curvature if dense and self.strong_convexity > 0 else None
+        # The bar shows up only where it takes more than two seconds, and only on a terminal.
+        with tqdm(
+            unit="evaluation", desc="minimising f_D", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr
+        ) as bar:
+
+            def counted(x: np.ndarray) -> tuple[float, np.ndarray]:
+                bar.update()
+                value, gradient = self.value_and_gradient(x)
+                return float(value), np.asarray(gradient)
+
+            x = minimize_convex(counted, self.hessian_product, self.center, metric)
+        if self.evaluation.tier == "estimate":
+            norm = float(np.linalg.norm(self.gradient(x)))
+            return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
+        return certified(self, x, self.strong_convexity, self.smoothness.value if dense else self.inherited_smoothness)
+
+    def _quadratic_minimum(self) -> Minimum:
+        spectrum, basis = np.linalg.eigh(self.curvature)
+        top = max(float(spectrum[-1]), 0.0)
+        live = spectrum > 1e-13 * top
+        slope = basis.T @ np.asarray(self.gradient(self.center))
+        x = self.center - basis[:, live] @ (slope[live] / spectrum[live])
+        gradient = basis.T @ np.asarray(self.gradient(x))
+        # ∇f(v) lies in the range of H_D ⪰ A; an eigenvalue lost in rounding counts as the rounding.
+        floor = max(self.dim * np.finfo(float).eps * top, np.finfo(float).tiny)
+        gap = float((gradient**2 / (2 * np.maximum(spectrum, floor))).sum())
+        norm = float(np.linalg.norm(gradient))
+        return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
+
+    def _points(self, name: str, x: Array) -> Array:
+        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
+        if points.shape[-1:] != (self.dim,):
+            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
+        return points
+
+
+def least_eigenvalue(matrix: np.ndarray) -> float:
+    """Return λ_min of a symmetric matrix, where rounding noise counts as zero."""
+    spectrum = np.linalg.eigvalsh(matrix)
+    return 0.0 if abs(spectrum[0]) <= 1e-14 * len(spectrum) * abs(spectrum[-1]) else float(spectrum[0])
+
+
+def gap_between(upper: Minimum, lower: Minimum) -> Constant:
+    """Return the difference of two infima, at least 0, with its tier of truth."""
+    error = upper.gap_bound + lower.gap_bound
+    if {upper.infimum().kind, lower.infimum().kind} == {"exact"}:
+        return Constant(max(upper.value - lower.value, 0.0), "exact", "f_D^inf − f^inf, both certified", error)
+    return Constant(upper.value - lower.value + lower.gap_bound, "upper", "value of f_D less a lower bound of f^inf")

@@ -1,0 +1,73 @@
+"""Distributed double-sketched gradient descent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mastsim.backend import Array
+from mastsim.draws import Draw, Independent
+from mastsim.expected import Distributed, Objective
+from mastsim.methods.base import Oracle, State, StochasticMethod
+from mastsim.methods.compression import Uncompressed
+from mastsim.methods.sampling import FullBatch
+
+
+@dataclass(frozen=True)
+class DistributedDSGD(StochasticMethod):
+    """Double-sketched gradient descent with M clients, x⁺ = x − (γ/M) Σ Q_i(S_iᵀg_i).
+
+    Client i sketches, samples its own components and compresses by itself; the sketches follow the joint law of the
+    objective, all else is independent between clients. With one client it is `DSGD`, draw for draw.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which of its components each client sees; all by default.
+    compression : Compressor, optional
+        What each client does to its gradient before it is averaged; nothing by default.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero, or the sampling does not fit a client's problem.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Algorithm 3.
+
+    Examples
+    --------
+    >>> DistributedDSGD(0.5).name
+    'DistributedDSGD'
+    """
+
+    def init(self, objective: Distributed, x0: Array) -> State:
+        """Return the first state."""
+        if not isinstance(objective, Distributed):
+            raise ValueError(f"objective={objective.name} is not accepted: DistributedDSGD needs clients; use DSGD")
+        return State(x0)
+
+    def oracle(self, objective: Objective, draw: Draw) -> Oracle:
+        """Return an oracle without a minibatch: every client has its own."""
+        return Oracle(objective, None)
+
+    def compressed(self, direction: Array, objective: Objective, draw: Draw) -> Array:
+        """Return the direction as it is: the clients compressed it."""
+        return direction
+
+    def direction(self, state: State, objective: Distributed, gradient: Oracle, draw: Draw) -> Array:
+        """Return the average of what the clients send."""
+        clients = objective.clients
+        batches = draw.of("sketch", objective.joint)
+        minibatches = [None] * len(clients)
+        if not isinstance(self.sampling, FullBatch):
+            laws = Independent(tuple(self.sampling.law(client.problem.components) for client in clients))
+            minibatches = draw.of("minibatch", laws)
+        each = zip(clients, batches, minibatches, strict=True)
+        sent = [client.sketched_gradient(state.x, batch, minibatch) for client, batch, minibatch in each]
+        if not isinstance(self.compression, Uncompressed):
+            laws = Independent((self.compression.law(objective.dim),) * len(clients))
+            sent = [compress.apply(g) for compress, g in zip(draw.of("compression", laws), sent, strict=True)]
+        return sum(sent[1:], sent[0]) / len(clients)

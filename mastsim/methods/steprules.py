@@ -1,0 +1,155 @@
+"""γ_t: step sizes, constant or decreasing."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from mastsim.validation import integer, nonnegative, positive
+
+
+class StepRule(ABC):
+    """A step size for every step; subclasses are frozen dataclasses of settings."""
+
+    @abstractmethod
+    def at(self, step: int) -> float:
+        """Return the step size of step `step`, counted from 0."""
+
+    @property
+    @abstractmethod
+    def largest(self) -> float:
+        """The largest step size the rule ever gives, which is what a theorem's condition is about."""
+
+
+@dataclass(frozen=True)
+class ConstantStep(StepRule):
+    """γ_t = γ.
+
+    Parameters
+    ----------
+    stepsize : float
+        γ > 0.
+
+    Raises
+    ------
+    ValueError
+        If `stepsize` is not a finite number above zero.
+
+    Examples
+    --------
+    >>> ConstantStep(0.5).at(1000)
+    0.5
+    """
+
+    stepsize: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+
+    def at(self, step: int) -> float:
+        """Return γ."""
+        integer("step", step, 0)
+        return self.stepsize
+
+    @property
+    def largest(self) -> float:
+        """γ itself."""
+        return self.stepsize
+
+
+@dataclass(frozen=True)
+class InverseSqrtStep(StepRule):
+    """γ_t = γ₀/√(t + 1).
+
+    Parameters
+    ----------
+    initial : float
+        γ₀ > 0.
+
+    Raises
+    ------
+    ValueError
+        If `initial` is not a finite number above zero.
+
+    Examples
+    --------
+    >>> InverseSqrtStep(0.5).at(3)
+    0.25
+    """
+
+    initial: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", positive("initial", self.initial))
+
+    def at(self, step: int) -> float:
+        """Return γ₀/√(step + 1)."""
+        return self.initial / math.sqrt(integer("step", step, 0) + 1)
+
+    @property
+    def largest(self) -> float:
+        """γ₀."""
+        return self.initial
+
+
+@dataclass(frozen=True)
+class HarmonicStep(StepRule):
+    """γ_t = γ₀/(1 + βt).
+
+    Parameters
+    ----------
+    initial : float
+        γ₀ > 0.
+    decay : float
+        β ≥ 0; with β = 0 the step size is constant.
+
+    Raises
+    ------
+    ValueError
+        If `initial` is not a finite number above zero, or `decay` not one at or above zero.
+
+    Examples
+    --------
+    >>> HarmonicStep(1.0, decay=0.5).at(2)
+    0.5
+    """
+
+    initial: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", positive("initial", self.initial))
+        object.__setattr__(self, "decay", nonnegative("decay", self.decay))
+
+    def at(self, step: int) -> float:
+        """Return γ₀/(1 + β·step)."""
+        return self.initial / (1 + self.decay * integer("step", step, 0))
+
+    @property
+    def largest(self) -> float:
+        """γ₀."""
+        return self.initial
+
+
+def step_rule(stepsize: float | StepRule) -> StepRule:
+    """Return `stepsize` as a rule: a number becomes a constant one.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        A positive number, or a rule, which is returned unchanged.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a rule nor a number.
+    ValueError
+        If the number is not finite and above zero.
+
+    Examples
+    --------
+    >>> step_rule(0.5)
+    ConstantStep(stepsize=0.5)
+    """
+    return stepsize if isinstance(stepsize, StepRule) else ConstantStep(stepsize)

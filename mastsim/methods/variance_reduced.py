@@ -1,0 +1,184 @@
+"""Methods whose gradient estimates improve along the way: loopless SVRG and PAGE over sketches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mastsim.backend import Array, namespace
+from mastsim.draws import Coin, Draw, Independent, probability
+from mastsim.expected import Mast
+from mastsim.methods.base import Oracle, StochasticMethod, require_one_node
+from mastsim.methods.sampling import Nice
+from mastsim.validation import integer
+
+
+class AnchoredState(NamedTuple):
+    """The state of `LSVRDSG`.
+
+    Parameters
+    ----------
+    x : array, shape (replicas, dim)
+        The iterates.
+    w : array, shape (replicas, dim)
+        The anchors.
+    h : array, shape (replicas, dim)
+        ∇f_D at the anchors; unused with a minibatch anchor.
+    """
+
+    x: Array
+    w: Array
+    h: Array
+
+
+class EstimatingState(NamedTuple):
+    """The state of `PAGE`.
+
+    Parameters
+    ----------
+    x : array, shape (replicas, dim)
+        The iterates.
+    g : array, shape (replicas, dim)
+        The estimates of ∇f_D(x).
+    """
+
+    x: Array
+    g: Array
+
+
+@dataclass(frozen=True)
+class LSVRDSG(StochasticMethod):
+    """Loopless SVRG over sketches: g = ∇f_S(x) − ∇f_S(w) + h with h an estimate of ∇f_D(w), and w⁺ = x with probability p.
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which components of f = (1/n)Σf_i the two sketched gradients see, the same for both; all by default.
+    compression : Compressor, optional
+        What is done to g before the step; nothing by default.
+    probability : float, default 0.1
+        p, in (0, 1].
+    anchor : int, optional
+        b, the number of values of the sketch that a fresh h averages over, drawn without replacement; the sketch must then
+        take finitely many values, all equally likely. When left out h = ∇f_D(w) exactly, and is kept while w stays.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its range, or a minibatch anchor does not fit the sketch.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Algorithm 2.
+
+    Examples
+    --------
+    >>> LSVRDSG(0.1, probability=0.5, anchor=2).anchor
+    2
+    """
+
+    probability: float = field(default=0.1, kw_only=True)
+    anchor: int | None = field(default=None, kw_only=True)
+
+    points = ("x", "w")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "probability", probability("probability", self.probability))
+        if self.anchor is not None:
+            object.__setattr__(self, "anchor", integer("anchor", self.anchor, 1))
+
+    def init(self, objective: Mast, x0: Array) -> AnchoredState:
+        """Return the first state, anchored at the start."""
+        require_one_node(self, objective)
+        if self.anchor is not None:
+            objective.sketch.require_uniform_support("a minibatch anchor", self.anchor)
+            return AnchoredState(x0, x0, namespace(x0).zeros_like(x0))
+        return AnchoredState(x0, x0, objective.gradient(x0))
+
+    def direction(self, state: AnchoredState, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
+        """Return ∇f_S(x) − ∇f_S(w) + h."""
+        batch = draw.of("sketch", objective.sketch)
+        return gradient.sketched(state.x, batch) - gradient.sketched(state.w, batch) + self._anchored(state, objective, draw)
+
+    def carry(self, state: AnchoredState, x: Array, objective: Mast, gradient: Oracle, draw: Draw) -> AnchoredState:
+        """Return the next state: the anchor moves to the iterate that was left, with probability p."""
+        heads = draw.of("coin", Coin(self.probability)).heads[:, None]
+        xp = namespace(x)
+        w = xp.where(heads, state.x, state.w)
+        if self.anchor is not None or not xp.any(heads):
+            return AnchoredState(x, w, state.h)
+        moved = heads[:, 0]
+        h = xp.asarray(state.h, copy=True)
+        h[moved] = objective.gradient(state.x[moved])
+        return AnchoredState(x, w, h)
+
+    def _anchored(self, state: AnchoredState, objective: Mast, draw: Draw) -> Array:
+        if self.anchor is None:
+            return state.h
+        values, weights = objective.sketch.support()
+        picked = draw.of("anchor", Nice(self.anchor).law(len(weights))).index
+        gradients = [objective.sketched_gradient(state.w, values.take(picked[:, j])) for j in range(self.anchor)]
+        return sum(gradients[1:], gradients[0]) / self.anchor
+
+
+@dataclass(frozen=True)
+class PAGE(StochasticMethod):
+    """Double-sketched PAGE: x⁺ = x − γg; g⁺ = ∇f_D(x⁺) with probability p, else g + mean of ∇f_S(x⁺) − ∇f_S(x).
+
+    Parameters
+    ----------
+    stepsize : float or StepRule
+        γ > 0, or a rule that gives γ_t.
+    sampling : Sampling, optional
+        Which components of f = (1/n)Σf_i the differences see; all by default.
+    compression : Compressor, optional
+        What is done to g before the step; nothing by default.
+    probability : float, default 0.1
+        p, in (0, 1].
+    sketches : int, default 1
+        b′, the number of independent sketches that a difference is averaged over.
+
+    Raises
+    ------
+    ValueError
+        If a setting is outside its range.
+
+    References
+    ----------
+    This package, after Li, Bao, Zhang, Richtárik, PAGE, arXiv 2008.10898.
+
+    Examples
+    --------
+    >>> PAGE(0.1, probability=0.5, sketches=2).sketches
+    2
+    """
+
+    probability: float = field(default=0.1, kw_only=True)
+    sketches: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "probability", probability("probability", self.probability))
+        object.__setattr__(self, "sketches", integer("sketches", self.sketches, 1))
+
+    def init(self, objective: Mast, x0: Array) -> EstimatingState:
+        """Return the first state, with the exact gradient."""
+        require_one_node(self, objective)
+        return EstimatingState(x0, objective.gradient(x0))
+
+    def direction(self, state: EstimatingState, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
+        """Return the current estimate."""
+        return state.g
+
+    def carry(self, state: EstimatingState, x: Array, objective: Mast, gradient: Oracle, draw: Draw) -> EstimatingState:
+        """Return the next state with the next estimate."""
+        batches = draw.of("sketch", Independent((objective.sketch,) * self.sketches))
+        changes = [gradient.sketched(x, batch) - gradient.sketched(state.x, batch) for batch in batches]
+        g = state.g + sum(changes[1:], changes[0]) / self.sketches
+        heads = draw.of("coin", Coin(self.probability)).heads
+        if namespace(x).any(heads):
+            g[heads] = objective.gradient(x[heads])
+        return EstimatingState(x, g)

@@ -1,0 +1,223 @@
+"""Exact moments of double-sketched gradient descent, single or distributed, and its largest stable step size."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from mastsim.moments.operators.base import MomentOperators, symmetric
+from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.moments.operators.leading import PositiveMap
+from mastsim.moments.operators.recursion import MomentRecursion, MomentState
+from mastsim.spectra import Bracket
+from mastsim.validation import positive
+
+_RANK = 1e-13
+
+
+class Curvature(Protocol):
+    """Anything with E[H] and M ↦ E[HMH]."""
+
+    @property
+    def mean(self) -> np.ndarray:
+        """E[H], shape (dim, dim)."""
+
+    def curvature2(self, M: np.ndarray) -> np.ndarray:
+        """Return E[HMH]."""
+
+
+class GradientRecursion(MomentRecursion):
+    """y⁺ = y − γ(Hy + ζ) with a fresh, independent (H, ζ) every step."""
+
+    stepsize: float
+
+    @property
+    @abstractmethod
+    def gradient(self) -> GradientMoments:
+        """The moments of Hy + ζ."""
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.gradient.mean
+
+    def step(self, state: MomentState) -> MomentState:
+        """Return the moments after one more step."""
+        (m, M), gamma = state, self.stepsize
+        slope = self.hessian @ M
+        second = M - gamma * (slope + slope.T) + gamma**2 * self.gradient.second(m, M)
+        return MomentState(m - gamma * (self.hessian @ m), second)
+
+    def contraction(self) -> Bracket:
+        """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)] on range(H_D), from both sides.
+
+        Raises
+        ------
+        ValueError
+            If H_D is not positive semidefinite.
+        """
+        (D, U), gamma = _range(self.hessian), self.stepsize
+
+        def apply(X: np.ndarray) -> np.ndarray:
+            inside = U.T @ self.gradient.curvature2(U @ X @ U.T) @ U
+            return X - gamma * (D[:, None] + D) * X + gamma**2 * symmetric(inside)
+
+        return PositiveMap(apply, np.ones((len(D), len(D)))).bracket()
+
+
+@dataclass(frozen=True, eq=False)
+class DSGDRecursion(GradientRecursion):
+    """The moments of double-sketched gradient descent (MAST, Algorithm 1 I) on a quadratic.
+
+    Parameters
+    ----------
+    operators : MomentOperators
+        Those of the sketch and A.
+    stepsize : float
+        γ > 0.
+    z_star : array, shape (dim,)
+        x_D* − v, a solution of H_D z = −g₀.
+    g0 : array, shape (dim,)
+        Av − b, the gradient of f at v.
+
+    Raises
+    ------
+    ValueError
+        If the step size is not positive or a shape does not fit.
+
+    References
+    ----------
+    This package; MAST, arXiv 2311.16086, Algorithm 1.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> half = DSGDRecursion(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1)), 0.25, np.zeros(1), np.zeros(1))
+    >>> half.contraction().lower
+    0.5
+    """
+
+    operators: MomentOperators
+    stepsize: float
+    z_star: np.ndarray
+    g0: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        _ = self.gradient
+
+    @cached_property
+    def gradient(self) -> SketchedGradient:
+        """The moments of Hy + ζ."""
+        return SketchedGradient(self.operators, self.z_star, self.g0)
+
+
+@dataclass(frozen=True, eq=False)
+class DistributedRecursion(GradientRecursion):
+    """The moments of distributed double-sketched gradient descent on quadratics with a common shift.
+
+    Parameters
+    ----------
+    operators : sequence of MomentOperators
+        One a client.
+    stepsize : float
+        γ > 0 of x⁺ = x − (γ/M)Σ∇f_{i,S_i}(x).
+    z_star : array, shape (dim,)
+        x_D* − v, a solution of (1/M)ΣE[H_i] z = −(1/M)Σ g_i.
+    gradients : array, shape (clients, dim)
+        g_i = A_i v − b_i.
+    joint : {"independent", "permk"}
+        How the sketches of one step depend on each other.
+
+    Raises
+    ------
+    ValueError
+        If the step size is not positive, a shape does not fit, or the sketches do not fit `joint`.
+
+    References
+    ----------
+    This package; MAST, arXiv 2311.16086, Algorithm 3.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> each = moment_operators(ms.PermK(2, clients=2), np.eye(2))
+    >>> from mastsim.moments.operators import run
+    >>> all_ = DistributedRecursion([each, each], 0.5, np.zeros(2), np.zeros((2, 2)), "permk")
+    >>> run(all_, np.ones(2), 1)[:, 0]
+    array([2., 0.])
+    """
+
+    operators: Sequence[MomentOperators]
+    stepsize: float
+    z_star: np.ndarray
+    gradients: np.ndarray
+    joint: str = "independent"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        _ = self.gradient
+
+    @cached_property
+    def gradient(self) -> DistributedGradient:
+        """The moments of Hy + ζ."""
+        return DistributedGradient(self.operators, self.z_star, self.gradients, self.joint)
+
+
+def largest_stable_stepsize(operators: Curvature) -> Bracket:
+    """Return the least γ at which the second moment of the iterates stops contracting on range(H_D), from both sides.
+
+    It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]). The lower end of the bracket is safe. Eigenvalues of H_D below 1e-13 of the
+    largest count as zero.
+
+    Parameters
+    ----------
+    operators : MomentOperators or any other object with `mean` and `curvature2`
+        For positive semidefinite matrices A.
+
+    Returns
+    -------
+    Bracket
+        Infinite when H is always zero.
+
+    Raises
+    ------
+    ValueError
+        If H_D is not positive semidefinite.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> round(largest_stable_stepsize(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))).lower, 12)
+    0.5
+    """
+    values, U = _range(operators.mean)
+    if not len(values):
+        return Bracket(np.inf, np.inf, "H is zero")
+
+    def apply(X: np.ndarray) -> np.ndarray:
+        return symmetric(U.T @ operators.curvature2(U @ X @ U.T) @ U)
+
+    found = PositiveMap(apply, 1 / (values[:, None] + values)).bracket()
+    return Bracket(1 / found.upper, 1 / found.lower, found.how)
+
+
+def _range(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(symmetric(H))
+    top = float(np.abs(values).max())
+    if values[0] < -1e-10 * top:
+        raise ValueError(f"H_D has the eigenvalue {values[0]:.3g}, but it must be positive semidefinite: f_D is not convex")
+    keep = values > _RANK * top
+    return values[keep], vectors[:, keep]

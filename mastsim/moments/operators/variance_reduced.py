@@ -1,0 +1,210 @@
+"""Exact moments of the methods that carry more than the iterate: L-SVRDSG and double-sketched PAGE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.moments.operators.base import MomentOperators, symmetric
+from mastsim.moments.operators.gradients import SketchedGradient
+from mastsim.moments.operators.recursion import MomentRecursion, MomentState
+from mastsim.validation import integer, keep_fraction, nonnegative, positive
+
+
+def anchor_variance(atoms: int, batch: int) -> float:
+    """Return ζ = (N − b)/(b·max(1, N − 1)), the variance of a mean of b of N values without replacement over that of one.
+
+    Parameters
+    ----------
+    atoms : int
+        N, the number of equally likely values of the sketch.
+    batch : int
+        b, from 1 to N.
+
+    Returns
+    -------
+    float
+        The factor ζ of MAST, Theorem 5; 0 for the full batch.
+
+    Raises
+    ------
+    ValueError
+        If `batch` is not from 1 to `atoms`.
+
+    Examples
+    --------
+    >>> anchor_variance(5, 2), anchor_variance(5, 5)
+    (0.375, 0.0)
+    """
+    atoms = integer("atoms", atoms, 1)
+    batch = integer("batch", batch, 1, atoms)
+    return (atoms - batch) / (batch * max(1, atoms - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class SVRGRecursion(MomentRecursion):
+    """The moments of L-SVRDSG (MAST, Algorithm 2) on a quadratic, for (y, u) = (x − x_D*, w − x_D*).
+
+    Parameters
+    ----------
+    operators : MomentOperators
+        Those of the sketch and A.
+    stepsize : float
+        γ > 0.
+    probability : float
+        p in (0, 1], with which the anchor w moves to x.
+    z_star : array, shape (dim,)
+        x_D* − v, a solution of H_D z = −g₀.
+    g0 : array, shape (dim,)
+        Av − b, the gradient of f at v.
+    spread : float, default 0
+        ζ ≥ 0 of the anchor's gradient: 0 when it is ∇f_D(w), which any sketch allows; `anchor_variance(N, b)` for a
+        minibatch of b values without replacement, only right for a sketch with N equally likely values.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range or a shape does not fit.
+
+    References
+    ----------
+    This package; MAST, arXiv 2311.16086, Algorithm 2 and Theorem 5.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> from mastsim.moments.operators.recursion import run
+    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> run(SVRGRecursion(half, 0.25, 1.0, np.zeros(1), np.zeros(1)), np.ones(1), 1)[:, 0]
+    array([1.  , 0.25])
+    """
+
+    operators: MomentOperators
+    stepsize: float
+    probability: float
+    z_star: np.ndarray
+    g0: np.ndarray
+    spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "probability", _probability(self.probability))
+        object.__setattr__(self, "spread", nonnegative("spread", self.spread))
+        _ = self._gradient
+
+    @cached_property
+    def _gradient(self) -> SketchedGradient:
+        return SketchedGradient(self.operators, self.z_star, self.g0)
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.operators.mean
+
+    def start(self, y0: np.ndarray) -> MomentState:
+        """Return the moments at x⁰ = w⁰ = x_D* + y⁰."""
+        both = np.concatenate([y0, y0])
+        return MomentState(both, np.outer(both, both))
+
+    def step(self, state: MomentState) -> MomentState:
+        """Return the moments after one more step."""
+        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+        y, u = np.split(state.mean, 2)
+        Y, C, U = state.second[:d, :d], state.second[:d, d:], state.second[d:, d:]
+        # y⁺ = (y − γH_S(y − u)) − γ(H_B u + ζ_B): the two parts are independent given (y, u).
+        slope, first = H @ (Y - C.T), (C - gamma * H @ (C - U)) @ H
+        second = Y - gamma * (slope + slope.T)
+        second += gamma**2 * symmetric(self.operators.curvature2(Y - C - C.T + U))
+        second += gamma**2 * self._anchor(u, U) - gamma * (first + first.T)
+        moved = p * Y + (1 - p) * U
+        kept = p * Y + (1 - p) * C
+        cross = kept - gamma * H @ kept
+        mean = np.concatenate([y - gamma * (H @ y), p * y + (1 - p) * u])
+        return MomentState(mean, np.block([[second, cross], [cross.T, moved]]))
+
+    def _anchor(self, u: np.ndarray, U: np.ndarray) -> np.ndarray:
+        exact = self.hessian @ U @ self.hessian
+        if self.spread == 0:
+            return exact
+        return exact + self.spread * (self._gradient.second(u, U) - exact)
+
+
+@dataclass(frozen=True, eq=False)
+class PAGERecursion(MomentRecursion):
+    """The moments of double-sketched PAGE on a quadratic, for (y, g) = (x − x_D*, gradient estimate).
+
+    The shift and the linear term do not enter: the estimate starts at ∇f_D and only differences of gradients follow.
+
+    Parameters
+    ----------
+    operators : MomentOperators
+        Those of the sketch and A.
+    stepsize : float
+        γ > 0.
+    probability : float
+        p in (0, 1], with which the estimate becomes ∇f_D(x).
+    batch : int, default 1
+        b′ ≥ 1, the number of independent sketches in the difference of the other steps.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    References
+    ----------
+    This package; Li, Bao, Zhang, Richtárik, PAGE: A simple and optimal probabilistic gradient estimator for nonconvex
+    optimization, arXiv 2008.10898, is the method without sketches.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> from mastsim.moments.operators.recursion import run
+    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> run(PAGERecursion(half, 0.125, 1.0), np.ones(1), 2)[:, 0]
+    array([1.        , 0.5625    , 0.31640625])
+    """
+
+    operators: MomentOperators
+    stepsize: float
+    probability: float
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "probability", _probability(self.probability))
+        object.__setattr__(self, "batch", integer("batch", self.batch, 1))
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.operators.mean
+
+    def start(self, y0: np.ndarray) -> MomentState:
+        """Return the moments at x⁰ = x_D* + y⁰ with the exact gradient."""
+        both = np.concatenate([y0, self.hessian @ y0])
+        return MomentState(both, np.outer(both, both))
+
+    def step(self, state: MomentState) -> MomentState:
+        """Return the moments after one more step."""
+        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+        y, g = np.split(state.mean, 2)
+        Y, C, G = state.second[:d, :d], state.second[:d, d:], state.second[d:, d:]
+        moved = y - gamma * g
+        second = Y - gamma * (C + C.T) + gamma**2 * G
+        slope, HG = H @ second, H @ G
+        HGH = HG @ H
+        drift = HGH + (symmetric(self.operators.curvature2(G)) - HGH) / self.batch
+        estimate = G - gamma * (HG + HG.T) + gamma**2 * drift
+        old = C - gamma * G
+        cross = p * slope.T + (1 - p) * (old - gamma * old @ H)
+        mean = np.concatenate([moved, p * (H @ moved) + (1 - p) * (g - gamma * (H @ g))])
+        return MomentState(mean, np.block([[second, cross], [cross.T, p * slope @ H + (1 - p) * estimate]]))
+
+
+def _probability(value: float) -> float:
+    return float(keep_fraction("probability", positive("probability", value)))

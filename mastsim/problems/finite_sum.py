@@ -1,0 +1,195 @@
+"""The mean of several problems of one dimension: clients of a distributed method, or shards of data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.minimization import minimize_convex
+from mastsim.problems.base import (
+    DENSE_LIMIT,
+    Components,
+    Curvature,
+    Minimum,
+    Problem,
+    certified,
+    least_norm_solution,
+    quadratic_minimum,
+)
+from mastsim.provenance import Constant
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteSum(Problem):
+    """f = (1/n) Σ f_i for given problems f_i of one dimension.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        The components f_i, at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is no problem, or the dimensions differ.
+    TypeError
+        If `problems` is not a list or tuple of problems.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Section 4 (distributed problem).
+
+    Examples
+    --------
+    >>> from mastsim.problems import Quadratic
+    >>> f = FiniteSum([Quadratic(np.eye(1), np.ones(1)), Quadratic(3 * np.eye(1), -np.ones(1))])
+    >>> f.components, float(f.L_f), f.component_smoothness.tolist(), f.minimize().value
+    (2, 2.0, [1.0, 3.0], 0.0)
+    """
+
+    problems: Sequence[Problem]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.problems, Sequence):
+            kind = type(self.problems).__name__
+            raise TypeError(f"problems is not accepted: it must be a list or tuple of problems, not {kind}")
+        problems = tuple(self.problems)
+        for i, part in enumerate(problems):
+            if not isinstance(part, Problem):
+                raise TypeError(f"problems[{i}] is not accepted: it must be a Problem, not {type(part).__name__}")
+        if not problems:
+            raise ValueError("problems is empty, but there must be at least one problem")
+        for i, part in enumerate(problems):
+            if part.dim != problems[0].dim:
+                raise ValueError(f"problems[{i}] has dimension {part.dim}, but problems[0] has dimension {problems[0].dim}")
+        object.__setattr__(self, "problems", problems)
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return self.problems[0].dim
+
+    @property
+    def name(self) -> str:
+        """For example ``mean of 3 problems (d = 30)``."""
+        return f"mean of {self.components} problems (d = {self.dim})"
+
+    def value(self, x: Array) -> Array:
+        """Return f(x), shape ``x.shape[:-1]``."""
+        x = self._points("x", x)
+        return self._mean(lambda part: part.value(x))
+
+    def gradient(self, x: Array) -> Array:
+        """Return ∇f(x), shape of `x`."""
+        x = self._points("x", x)
+        return self._mean(lambda part: part.gradient(x))
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Return ∇²f(x) w, shape of `x`."""
+        x, w = self._points("x", x), self._points("w", w)
+        return self._mean(lambda part: part.hessian_product(x, w))
+
+    def _mean(self, of: Callable[[Problem], Any]) -> Any:
+        total = of(self.problems[0])
+        for part in self.problems[1:]:
+            total = total + of(part)
+        return total / len(self.problems)
+
+    @cached_property
+    def upper_curvature(self) -> Curvature:
+        """The mean of the matrices of the components; refused where one of them has none."""
+        return Curvature(self._mean(lambda part: part.upper_curvature.matrix))
+
+    @cached_property
+    def lower_curvature(self) -> Curvature:
+        """The mean of the matrices of the components; refused where one of them has none."""
+        return Curvature(self._mean(lambda part: part.lower_curvature.matrix))
+
+    @property
+    def curvature_is_attained(self) -> bool:
+        """Whether all components are quadratic, or there is one and its curvature is attained."""
+        return self.is_quadratic or (self.components == 1 and self.problems[0].curvature_is_attained)
+
+    @cached_property
+    def L_f(self) -> Constant:
+        """Smoothness constant of f; infinite where that of a component is."""
+        if math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
+            return super().L_f
+        return Constant(float(self.component_smoothness.mean()), "upper", "(1/n) Σ L_i")
+
+    @cached_property
+    def mu_f(self) -> Constant:
+        """Strong convexity constant of f; −∞ where nothing is known of a component."""
+        parts = [part.mu_f.value for part in self.problems]
+        if math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
+            return super().mu_f
+        return Constant(float(np.mean(parts)), "lower", "(1/n) Σ μ_i")
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether all components are quadratic."""
+        return all(part.is_quadratic for part in self.problems)
+
+    @property
+    def components(self) -> int:
+        """The number n of problems."""
+        return len(self.problems)
+
+    @cached_property
+    def component_smoothness(self) -> np.ndarray:
+        """L_f of each problem, shape (n,)."""
+        return np.array([part.L_f.value for part in self.problems])
+
+    @cached_property
+    def component_infima(self) -> np.ndarray:
+        """The lower bound of each problem, shape (n,)."""
+        return np.array([float(part.lower_bound) for part in self.problems])
+
+    def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
+        """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
+        x = self._points("x", x)
+        xp = namespace(x)
+        total = xp.zeros_like(x)
+        for i, part in enumerate(self.problems):
+            if minibatch.index is None:
+                total += minibatch.weights[:, i, None] * part.gradient(x)
+                continue
+            chosen = minibatch.index == i
+            # Only the replicas that drew this component pay for it.
+            who = chosen.any(axis=-1)
+            if who.any():
+                weight = xp.sum(xp.ascontiguousarray((minibatch.weights * chosen)[who]), axis=-1)
+                total[who] += weight[:, None] * part.gradient(x[who])
+        return total
+
+    @cached_property
+    def lower_bound(self) -> float:
+        """The certified minimum of a quadratic f, otherwise the mean of the components' lower bounds."""
+        if self._is_direct:
+            return self._minimum.value
+        return float(self.component_infima.mean())
+
+    @property
+    def _is_direct(self) -> bool:
+        return self.is_quadratic and self.dim <= DENSE_LIMIT
+
+    def minimize(self) -> Minimum:
+        """Return a minimiser with its certificate, of least norm for a quadratic f."""
+        return self._minimum
+
+    @cached_property
+    def _minimum(self) -> Minimum:
+        start = np.zeros(self.dim)
+        if self._is_direct:
+            # ‖∇f_i(0)‖² ≤ 2L_i(f_i(0) − inf f_i), and gradients of components may cancel.
+            above = [max(float(part.value(start)) - float(part.lower_bound), 0.0) for part in self.problems]
+            x = least_norm_solution(self.upper_curvature.matrix, -self.gradient(start))
+            return quadratic_minimum(self, x, float(np.mean(np.sqrt(2 * self.component_smoothness * above))))
+        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
+        return certified(self, x, self.mu_f.value, self.L_f.value)

@@ -1,0 +1,133 @@
+"""The components φ(a_iᵀx; y_i) + (λ/2)‖x‖² of a generalised linear model: gradients of minibatches, and infima."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mastsim.backend import Array, namespace
+from mastsim.problems.losses import Loss
+
+SLICE = 2**26
+"""Most numbers that are gathered at a time."""
+
+_ROUNDS = 120
+_EPS = float(np.finfo(float).eps)
+
+
+def rows_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weights: Array) -> Array:
+    """Return Σ_j weights[r, j] φ'(a_iᵀx_r; y_i) a_i with i = index[r, j], shape of `x`.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss φ.
+    A : array or sparse matrix, shape (n, dim)
+        One row a data point.
+    y : array, shape (n,)
+        Labels.
+    x : array, shape (replicas, dim)
+        One point a replica.
+    index : array of int, shape (replicas, m)
+        Which rows.
+    weights : array, shape (replicas, m)
+        Their weights.
+    """
+    if hasattr(A, "indptr"):
+        return _sparse_gradient(loss, A, y, x, index, weights)
+    xp = namespace(x)
+    count = max(1, SLICE // max(1, index.shape[1] * x.shape[1]))
+    parts = []
+    for start in range(0, len(x), count):
+        here = slice(start, start + count)
+        rows, points = A[index[here]], xp.ascontiguousarray(x[here])
+        slopes = weights[here] * loss.derivative(xp.matmul(rows, points[..., None])[..., 0], y[index[here]])
+        parts.append(xp.matmul(xp.ascontiguousarray(slopes)[:, None, :], rows)[:, 0, :])
+    return xp.concatenate(parts) if parts else xp.zeros_like(x)
+
+
+def _sparse_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weights: Array) -> Array:
+    # bincount adds in the order of its input, so a replica's sums are the same whatever stands beside it.
+    replicas, dim = x.shape
+    rows = A[index.ravel()]
+    entry_row = np.repeat(np.arange(index.size), np.diff(rows.indptr))
+    place = (entry_row // max(1, index.shape[1])) * dim + rows.indices
+    flat = np.ascontiguousarray(x).ravel()
+    margins = np.bincount(entry_row, weights=rows.data * flat[place], minlength=index.size)
+    slopes = weights.ravel() * loss.derivative(margins, y[index.ravel()])
+    total = np.bincount(place, weights=rows.data * slopes[entry_row], minlength=replicas * dim)
+    return total.reshape(replicas, dim)
+
+
+def row_infima(loss: Loss, y: np.ndarray, squares: np.ndarray, flat: np.ndarray, ridge: float) -> np.ndarray:
+    """Return lower bounds on inf_x φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,).
+
+    The infimum over the points with a_iᵀx = t is φ(t; y_i) + λt²/(2‖a_i‖²), a function of one variable. For a convex loss
+    its minimum is bracketed, and the tangent at a point of the bracket bounds it from below, as does strong convexity; the
+    rounding of both is taken off. For other losses the infimum of the loss is returned.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss φ.
+    y : ndarray, shape (n,)
+        Labels.
+    squares : ndarray, shape (n,)
+        ‖a_i‖².
+    flat : ndarray of bool, shape (n,)
+        Whether a_i = 0.
+    ridge : float
+        λ ≥ 0.
+    """
+    infima = np.asarray(loss.infima(y), dtype=float)
+    infima = np.where(flat, loss.value(np.zeros(len(y)), y), infima)
+    live = ~flat
+    if loss.curvature_min < 0 or ridge == 0 or not live.any():
+        return infima
+    # Rows so short that λ/‖a‖² overflows keep the bound of the loss.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        stiffness = ridge / squares
+    live &= np.isfinite(stiffness)
+    infima[live] = np.maximum(infima[live], _least(loss, y[live], stiffness[live]))
+    return infima
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _least(loss: Loss, y: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    """Return a lower bound on min_t φ(t; y) + stiffness·t²/2 for convex φ."""
+    # φ' grows and the minimiser is t = −φ'(t)/stiffness, so it lies between 0 and −φ'(0)/stiffness.
+    end = -loss.derivative(np.zeros(len(y)), y) / stiffness
+    low, high = np.minimum(end, 0.0), np.maximum(end, 0.0)
+    t = np.zeros(len(y))
+    for _ in range(_ROUNDS):
+        for trial in (t - _slope(loss, t, y, stiffness) / (loss.second_derivative(t, y) + stiffness), 0.5 * (low + high)):
+            inside = (trial >= low) & (trial <= high)
+            t = np.where(inside, trial, t)
+            slope = _slope(loss, t, y, stiffness)
+            low, high = np.where(slope <= 0, np.maximum(low, t), low), np.where(slope >= 0, np.minimum(high, t), high)
+        if (high - low <= 4 * _EPS * np.maximum(np.abs(low), np.abs(high))).all():
+            break
+    return np.maximum(_tangent(loss, t, y, stiffness, low, high), _tangent(loss, low, y, stiffness, low, high))
+
+
+def _slope(loss: Loss, t: np.ndarray, y: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    return loss.derivative(t, y) + stiffness * t
+
+
+def _tangent(
+    loss: Loss, t: np.ndarray, y: np.ndarray, stiffness: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """Return the better of two lower bounds at t: by the bracket of the minimiser, and by strong convexity."""
+    form, slope = loss.row_form(y), np.abs(_slope(loss, t, y, stiffness))
+    # φ(0) and φ'(0) stand for the terms that cancel inside φ(t), as those of a parabola do near its vertex.
+    zero = np.zeros(len(y))
+    start = np.abs(loss.value(zero, y)) + np.abs(loss.derivative(zero, y) * t)
+    terms = start + np.abs(loss.value(t, y)) + np.abs(loss.derivative(t, y) * t) + np.abs(form.slope * t) + stiffness * t**2
+    noise = 16 * _EPS * terms
+    # The computed slope may be off by its rounding, which the descent below the value must allow for.
+    slope = slope + 4 * _EPS * (np.abs(loss.derivative(t, y)) + np.abs(form.slope) + stiffness * np.abs(t))
+    strength = stiffness + max(loss.curvature_min, 0.0)
+    descent = np.minimum(slope**2 / (2 * strength), slope * np.maximum(high - t, t - low))
+    bound = loss.value(t, y) + 0.5 * stiffness * t**2 - descent - noise
+    return np.where(np.isfinite(bound), bound, -np.inf)

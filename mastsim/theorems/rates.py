@@ -1,0 +1,424 @@
+"""Theorems that bound a mean along the path of a method: what they share, linear rates, and sublinear ones."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.methods import Method
+from mastsim.moments import Form, standard_forms
+from mastsim.run import Run
+from mastsim.theorems.assumptions import AssumptionError
+from mastsim.theorems.base import Theorem
+from mastsim.validation import integer, nonnegative, positive
+
+Over = Literal["last", "average", "minimum"]
+
+_FINEST = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Rate(Theorem):
+    """A bound on the mean of a measure along the path of a method.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective f_D.
+    sharp : bool, default False
+        Use this package's constants in place of the published ones.
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+    """
+
+    sharp: bool = False
+
+    method: ClassVar[str]
+    measure: ClassVar[str] = "distance"
+    """What is bounded: distance, gap, gradient_norm2, error or lyapunov; see `moments.standard_forms`."""
+    over: ClassVar[Over] = "last"
+    """Whether the bound after T steps is on x^T, or on the average or minimum of the means over x^0, …, x^{T−1}."""
+    starts_from: ClassVar[str] = "distance"
+    """The measure at the start that the bound is in proportion to."""
+
+    @abstractmethod
+    def method_at(self, stepsize: float) -> Method:
+        """Return the method that the theorem is about, with a step size."""
+
+    @property
+    @abstractmethod
+    def stepsize(self) -> float:
+        """The largest step size that the theorem allows."""
+
+    @abstractmethod
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the claimed bound after `steps`, without asking whether `stepsize` is allowed."""
+
+    @property
+    @abstractmethod
+    def rate(self) -> float:
+        """The factor by which the first term shrinks a step, at the largest step size; NaN for sublinear rates."""
+
+    @property
+    @abstractmethod
+    def radius(self) -> float:
+        """The part of the bound that does not shrink, at the largest step size."""
+
+    @abstractmethod
+    def stepsize_to_accuracy(self, accuracy: float) -> float:
+        """Return an allowed step size at which the part of the bound that does not shrink leaves room below `accuracy`."""
+
+    @abstractmethod
+    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
+        """Return a number of steps after which the bound, at a suitable step size, is at most `accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The value of the measure aimed at, above 0.
+        initial : float, optional
+            What the bound starts from, at least 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float
+            A whole number of steps; infinite when it overflows or no step size reaches the accuracy.
+        """
+
+    @property
+    def stepsize_sharp(self) -> float:
+        """The largest step size with this package's constants."""
+        return self.stepsize if self.sharp else replace(self, sharp=True).stepsize
+
+    @property
+    def gap(self) -> float:
+        """A proven upper bound on f_D^inf − f^inf; with sharp constants on f_D^inf − E f_S^inf."""
+        gap = self.constants.gap_sharp if self.sharp else self.constants.gap
+        return max(gap + gap.error, 0.0)
+
+    @property
+    def initial(self) -> float:
+        """What the bound starts from at the default start, the shift."""
+        return self.initial_at(self.objective.center)
+
+    def initial_at(self, x0: np.ndarray) -> float:
+        """Return what the bound starts from at a start x0, shape (dim,)."""
+        F, best = self.objective, self.objective.minimize()
+        y = x0 - best.x
+        if self.starts_from == "distance":
+            return float(y @ y)
+        if F.is_quadratic:
+            return max(0.5 * float(y @ F.curvature @ y), 0.0)
+        return max(float(F.value(x0)) - best.value + best.gap_bound, 0.0)
+
+    def initial_of(self, run: Run) -> np.ndarray:
+        """Return what the bound starts from for every replica of a run, shape (replicas,)."""
+        if self.starts_from not in run.traces:
+            raise ValueError(f"run did not record {self.starts_from!r}, from which the bound of {self.title} starts")
+        extra = self.objective.minimize().gap_bound if self.starts_from == "gap" else 0.0
+        return np.maximum(run.traces[self.starts_from][:, 0] + extra, 0.0)
+
+    def form(self, stepsize: float, center: np.ndarray) -> Form:
+        """Return the measure as a quadratic form of the method's state, on quadratics, counted from `center`."""
+        return standard_forms(self.objective, center)[self.measure]
+
+    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
+        """Return the bound after T steps.
+
+        Parameters
+        ----------
+        steps : int or array of int
+            T ≥ 0.
+        stepsize : float, optional
+            γ, at most the largest that the theorem allows, which is the default.
+        initial : float or array, optional
+            What the bound starts from (see `starts_from`), at least 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float or ndarray
+            The bound for each T.
+
+        Raises
+        ------
+        AssumptionError
+            If `stepsize` is above the largest that the theorem allows.
+        """
+        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
+        if gamma > self.stepsize * (1 + 1e-12):
+            raise AssumptionError(
+                f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.stepsize:g}"
+            )
+        start = self.initial if initial is None else _no_negative("initial", initial)
+        return self.claim(_no_negative("steps", steps), gamma, start)
+
+    def almost_sure_bound(self, steps: int, stepsize: float, run: Run) -> np.ndarray:
+        """Return a proven bound that the measure of each replica never exceeds within `steps`; infinite by default."""
+        return np.full(run.replicas, np.inf)
+
+    def rounding(self, stepsize: float, steps: int) -> float:
+        """Return how much rounding errors may add to the square root of the measure along a path of so many steps.
+
+        They are the error of x_D*, and 1e-14 of the size of the iterates a step for as many steps as are remembered. The
+        size of the iterates is that of x*, x_D* and v, and √(2(f(v) − f^inf)/L_f), to which gradients are in proportion.
+        """
+        F = self.objective
+        mu, L = max(F.strong_convexity, 0.0), F.problem.L_f.value
+        drop = max(float(F.problem.value(F.center)) - F.problem.lower_bound, 0.0)
+        points = (F.center, F.minimize().x, F.problem.minimize().x)
+        size = sum(float(np.linalg.norm(p)) for p in points) + (math.sqrt(2 * drop / L) if L > 0 else 0.0)
+        remembered = min(steps, 1 / (stepsize * mu)) if mu > 0 else steps
+        away = math.sqrt(2 * F.minimize().gap_bound / mu) if mu > 0 else 0.0
+        return self.stretch * (away + _FINEST * size * max(remembered, 1.0))
+
+    @property
+    def stretch(self) -> float:
+        """How much larger the square root of the measure can be than the distance."""
+        L = self.objective.smoothness.value
+        return {"gap": math.sqrt(0.5 * L), "gradient_norm2": L, "lyapunov": 4.0}.get(self.measure, 1.0)
+
+
+class LinearRate(Rate):
+    """E[measure] ≤ (1 − ρ)^T · initial + neighbourhood."""
+
+    @abstractmethod
+    def contraction(self, stepsize: float) -> float:
+        """Return ρ at a step size."""
+
+    @abstractmethod
+    def neighbourhood(self, stepsize: float) -> float:
+        """Return the part of the bound that does not shrink; increasing in the step size."""
+
+    @property
+    def rate(self) -> float:
+        """1 − ρ at the largest step size."""
+        return 1 - self.contraction(self.stepsize)
+
+    @property
+    def radius(self) -> float:
+        """The neighbourhood at the largest step size."""
+        return self.neighbourhood(self.stepsize)
+
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size, whether the theorem allows it or not."""
+        shrink = self.contraction(stepsize)
+        # Powers of 1 − ρ lose digits over many small steps.
+        factor = np.exp(np.asarray(steps) * math.log1p(-shrink)) if shrink < 1 else 0.0 ** np.asarray(steps)
+        return factor * initial + self.neighbourhood(stepsize)
+
+    def stepsize_to_accuracy(self, accuracy: float) -> float:
+        """Return the largest allowed step size at which the neighbourhood is at most half of `accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The value of the measure aimed at, above 0.
+        """
+        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        if self.neighbourhood(top) <= half:
+            return top
+        return _proportional(self.neighbourhood, half, top)
+
+    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
+        """Return the steps after which the bound is at most `accuracy`, at the step size of `stepsize_to_accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The value of the measure aimed at, above 0.
+        initial : float, optional
+            What the bound starts from, at least 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float
+            A whole number of steps; infinite when it overflows.
+        """
+        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial)
+        left = target - self.neighbourhood(gamma)
+        if start <= left:
+            return 0.0
+        shrink = self.contraction(gamma)
+        if left <= 0 or shrink <= 0:
+            return math.inf
+        if shrink >= 1:
+            return 1.0
+        steps = (math.log(start) - math.log(left)) / -math.log1p(-shrink)
+        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+
+
+class SublinearRate(Rate):
+    """E[measure] ≤ weight · initial/(γT) + noise, over the average or minimum of x^0, …, x^{T−1}."""
+
+    @abstractmethod
+    def weight(self, steps: Array, stepsize: float) -> Array:
+        """Return the factor of initial/(γT)."""
+
+    @abstractmethod
+    def noise(self, stepsize: float) -> float:
+        """Return the part of the bound that does not shrink; increasing in the step size."""
+
+    @property
+    def rate(self) -> float:
+        """NaN: the rate is 1/T."""
+        return math.nan
+
+    @property
+    def radius(self) -> float:
+        """The noise at the largest step size."""
+        return self.noise(self.stepsize)
+
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size, whether the theorem allows it or not; infinite at T = 0."""
+        T = np.asarray(steps, dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            first = np.where(T > 0, self.weight(T, stepsize) * initial / (stepsize * T), np.inf)
+        return first + self.noise(stepsize)
+
+    def stepsize_to_accuracy(self, accuracy: float) -> float:
+        """Return the largest allowed step size at which the noise is at most half of `accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The value of the measure aimed at, above 0.
+        """
+        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        return top if self.noise(top) <= half else _proportional(self.noise, half, top)
+
+    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
+        """Return the steps after which the bound is at most `accuracy`, at the step size of `stepsize_to_accuracy`.
+
+        Parameters
+        ----------
+        accuracy : float
+            The value of the measure aimed at, above 0.
+        initial : float, optional
+            What the bound starts from, at least 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float
+            A whole number of steps; infinite when it overflows.
+        """
+        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial)
+        steps = float(self.weight(np.asarray(1.0), gamma)) * start / (gamma * (target - self.noise(gamma)))
+        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class HorizonRate(SublinearRate):
+    """A sublinear rate whose largest step size 1/√(𝔇T) depends on the number of steps planned.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective f_D.
+    sharp : bool, default False
+        Use this package's constants in place of the published ones.
+    horizon : int, default 1000
+        T, the number of steps planned; the bound speaks of no more.
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+    """
+
+    horizon: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "horizon", integer("horizon", self.horizon, 1))
+
+    measure = "gradient_norm2"
+    over = "minimum"
+    starts_from = "gap"
+
+    @property
+    @abstractmethod
+    def variance(self) -> float:
+        """𝔇, the growth of the second moment of a step."""
+
+    @property
+    def stepsize(self) -> float:
+        """1/√(𝔇T) for the planned number of steps."""
+        return 1 / math.sqrt(self.variance * self.horizon) if self.variance > 0 else 1.0
+
+    def weight(self, steps: Array, stepsize: float) -> Array:
+        """Return 3, which (1 + γ²𝔇)^T does not exceed for γ ≤ 1/√(𝔇T)."""
+        return np.full_like(steps, 3.0)
+
+    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
+        """Return the bound after T ≤ `horizon` steps; see `Rate.bound`."""
+        if (np.asarray(steps) > self.horizon).any():
+            raise AssumptionError(
+                f"steps={np.max(steps)} is more than the horizon={self.horizon} that the step size is for; raise the horizon"
+            )
+        return super().bound(steps, stepsize, initial)
+
+    def stepsize_to_accuracy(self, accuracy: float) -> float:
+        """Return 1/√(𝔇T) for the T of `steps_to_accuracy`, for the start at the shift.
+
+        Parameters
+        ----------
+        accuracy : float
+            The squared gradient norm aimed at, above 0.
+        """
+        steps = max(self.steps_to_accuracy(accuracy), 1.0)
+        if self.variance <= 0:
+            return self.stepsize
+        return 1 / math.sqrt(self.variance * steps) if math.isfinite(steps) else 0.0
+
+    def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
+        """Return T with 3δ_0/(γT) + noise(γ) ≤ accuracy at γ = 1/√(𝔇T), whatever the horizon of this record.
+
+        Parameters
+        ----------
+        accuracy : float
+            The squared gradient norm aimed at, above 0.
+        initial : float, optional
+            δ_0 ≥ 0; for the start at the shift when left out.
+
+        Returns
+        -------
+        float
+            A whole number of steps; infinite when it overflows.
+        """
+        target = positive("accuracy", accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial)
+        root = math.sqrt(self.variance)
+        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2 if root > 0 else 0.0
+        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+
+
+def _proportional(size: object, target: float, top: float) -> float:
+    """Return the largest step size at which an increasing function of it is at most `target`, to twelve digits."""
+    assert callable(size)
+    slope = size(top) / top
+    if abs(size(target / slope) - target) <= 1e-12 * target:
+        return target / slope
+    low, high = 0.0, top
+    for _ in range(100):
+        middle = 0.5 * (low + high) if low > 0 else high * 2.0**-10
+        low, high = (middle, high) if size(middle) <= target else (low, middle)
+        if high < top * 1e-250:
+            return top * 1e-250
+    return low
+
+
+def _no_negative(name: str, value: Array) -> Array:
+    array = np.asarray(value)
+    if not (array >= 0).all():
+        raise ValueError(f"{name}={value!r} is not accepted: every entry must be >= 0")
+    return array
