@@ -10,7 +10,7 @@ from mastsim.expected import Objective
 from mastsim.methods import Nice, Sampling
 from mastsim.theorems import ALL, HorizonRate, Rate
 from mastsim.theorems.theorem4 import SampledRate
-from mastsim.validation import positive
+from mastsim.validation import instance, positive
 
 _LONGEST = 1e15
 
@@ -66,7 +66,8 @@ class Guarantee:
 def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sampling | None = None) -> list[Guarantee]:
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
-    Records that are refuted as published are left out.
+    Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
+    refuted as published are left out.
 
     Parameters
     ----------
@@ -90,11 +91,12 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     Examples
     --------
     >>> import numpy as np, mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
+    >>> F = ms.Mast(ms.Quadratic(np.diag([1.0, 4.0]), np.ones(2)), ms.RandK(2, k=1))
     >>> best = guarantees(F)[0]
     >>> best.theorem, best.applies
     ('theorem5', True)
     """
+    instance("objective", objective, Objective)
     if accuracy is not None:
         positive("accuracy", accuracy)
     found: list[Guarantee] = []
@@ -113,7 +115,7 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
     initial = theorem.initial
     target = 0.01 * initial if accuracy is None else accuracy
-    steps = theorem.steps_to_accuracy(target, initial) if target > 0 else 0.0
+    steps = theorem.steps_to_accuracy(target, initial) if 0 < target < math.inf else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))
     return Guarantee(

@@ -1,4 +1,4 @@
-"""The command line: verify, constants, stepsize, simulate, data.
+"""The command line: verify, constants, stepsize, simulate, reproduce, data.
 
 Heavy imports happen inside the commands, so that ``mastsim --help`` answers at once.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -102,6 +102,12 @@ def main() -> None:
 @click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write an HTML report.")
+@click.option("--attack", metavar="ID", help="Search for a counterexample to this record instead.")
+@click.option("--budget", type=int, default=5000, show_default=True, help="Evaluations that an attack makes.")
+@click.option(
+    "--witness", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the attack's witness."
+)
+@click.option("--replay", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Confirm a saved witness.")
 @click.option("--pages", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write a page per theorem.")
 @_command
 def verify(
@@ -113,8 +119,14 @@ def verify(
     quick: bool,
     report: Path | None,
     pages: Path | None,
+    attack: str | None,
+    budget: int,
+    witness: Path | None,
+    replay: Path | None,
 ) -> None:
     """Put the theorems on trial; exit 0 when every verdict is as expected, 1 otherwise, 2 on bad input."""
+    if attack is not None or replay is not None:
+        _attack(attack, replay, seed, budget, witness, json_to)
     from mastsim.documents import header
     from mastsim.problems import load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
@@ -136,6 +148,24 @@ def verify(
         write_pages(pages, verdicts, how)
     _emit(document, json_to, table(verdicts))
     sys.exit(0 if fine else 1)
+
+
+def _attack(
+    name: str | None, saved: Path | None, seed: int, budget: int, witness: Path | None, json_to: str | None
+) -> NoReturn:
+    """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
+    from mastsim.verification.attack import attack, attackable, replay
+    from mastsim.verification.false_variants import ALL_FALSE
+
+    if name is not None and saved is not None:
+        raise ValueError(f"attack={name!r} and replay={str(saved)!r} exclude each other: pass one")
+    found = attack(name, seed=seed, budget=budget, progress=sys.stderr.isatty()) if name else replay(saved)  # type: ignore[arg-type]
+    if witness is not None:
+        found.save(witness)
+    kind = attackable()[found.theorem]
+    false = kind.status == "refuted as published" or kind in ALL_FALSE
+    _emit(found.record(), json_to, f"{found}\n{found.witness}")
+    sys.exit(0 if (found.verdict == "refuted") == false else 1)
 
 
 @main.command()
@@ -230,6 +260,21 @@ def simulate(
     _emit(document, json_to, "\n".join(lines))
     if run.steps_done < steps:
         sys.exit(130)
+
+
+@main.command()
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
+@click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="figures", show_default=True, metavar="DIR")
+@_options(_seed)
+@_command
+def reproduce(figures: tuple[str, ...], data: str | None, quick: bool, out: Path, seed: int) -> None:
+    """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
+    from mastsim import reproduce as figures_of_the_paper
+
+    for path in figures_of_the_paper.reproduce(figures, data, quick, out, seed=seed):
+        click.echo(path)
 
 
 @main.group()

@@ -143,7 +143,7 @@ class Constants(_Table):
     @cached_property
     def fD_inf(self) -> Constant:
         """The infimum of f_D."""
-        return self.objective.minimize().infimum()
+        return _least_value(self.objective)
 
     @cached_property
     def gap(self) -> Constant:
@@ -159,7 +159,7 @@ class Constants(_Table):
     def gap_sharp(self) -> Constant:
         """f_D^inf − E inf f_S, which may replace the gap."""
         if self.fS_inf.kind != "exact" or self.gap.kind != "exact":
-            return Constant(self.gap, self.gap.kind, f"the gap itself: {self.fS_inf.source}", self.gap.error)
+            return Constant(self.gap, "upper", f"the gap itself: {self.fS_inf.source}", self.gap.error)
         error = self.objective.minimize().gap_bound + self.fS_inf.error
         value = min(max(self.fD_inf - self.fS_inf, 0.0), self.gap.value)
         return Constant(value, "exact", "f_D^inf − E inf f_S (this package)", error)
@@ -340,7 +340,7 @@ class DistributedConstants(_Table):
     @cached_property
     def fD_inf(self) -> Constant:
         """The infimum of f_D."""
-        return self.objective.minimize().infimum()
+        return _least_value(self.objective)
 
     @cached_property
     def clients_inf(self) -> Constant:
@@ -357,10 +357,17 @@ class DistributedConstants(_Table):
         """f_D^inf − (1/M)Σ E inf f_{i,S_i}, which may replace gap_M for convex functions."""
         found = self.objective.sketched_infimum()
         if found.kind != "exact" or self.gap.kind != "exact":
-            return Constant(self.gap, self.gap.kind, "gap_M itself: the sketches are not enumerated", self.gap.error)
+            return Constant(self.gap, "upper", "gap_M itself: the sketches are not enumerated", self.gap.error)
         error = self.objective.minimize().gap_bound + found.error
         value = min(max(self.fD_inf - found, 0.0), self.gap.value)
         return Constant(value, "exact", "f_D^inf − mean E inf f_{i,S_i} (this package)", error)
+
+
+def _least_value(objective: Mast | Distributed) -> Constant:
+    found = objective.minimize().infimum()
+    if objective.evaluation.tier == "estimate":
+        return Constant(found, "estimate", found.source, found.error)
+    return found
 
 
 def _mean(values: list[Constant]) -> float:

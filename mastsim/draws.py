@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mastsim.backend import Array, Streams
-from mastsim.validation import positive
+from mastsim.validation import real
 
 OUTCOME_LIMIT = 1 << 16
 """The most outcomes of one step that are listed."""
@@ -166,8 +166,8 @@ class Coin:
 
 def probability(name: str, value: float) -> float:
     """Return a probability, refusing what is outside (0, 1]."""
-    number = positive(name, value)
-    if number > 1:
+    number = real(name, value)
+    if not 0 < number <= 1:
         raise ValueError(f"{name}={number} is not accepted: it must lie in (0, 1]")
     return number
 

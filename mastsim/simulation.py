@@ -20,7 +20,7 @@ from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
-from mastsim.validation import finite, integer, one_of
+from mastsim.validation import finite, instance, integer, one_of
 
 _CHUNK = 64
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -93,6 +93,8 @@ def simulate(
     >>> run.distance.shape
     (8, 21)
     """
+    instance("method", method, Method)
+    instance("objective", objective, Objective)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     threads, chunk = integer("threads", threads, 1), integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))

@@ -12,6 +12,13 @@ import numpy as np
 import scipy.sparse as sp
 
 
+def instance(name: str, value: Any, kind: type) -> None:
+    """Refuse what is not an instance of a class."""
+    if not isinstance(value, kind):
+        shown = getattr(value, "name", repr(value))
+        raise TypeError(f"{name}={shown} is not accepted: it must be of type {kind.__name__}")
+
+
 def positive(name: str, value: Any) -> float:
     """Return ``value`` as a float, refusing anything that is not a finite number above zero."""
     number = _float(name, value)

@@ -244,3 +244,21 @@ def test_help_imports_nothing_heavy():
 def test_data_list_names_the_catalogue():
     names = {row["name"] for row in document("data", "list")["datasets"]}
     assert {"breast-cancer", "a5a", "a5a.t", "mushrooms"} <= names
+
+
+def test_an_attack_finds_saves_and_replays_a_witness(tmp_path):
+    saved = tmp_path / "witness.json"
+    found = document("verify", "--attack", "theorem1/nonconvex", "--budget", "200", "--witness", str(saved))
+    assert found["verdict"] == "refuted"
+    assert found["ratio"] > 1.05
+    again = document("verify", "--replay", str(saved))
+    assert again["ratio"] == pytest.approx(found["ratio"])
+    assert "exclude each other" in call("verify", "--attack", "theorem1", "--replay", str(saved), code=2).output
+    assert "did you mean" in call("verify", "--attack", "theorem22", code=2).output
+
+
+def test_reproduce_writes_three_files_a_figure(tmp_path):
+    options = ("--data", "synthetic:n=20,d=3", "--quick", "--out", str(tmp_path))
+    call("reproduce", "variance-reduction", *options)
+    assert {path.name for path in tmp_path.iterdir()} == {f"variance-reduction.{kind}" for kind in ("png", "pdf", "json")}
+    assert "did you mean 'speed-up'" in call("reproduce", "speedup", *options, code=2).output

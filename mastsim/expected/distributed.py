@@ -58,6 +58,8 @@ class Distributed(Objective):
     correlated: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.problems, Problem):
+            raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
         problems = tuple(self.problems)
         shared = isinstance(self.sketches, Sketch)
         if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
@@ -169,7 +171,11 @@ class Distributed(Objective):
 
     def gap(self) -> Constant:
         """Return gap_M = f_D^inf − (1/M)Σ f_i^inf ≥ 0 with its tier of truth."""
-        return gap_between(self.minimize(), self.clients_minimum())
+        return gap_between(self, self.clients_minimum())
+
+    def excess_bound(self, x: np.ndarray) -> float:
+        """Return the mean of the clients' bounds; see `Mast.excess_bound`."""
+        return float(self._mean([client.excess_bound(x) for client in self.clients]))
 
     def _mean(self, parts: Sequence[Array]) -> Array:
         return sum(parts[1:], parts[0]) / len(self.clients)

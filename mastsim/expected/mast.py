@@ -216,4 +216,12 @@ class Mast(Objective):
 
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""
-        return gap_between(self.minimize(), self.problem.minimize())
+        return gap_between(self, self.problem.minimize())
+
+    def excess_bound(self, x: np.ndarray) -> float:
+        """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""
+        lowest, away = self.problem.minimize(), float(((x - self.center) ** 2).sum())
+        excess = float(self.problem.value(x)) - lowest.value + lowest.gap_bound
+        if away == 0:
+            return excess
+        return excess + 0.5 * (self.sketch.L_D - 1) * self.problem.L_f * away if self.sketch.unbiased else math.inf

@@ -19,6 +19,7 @@ from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.sampling import FullBatch
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.validation import instance
 
 
 def require_one_node(method: Method, objective: Objective) -> None:
@@ -115,6 +116,11 @@ class StochasticMethod(Method):
 
     sampling: Sampling = field(default_factory=FullBatch)
     compression: Compressor = field(default_factory=Uncompressed)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        instance("sampling", self.sampling, Sampling)
+        instance("compression", self.compression, Compressor)
 
     @property
     def name(self) -> str:

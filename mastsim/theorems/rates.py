@@ -99,6 +99,11 @@ class Rate(Theorem):
         return self.stepsize if self.sharp else replace(self, sharp=True).stepsize
 
     @property
+    def limit(self) -> float:
+        """The end of the range of step sizes; `stepsize`, except where the range is open there."""
+        return self.stepsize
+
+    @property
     def gap(self) -> float:
         """A proven upper bound on f_D^inf − f^inf; with sharp constants on f_D^inf − E f_S^inf."""
         gap = self.constants.gap_sharp if self.sharp else self.constants.gap
@@ -110,8 +115,12 @@ class Rate(Theorem):
         return self.initial_at(self.objective.center)
 
     def initial_at(self, x0: np.ndarray) -> float:
-        """Return what the bound starts from at a start x0, shape (dim,)."""
-        F, best = self.objective, self.objective.minimize()
+        """Return what the bound starts from at a start x0, shape (dim,); a bound on it where f_D is only estimated."""
+        F = self.objective
+        if F.evaluation.tier == "estimate":
+            excess, mu = F.excess_bound(x0), F.strong_convexity
+            return excess if self.starts_from == "gap" else 2 * excess / mu if mu > 0 else math.inf
+        best = F.minimize()
         y = x0 - best.x
         if self.starts_from == "distance":
             return float(y @ y)
@@ -153,9 +162,9 @@ class Rate(Theorem):
             If `stepsize` is above the largest that the theorem allows.
         """
         gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
-        if gamma > self.stepsize * (1 + 1e-12):
+        if gamma > self.limit * (1 + 1e-12):
             raise AssumptionError(
-                f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.stepsize:g}"
+                f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.limit:g}"
             )
         start = self.initial if initial is None else _no_negative("initial", initial)
         return self.claim(_no_negative("steps", steps), gamma, start)
@@ -313,7 +322,7 @@ class SublinearRate(Rate):
         target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial)
         steps = float(self.weight(np.asarray(1.0), gamma)) * start / (gamma * (target - self.noise(gamma)))
-        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+        return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,8 +407,10 @@ class HorizonRate(SublinearRate):
         target = positive("accuracy", accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial)
         root = math.sqrt(self.variance)
-        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2 if root > 0 else 0.0
-        return float(math.ceil(steps)) if math.isfinite(steps) else math.inf
+        if root == 0:
+            return 0.0
+        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2
+        return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
 def _proportional(size: object, target: float, top: float) -> float:

@@ -224,6 +224,11 @@ class ConvexDSGDAnyStep(ConvexDSGD):
         """0.9/L, short of the open end 1/L, where the bound is infinite."""
         return 0.9 / self.L if self.L > 0 else 1.0
 
+    @property
+    def limit(self) -> float:
+        """1/L, where the bound becomes infinite; no end where L = 0."""
+        return 1 / self.L if self.L > 0 else math.inf
+
     def weight(self, steps: Array, stepsize: float) -> Array:
         """Return 1/(2(1 − γL))."""
         return np.full_like(steps, self._factor(stepsize))

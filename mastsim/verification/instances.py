@@ -23,7 +23,7 @@ from mastsim.sketches import Bernoulli, FiniteSupport, Identity, PermK, RandK, S
 DEFAULT_SKETCHES: tuple[str, ...] = ("randk:0.1", "randk:0.5", "bernoulli:0.3")
 """Sketches tried on the data when none is named."""
 
-FEW_ROWS = 40
+FEW_ROWS = 16
 CONDITION_NUMBER = 100.0
 """κ_f of the regularised problems on data, as in Section 5 of the paper."""
 
@@ -165,7 +165,7 @@ def tiny_losses() -> list[Objective]:
 
 
 def on_few_rows(data: Dataset) -> list[Mast]:
-    """Return a convex and a nonconvex loss on the first forty rows of a data set with two labels; nothing for others."""
+    """Return a convex and a nonconvex loss on the first sixteen rows of a data set with two labels; nothing for others."""
     if not np.isin(data.y, (-1.0, 1.0)).all():
         return []
     A, y = data.A[:FEW_ROWS], data.y[:FEW_ROWS]

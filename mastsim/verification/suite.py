@@ -51,8 +51,11 @@ class Effort:
     replicas: int
 
 
-FULL = Effort(points=24, steps=400, depth=12, sampled_steps=40, replicas=2048)
+FULL = Effort(points=24, steps=400, depth=9, sampled_steps=40, replicas=2048)
 QUICK = Effort(points=8, steps=100, depth=6, sampled_steps=16, replicas=512)
+
+
+_FEW_REPLICAS = 256
 
 
 class _Task(NamedTuple):
@@ -168,8 +171,10 @@ def _rate(trial: Trial, seed: int, effort: Effort) -> _Task:
 
 
 def _sampled(trial: Trial, seed: int, effort: Effort) -> _Task:
-    replicas = effort.replicas // (8 if _measures_f(type(trial.theorem)) else 1)
-    return _Task(lambda alpha: decide_by_simulation(trial, effort.sampled_steps, replicas, seed, alpha), sampled=True)
+    replicas = min(effort.replicas, _FEW_REPLICAS) if _measures_f(type(trial.theorem)) else effort.replicas
+    # An average needs a record of every step.
+    steps = effort.sampled_steps // (2 if trial.theorem.over == "average" else 1)
+    return _Task(lambda alpha: decide_by_simulation(trial, steps, replicas, seed, alpha), sampled=True)
 
 
 def as_expected(verdicts: list[Verdict]) -> bool:

@@ -1,0 +1,196 @@
+"""More clients, a smaller neighbourhood: measured against the M-fold prediction, and Perm-K beside independent sketches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mastsim.expected import Distributed
+from mastsim.methods import DistributedDSGD
+from mastsim.problems import Dataset, LeastSquares, Quadratic, split
+from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, subtitle
+from mastsim.reproduce.exact import plateau
+from mastsim.simulation import simulate
+from mastsim.sketches import Bernoulli, PermK, RandK, Sketch
+from mastsim.theorems import ConvexDistributed, IndependentDistributed
+
+TITLE = "Speed-up: the neighbourhood of distributed DSGD with M independent clients"
+CLIENTS, QUICK_CLIENTS = (1, 4, 16, 64), (1, 4, 16)
+CONDITION_NUMBER = 10.0
+KEEP = 0.5
+SHARES = (1.0, 0.1)
+"""Step sizes, as shares of the largest that the theorem allows with one client."""
+
+
+def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """Return the neighbourhood E‖x^∞ − x_D*‖² for M clients at one step size, and its bound.
+
+    The problem is ℓ2-regularised least squares, κ_f = 10, on the columns that vary most: 64, 16, 4 or 1 of them, so that
+    Perm-K can deal them out. Clients hold the same f, or equal shards of its rows, drawn at random.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+    quick : bool
+        At most sixteen clients, and shorter simulations.
+    seed : int, default 0
+        The seed.
+
+    References
+    ----------
+    This package: theorem distributed-independent; MAST, arXiv 2311.16086, Algorithm 3.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> numbers = compute(ms.load("synthetic:n=40,d=4,condition=10"), quick=True)
+    >>> same = next(c for c in numbers["curves"] if c["clients_hold"] == "the same f" and c["share"] == 0.1)
+    >>> [round(same["plateau"][0] / value, 1) for value in same["plateau"]]
+    [1.0, 4.0, 16.1]
+    """
+    whole = _columns(data)
+    same = _quadratic(whole)
+    clients = [M for M in (QUICK_CLIENTS if quick else CLIENTS) if whole.rows >= M]
+    d, curves = whole.dim, []
+    for sketch in (Bernoulli(d, KEEP), RandK(d, max(1, round(KEEP * d)))):
+        curves += [_curve("the same f", [[same] * M for M in clients], sketch, share) for share in SHARES]
+    shards = [split(whole, M, seed=seed) for M in clients]
+    curves += [_curve("shards", shards, Bernoulli(d, KEEP), share) for share in SHARES]  # type: ignore[arg-type]
+    simulated = _simulated(same, clients, Bernoulli(d, KEEP), quick, seed)
+    head = facts("speed-up", data, quick, seed)
+    problem = {"name": same.name, "condition_number": CONDITION_NUMBER, "columns": d}
+    return {**head, "problem": problem, "curves": curves, "simulated": simulated, "permk": _permutations(same, clients)}
+
+
+def _columns(data: Dataset) -> LeastSquares:
+    count = max(size for size in (1, 4, 16, 64) if size <= data.d)
+    mean = np.asarray(data.A.mean(axis=0)).ravel()
+    variance = np.asarray(abs(data.A).power(2).mean(axis=0) if hasattr(data.A, "power") else (data.A**2).mean(axis=0))
+    chosen = np.sort(np.argsort(mean**2 - variance.ravel(), kind="stable")[:count])
+    return LeastSquares(data.A[:, chosen], data.y, condition_number=CONDITION_NUMBER)
+
+
+def _quadratic(f: LeastSquares) -> Quadratic:
+    """Return the same function without its rows, which makes a step cheap."""
+    zero = np.zeros(f.dim)
+    return Quadratic(f.upper_curvature.matrix, -np.asarray(f.gradient(zero)), float(f.value(zero)))
+
+
+def _curve(hold: str, problems: list[list[Quadratic]], sketch: Sketch, share: float) -> dict[str, Any]:
+    """Return exact neighbourhoods for every number of clients, at the step that one client is allowed."""
+    theorems = [IndependentDistributed(Distributed(each, sketch)) for each in problems]
+    gamma = share * min(theorem.stepsize for theorem in theorems)
+    values = [float(np.trace(plateau(theorem.objective, DistributedDSGD(gamma)))) for theorem in theorems]
+    clients = [len(each) for each in problems]
+    return {
+        "clients_hold": hold,
+        "sketch": sketch.name,
+        "share": share,
+        "stepsize": gamma,
+        "clients": clients,
+        "plateau": values,
+        "bound": [theorem.neighbourhood(gamma) for theorem in theorems],
+        "gap": [theorem.gap for theorem in theorems],
+        "predicted": [values[0] / M for M in clients],
+        "speed_up_over_M": [values[0] / value / M if value > 0 else None for value, M in zip(values, clients, strict=True)],
+    }
+
+
+def _simulated(f: Quadratic, clients: list[int], sketch: Sketch, quick: bool, seed: int) -> dict[str, Any]:
+    """Return the same from replicas that start at x_D*, averaged over the second half of their paths."""
+    gamma = min(IndependentDistributed(Distributed([f] * M, sketch)).stepsize for M in clients)
+    replicas, steps = (16, 300) if quick else (32, 600)
+    means, errors = [], []
+    for M in clients:
+        F = Distributed([f] * M, sketch)
+        run = simulate(
+            DistributedDSGD(gamma),
+            F,
+            steps=steps,
+            replicas=replicas,
+            seed=seed,
+            x0=F.minimize().x,
+            every=5,
+            measures=("distance",),
+        )
+        late = run.distance[:, run.recorded > steps // 2].mean(axis=1, keepdims=True)
+        mean, error = mean_and_error(late)
+        means.append(float(mean[0]))
+        errors.append(float(error[0]))
+    facts_ = {"sketch": sketch.name, "stepsize": gamma, "replicas": replicas, "steps": steps}
+    return {**facts_, "clients": clients, "mean": means, "stderr": errors}
+
+
+def _permutations(f: Quadratic, clients: list[int]) -> list[dict[str, Any]]:
+    """Return Perm-K beside independent Rand-(d/M), both at the largest step that holds whatever the dependence."""
+    rows = []
+    for M in (2**j for j in range(1, 7) if f.dim % 2**j == 0 and 2**j <= max(clients)):
+        dealt = Distributed([f] * M, PermK(f.dim, clients=M))
+        alone = Distributed([f] * M, RandK(f.dim, f.dim // M))
+        theorem = ConvexDistributed(dealt)
+        method = DistributedDSGD(theorem.stepsize)
+        rows.append(
+            {
+                "clients": M,
+                "kept": f.dim // M,
+                "stepsize": theorem.stepsize,
+                "permk": float(np.trace(plateau(dealt, method))),
+                "independent": float(np.trace(plateau(alone, method))),
+                "bound": theorem.radius,
+            }
+        )
+    return rows
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Return the neighbourhoods over M, with bounds and predictions, and Perm-K beside independent sketches.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    figure = Figure(figsize=(14, 4.8), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for axes, share in zip(panels[:2], SHARES, strict=True):
+        _draw_clients(axes, numbers, share)
+    rows = numbers["permk"]
+    for place, (key, label) in enumerate((("permk", "Perm-K"), ("independent", "independent Rand-(d/M)"))):
+        style = {"color": COLOURS[place], "marker": MARKERS[place]}
+        # At one coordinate a client the neighbourhood is zero, which a logarithmic axis cannot show.
+        seen = [r[key] if r[key] > 1e-12 * r["bound"] else np.nan for r in rows]
+        panels[2].loglog([r["clients"] for r in rows], seen, label=label, **style)
+    panels[2].loglog([r["clients"] for r in rows], [r["bound"] for r in rows], "k--", label="bound for both")
+    panels[2].set_title("d/M coordinates a client, step 1/L̃ for that M", fontsize=9)
+    few = numbers["simulated"]["clients"]
+    for axes, ticks in zip(panels, (few, few, [r["clients"] for r in rows]), strict=True):
+        axes.set_xlabel("clients M")
+        axes.set_ylabel("E‖x − x_D*‖² in the long run")
+        axes.set_xticks(ticks, [str(M) for M in ticks])
+        axes.set_ylim(bottom=axes.get_ylim()[0] / 60)
+        axes.minorticks_off()
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(fontsize=7, loc="lower left")
+    figure.suptitle(f"{TITLE}\n{numbers['problem']['columns']} columns of {subtitle(numbers)}", fontsize=10)
+    return figure
+
+
+def _draw_clients(axes: Any, numbers: dict[str, Any], share: float) -> None:
+    for place, curve in enumerate(c for c in numbers["curves"] if c["share"] == share):
+        style = {"color": COLOURS[place], "marker": MARKERS[place]}
+        label = f"{curve['sketch']}, {curve['clients_hold']}"
+        axes.loglog(curve["clients"], curve["plateau"], linestyle="-", label=f"{label}: exact", **style)
+        axes.loglog(curve["clients"], curve["predicted"], linestyle=":", linewidth=1, color=COLOURS[place])
+        axes.loglog(curve["clients"], curve["bound"], linestyle="--", markerfacecolor="white", **style)
+    seen = numbers["simulated"]
+    if share == 1.0:
+        two = 2 * np.array(seen["stderr"])
+        label = f"{seen['sketch']}: replicas ± 2 standard errors"
+        axes.errorbar(seen["clients"], seen["mean"], yerr=two, fmt="k_", capsize=4, label=label)
+    axes.plot([], [], "k:", label="1/M of one client")
+    axes.plot([], [], "k--", label="bound")
+    gamma = numbers["curves"][0]["stepsize"] if share == 1.0 else numbers["curves"][1]["stepsize"]
+    axes.set_title(f"step {share:g} of the largest for one client, γ = {gamma:.3g}", fontsize=9)

@@ -1,0 +1,158 @@
+"""Every rate on the logistic regression of the paper: simulated means under their bounds, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from mastsim.expected import Distributed, Mast, Objective
+from mastsim.plots import LABELS
+from mastsim.problems import Dataset, LogisticRegression, split
+from mastsim.reproduce.common import draw_band, facts, markdown_table, subtitle
+from mastsim.reproduce.theory_trials import FULL, QUICK, tried
+from mastsim.sketches import Bernoulli, Identity, RandK
+from mastsim.theorems import ALL, DoubleSketchedPAGE, LooplessSVRDSG, Rate
+
+TITLE = "Every rate under its bound"
+CONDITION_NUMBER = 100.0
+KEEPS = (0.1, 0.3, 0.5, 0.9)
+QUICK_KEEPS = (0.3, 0.9)
+CLIENTS = 4
+WEAK = 0.99
+"""A keep fraction at which the bound on compressed iterates says something."""
+
+_RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as published")
+_NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
+
+
+def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """Return, for every rate that applies, what it promises and what replicas did.
+
+    The problem is ℓ2-regularised logistic regression with κ_f = 100 and v = 0, under Rand-K and Bernoulli sketches; the
+    theorems about several nodes are tried on four shards, those of the baselines where they say something. Methods that
+    need exact gradients of f_D are tried under Bernoulli sketches, where these are cheaper, for fewer steps.
+
+    Parameters
+    ----------
+    data : Dataset
+        With labels -1 and 1.
+    quick : bool
+        Fewer keep fractions and steps.
+    seed : int, default 0
+        The seed.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not -1 and 1.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Section 5, for the problem.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> numbers = compute(ms.load("synthetic:n=20,d=4,condition=10"), quick=True)
+    >>> max(row["ratio"] for row in numbers["rows"]) < 1
+    True
+    """
+    f = LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER)
+    effort = QUICK if quick else FULL
+    todo = list(_todo(f, QUICK_KEEPS if quick else KEEPS, seed))
+    rows, refused = [], []
+    for family, keep, objective, kind in tqdm(todo, desc="theory-table", disable=None):
+        where = {"family": family, "keep": keep}
+        if (why := kind.refuse(objective)) is not None:
+            refused.append({**where, "theorem": kind.id, "sketch": objective.sketch_name, "reason": why})
+            continue
+        rows += [{**where, **tried(case, effort, seed)} for case in kind.cases(objective)]
+    order = [kind.id for kind in _RATES]
+    rows.sort(key=lambda row: (order.index(row["theorem"]), row["settings"], row["keep"], row["family"] == "Bernoulli"))
+    problem = {"loss": "logistic regression", "condition_number": CONDITION_NUMBER, "l2": f.ridge, "shift": "zero"}
+    return {**facts("theory-table", data, quick, seed), "problem": problem, "rows": rows, "refused": refused}
+
+
+def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterator[tuple[str, float, Objective, type[Rate]]]:
+    d = f.dim
+    for keep in keeps:
+        families = {"Rand-K": RandK(d, max(1, round(keep * d))), "Bernoulli": Bernoulli(d, keep)}
+        for family, sketch in families.items():
+            F = Mast(f, sketch)
+            for kind in _RATES:
+                if kind.method != "DistributedDSGD" and (
+                    family == "Bernoulli" or not issubclass(kind, _NEEDS_EXACT_GRADIENTS)
+                ):
+                    yield family, keep, F, kind
+    shards = split(f, min(CLIENTS, f.rows), seed=seed)
+    clients = Distributed(shards, Bernoulli(d, 0.5))
+    yield from (("Bernoulli", 0.5, clients, kind) for kind in _RATES if kind.method == "DistributedDSGD")
+    yield from (("Identity", 1.0, Mast(f, Identity(d)), kind) for kind in _RATES if kind.id == "sgd")
+    yield from (("Bernoulli", WEAK, Mast(f, Bernoulli(d, WEAK)), kind) for kind in _RATES if kind.id == "gdci")
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Return small multiples: one panel for each theorem and keep fraction, both sketches in it.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    panels: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for row in numbers["rows"]:
+        panels.setdefault((row["theorem"], row["settings"], row["keep"]), []).append(row)
+    columns = 4
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(13, 2.5 * lines + 0.8), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, ((theorem, settings, keep), rows) in zip(grid, panels.items(), strict=False):
+        for row in rows:
+            draw_band(axes, row["curve"], place=int(row["family"] == "Bernoulli"), label=row["family"])
+        axes.set_title(f"{theorem}{', ' if settings else ''}{settings}, keep {keep:g}", fontsize=8)
+        axes.set_ylabel(_label(rows[0]), fontsize=7)
+        axes.set_xlabel("steps T", fontsize=7)
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=6)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    figure.suptitle(f"{TITLE}: logistic regression, κ_f = {numbers['problem']['condition_number']:g}, {subtitle(numbers)}")
+    return figure
+
+
+def _label(row: dict[str, Any]) -> str:
+    if (row["measure"], row["over"]) == ("gap", "average"):
+        return "E f_D(average of x^t, t < T) − inf f_D"
+    before = {"average": "mean over t < T of ", "minimum": "min over t < T of "}.get(row["over"], "")
+    return before + {"lyapunov": LABELS["distance"]}.get(row["measure"], LABELS.get(row["measure"], row["measure"]))
+
+
+def markdown(numbers: dict[str, Any]) -> str:
+    """Return the table of the documentation.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    columns = ["theorem", "settings", "sketch", "keep", "step γ", "rate", "radius", "T", "measured at T", "bound at T"]
+    cells = [
+        [
+            row["theorem"],
+            row["settings"] or "–",
+            row["sketch"].removesuffix(", v = 0"),
+            f"{row['keep']:g}",
+            f"{row['stepsize']:.4g}",
+            "1/T" if row["rate"] is None else f"{row['rate']:.6g}",
+            f"{row['radius']:.4g}",
+            str(row["T"]),
+            f"{row['measured']:.4g} ± {row['stderr']:.1g}",
+            f"{row['bound']:.4g}",
+            f"{row['ratio']:.3g}",
+        ]
+        for row in numbers["rows"]
+    ]
+    return markdown_table([*columns, "measured/bound"], cells)
