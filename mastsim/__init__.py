@@ -55,6 +55,7 @@ _HOME = {
     "SigmoidClassification": "problems",
     "SketchCompressor": "methods",
     "SmoothedHingeClassification": "problems",
+    "Sweep": "sweeps",
     "TwoLayerNetwork": "problems",
     "Uncompressed": "methods",
     "Unscaled": "sketches",
@@ -66,6 +67,7 @@ _HOME = {
     "load": "problems",
     "simulate": "simulation",
     "split": "problems",
+    "sweep": "sweeps",
     "verify": "verification",
 }
 _MODULES = ("moments", "problems", "sketches", "testing", "theorems")
@@ -132,6 +134,7 @@ if TYPE_CHECKING:
         Rotated,
         Unscaled,
     )
+    from mastsim.sweeps import Sweep, sweep
     from mastsim.verification import Verdict, verify
 
 

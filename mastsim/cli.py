@@ -1,4 +1,4 @@
-"""The command line: verify, constants, stepsize, simulate, reproduce, data.
+"""The command line: verify, constants, stepsize, simulate, sweep, reproduce, data.
 
 Heavy imports happen inside the commands, so that ``mastsim --help`` answers at once.
 """
@@ -275,6 +275,36 @@ def reproduce(figures: tuple[str, ...], data: str | None, quick: bool, out: Path
 
     for path in figures_of_the_paper.reproduce(figures, data, quick, out, seed=seed):
         click.echo(path)
+
+
+@main.command("sweep")
+@click.argument("grid", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Records  [default: GRID's name]"
+)
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes.")
+@_options(_json)
+@_command
+def run_sweep(grid: Path, out: Path | None, workers: int, json_to: str | None) -> None:
+    """Run every combination of a grid; what is finished is kept, and a rerun does what is missing."""
+    from mastsim.documents import header
+    from mastsim.sweeps import SweepError, SweepInterrupted, sweep
+
+    folder = Path(grid.stem) if out is None else out
+    try:
+        found = sweep(grid, folder, workers=workers)
+    except SweepInterrupted as stop:
+        click.echo(str(stop), err=True)
+        sys.exit(130)
+    except SweepError as failed:
+        click.echo(f"Error: {failed}", err=True)
+        sys.exit(1)
+    found.save_csv(folder / "table.csv")
+    rows = found.table()
+    facts = {"tasks": len(found.tasks), "done": found.done, "computed": found.computed, "seconds": found.seconds}
+    document = header(None, None) | facts | {"tiers": {"mean": "estimate", "bound": "upper"}, "rows": rows}
+    text = f"{found.done} tasks done, {found.computed} of them now; {len(rows)} rows in {folder / 'table.csv'}"
+    _emit(document, json_to, text)
 
 
 @main.group()

@@ -262,3 +262,22 @@ def test_reproduce_writes_three_files_a_figure(tmp_path):
     call("reproduce", "variance-reduction", *options)
     assert {path.name for path in tmp_path.iterdir()} == {f"variance-reduction.{kind}" for kind in ("png", "pdf", "json")}
     assert "did you mean 'speed-up'" in call("reproduce", "speedup", *options, code=2).output
+
+
+def test_a_sweep_resumes_where_it_is(tmp_path):
+    grid = tmp_path / "grid.toml"
+    lines = [
+        'data = "synthetic:n=20,d=3"',
+        'sketch = "randk:0.5"',
+        'method = "dsgd"',
+        "steps = 4",
+        "replicas = 2",
+        "seed = [0, 1]",
+    ]
+    grid.write_text("\n".join(lines), encoding="utf-8")
+    first = document("sweep", str(grid), "--out", str(tmp_path / "out"))
+    assert (first["tasks"], first["computed"]) == (2, 2)
+    assert (tmp_path / "out" / "table.csv").is_file()
+    again = document("sweep", str(grid), "--out", str(tmp_path / "out"))
+    assert (again["done"], again["computed"]) == (2, 0)
+    assert again["rows"] == first["rows"]
