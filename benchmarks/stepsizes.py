@@ -27,7 +27,7 @@ def row(problem: ms.Quadratic, sketch: ms.RandK) -> str:
     c = ms.Constants(F)
     paper, sharp, quadratic = 1 / c.expected_smoothness, 1 / c.expected_smoothness_sharp, 1 / best_expected_smoothness(F)
     stable = largest_stable_stepsize(F)
-    factor = contraction(F, paper).upper
+    factor = contraction(F, ms.DSGD(paper)).upper
     cells = [paper, sharp, quadratic, stable.lower, stable.lower / paper, 1 - paper * c.mu_fD, factor]
     return f"| {sketch.name} | " + " | ".join(f"{value:.5g}" for value in cells) + " |"
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mastsim.expected import Distributed, Objective
-from mastsim.methods import DSGD, DistributedDSGD, Method
+from mastsim.expected import Objective
+from mastsim.methods import Method
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
-from mastsim.moments.closed import ClosedRecursion, closed_chain
+from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
-from mastsim.moments.operators import largest_stable_stepsize as stable_stepsize
-from mastsim.moments.operators.descent import GradientRecursion
-from mastsim.spectra import Bracket
+from mastsim.moments.stability import contraction, largest_stable_stepsize
 from mastsim.validation import integer, vector
 
 __all__ = [
@@ -85,80 +83,3 @@ def recursion(objective: Objective, method: Method) -> Recursion:
             return ClosedRecursion(objective, method)
         except ValueError as unknown:
             raise ValueError(f"{unknown}, and {too_many}") from unknown
-
-
-def largest_stable_stepsize(objective: Objective) -> Bracket:
-    """Return the step size beyond which the second moment of `DSGD` grows without bound, on a quadratic.
-
-    It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]) on the range of H_D, and the same for `DistributedDSGD` on clients.
-
-    Parameters
-    ----------
-    objective : Objective
-        f must be quadratic, with a sketch whose moments have a closed form or few values.
-
-    Returns
-    -------
-    Bracket
-        Both sides; the lower end is safe.
-
-    Raises
-    ------
-    ValueError
-        If f is not quadratic, or the moments of the sketch are not known.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 0.5))
-    >>> round(largest_stable_stepsize(F).lower, 12)
-    0.5
-    """
-    return stable_stepsize(_gradient_chain(objective, 1.0).gradient)
-
-
-def contraction(objective: Objective, stepsize: float) -> Bracket:
-    """Return the true factor by which a step of `DSGD` shrinks second moments in the long run, on a quadratic.
-
-    It is the spectral radius of M ↦ E[(I − γH)M(I − γH)] on the range of H_D, and the same for `DistributedDSGD` on clients.
-
-    Parameters
-    ----------
-    objective : Objective
-        f must be quadratic, with a sketch whose moments have a closed form or few values.
-    stepsize : float
-        γ > 0.
-
-    Returns
-    -------
-    Bracket
-        Both sides.
-
-    Raises
-    ------
-    ValueError
-        If f is not quadratic, or the moments of the sketch are not known, or the step size is not positive.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 0.5))
-    >>> round(contraction(F, 0.25).upper, 12)
-    0.5
-    """
-    return _gradient_chain(objective, stepsize).contraction()
-
-
-def _gradient_chain(objective: Objective, stepsize: float) -> GradientRecursion:
-    method = DistributedDSGD(stepsize) if isinstance(objective, Distributed) else DSGD(stepsize)
-    chain = closed_chain(objective, method)
-    assert isinstance(chain, GradientRecursion)
-    return chain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -64,9 +65,12 @@ class ClosedRecursion(Recursion):
     method: Method
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "chain", closed_chain(self.objective, self.method))
+        _ = self.chain
 
-    chain = None
+    @cached_property
+    def chain(self) -> MomentRecursion:
+        """The recursion on mean and second moment."""
+        return closed_chain(self.objective, self.method)
 
     @property
     def center(self) -> np.ndarray:
@@ -75,7 +79,7 @@ class ClosedRecursion(Recursion):
 
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
-        chain: MomentRecursion = self.chain  # type: ignore[assignment]
+        chain = self.chain
         d, carried = self.objective.dim, {"x": 0, "w": 1, "g": 1}
         state = chain.start(np.asarray(x0, dtype=float) - self.center)
         history = np.full((steps + 1, len(forms)), np.inf)
@@ -110,7 +114,8 @@ class _Deterministic(MomentRecursion):
         return self._hessian
 
     def step(self, state: MomentState) -> MomentState:
-        return self.start(state.mean - self.stepsize * (self.hessian @ state.mean))
+        keep = np.eye(len(self.hessian)) - self.stepsize * self.hessian
+        return MomentState(keep @ state.mean, keep @ state.second @ keep.T)
 
 
 def closed_chain(objective: Objective, method: Method) -> MomentRecursion:

@@ -12,6 +12,7 @@ import numpy as np
 from mastsim.theorems import Theorem
 from mastsim.verification.attack.cosines import CosineInstance
 from mastsim.verification.attack.instance import Instance
+from mastsim.verification.attack.parts import vector
 from mastsim.verification.attack.search import confirmed
 
 Found = Instance | CosineInstance
@@ -102,6 +103,7 @@ def _shorter(instance: Found) -> Iterator[list[Found]]:
 def _rounder(instance: Found) -> Iterator[list[Found]]:
     """Yield, for every number, the instances in which it is replaced by a simpler one, the simplest first."""
     if isinstance(instance, Instance):
+        yield list(_centred(instance))
         for i, bowl in enumerate(instance.bowls):
             yield [replace(instance, bowls=(*instance.bowls[:i], b, *instance.bowls[i + 1 :])) for b in bowl.rounder()]
     record = instance.record()
@@ -115,6 +117,18 @@ def _rounder(instance: Found) -> Iterator[list[Found]]:
             except (ValueError, ZeroDivisionError, FloatingPointError):
                 continue
         yield [candidate for candidate in changed if candidate != instance]
+
+
+def _centred(instance: Instance) -> Iterator[Instance]:
+    """Yield the instance moved so that v = 0, with all minimisers there too, and with them where they are."""
+    if any(instance.shift) or any(any(bowl.best) for bowl in instance.bowls):
+        zero, moved = vector(np.zeros(instance.dim)), np.array(instance.shift)
+        one_point = tuple(replace(bowl, best=zero) for bowl in instance.bowls)
+        yield replace(instance, bowls=one_point, shift=zero, start=instance.start)
+        yield replace(instance, bowls=one_point, shift=zero, start=vector(np.array(instance.start) - moved))
+        if any(instance.shift):
+            bowls = tuple(replace(bowl, best=vector(np.array(bowl.best) - moved)) for bowl in instance.bowls)
+            yield replace(instance, bowls=bowls, shift=zero, start=vector(np.array(instance.start) - moved))
 
 
 def _numbers(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
