@@ -66,3 +66,51 @@ def test_clients_have_a_factor_of_their_own():
 def test_what_has_no_recursion_is_refused():
     with pytest.raises(ValueError, match="quadratic"):
         contraction(ms.Mast(ms.LogisticRegression(np.eye(2), np.array([1.0, -1.0]), l2=0.1), ms.RandK(2, k=1)), ms.DSGD(0.1))
+
+
+@pytest.mark.parametrize("sketch", [ms.RandK(2, k=1), ms.Bernoulli(2, np.array([0.9, 0.05]))], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "method",
+    [
+        ms.DSGD(0.05, ms.Nice(1)),
+        ms.DSGD(0.05, ms.Nice(2)),
+        ms.DSGD(0.05, ms.IndependentSampling(np.array([0.2, 0.7, 1.0]))),
+        ms.DSGD(0.05, ms.WithReplacement(2, np.array([0.5, 0.3, 0.2]))),
+        ms.DSGD(0.05, ms.Nice(1), ms.SketchCompressor(ms.RandK(2, k=1))),
+        ms.DSGD(0.05, compression=ms.SketchCompressor(ms.Bernoulli(2, 0.3))),
+    ],
+    ids=lambda method: method.name,
+)
+def test_sampled_and_compressed_moments_in_closed_form_are_those_of_the_listed_outcomes(method, sketch):
+    parts = [
+        ms.Quadratic(np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([1.0, -1.0])),
+        ms.Quadratic(np.ones((2, 2)), np.full(2, 3.0)),
+        ms.Quadratic(np.diag([0.0, 4.0]), np.array([0.0, 2.0])),
+    ]
+    objective = ms.Mast(ms.FiniteSum(parts), sketch, shift=np.array([1.0, -2.0]))
+    names = ("distance", "gap", "gradient_norm2")
+    forms = ms.moments.standard_forms(objective, objective.minimize().x)
+    start, chosen = np.array([3.0, 0.5]), [forms[name] for name in names]
+    listed = ms.moments.EnumeratedRecursion(objective, method).run(start, 6, chosen)
+    closed = ms.moments.ClosedRecursion(objective, method).run(start, 6, chosen)
+    assert closed == pytest.approx(listed, rel=1e-10)
+
+
+def test_rows_of_least_squares_are_components_in_closed_form():
+    rng = np.random.default_rng(3)
+    f = ms.LeastSquares(rng.standard_normal((4, 2)), rng.standard_normal(4), l2=0.1)
+    objective, method = ms.Mast(f, ms.RandK(2, k=1), shift=np.ones(2)), ms.DSGD(0.02, ms.Nice(2))
+    form = ms.moments.standard_forms(objective, objective.minimize().x)["distance"]
+    listed, closed = (
+        kind(objective, method).run(np.zeros(2), 5, [form])
+        for kind in (ms.moments.EnumeratedRecursion, ms.moments.ClosedRecursion)
+    )
+    assert closed == pytest.approx(listed, rel=1e-10)
+
+
+def test_compressors_that_are_not_linear_have_no_closed_form():
+    objective = ms.Mast(SUM, ms.RandK(2, k=1))
+    with pytest.raises(ValueError, match="not linear"):
+        ms.moments.ClosedRecursion(objective, ms.DSGD(0.05, compression=ms.NaturalCompressor()))
+    with pytest.raises(ValueError, match="changes"):
+        ms.moments.ClosedRecursion(objective, ms.DSGD(ms.HarmonicStep(0.1, decay=0.1)))

@@ -17,9 +17,11 @@ from mastsim.methods import (
     DistributedDSGD,
     FullBatch,
     Method,
+    SketchCompressor,
     StochasticMethod,
     Uncompressed,
 )
+from mastsim.methods.minibatch import Minibatch
 from mastsim.moments.base import Form, Recursion, finished, require_quadratic
 from mastsim.moments.operators import (
     DistributedRecursion,
@@ -27,10 +29,18 @@ from mastsim.moments.operators import (
     MomentRecursion,
     MomentState,
     PAGERecursion,
+    SampledGradient,
+    SampledRecursion,
+    SketchedGradient,
     SVRGRecursion,
     anchor_variance,
     moment_operators,
 )
+from mastsim.problems import Problem
+from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
+
+COMPONENT_WORK = 1 << 26
+"""The most numbers n·d³ that a step with sampled gradients may touch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +52,8 @@ class ClosedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD`, `LSVRDSG`, `PAGE` or `DistributedDSGD`, with exact gradients, no compression and a constant step size.
+        `DSGD` with any sampling and with compression by a mask, or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact
+        gradients and no compression; with a constant step size.
 
     Raises
     ------
@@ -123,7 +134,11 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     require_quadratic(objective)
     if isinstance(method, GD) and isinstance(method.rule, ConstantStep):
         return _Deterministic(objective.curvature, method.rule.stepsize)
-    if not (_is_plain(method) and isinstance(method.rule, ConstantStep)):
+    if not isinstance(method.rule, ConstantStep):
+        raise ValueError(f"{method.name} has a step size that changes: exact moments need a constant one")
+    if isinstance(method, DSGD) and isinstance(objective, Mast) and not _is_plain(method):
+        return SampledRecursion(_sampled_gradient(objective, method), method.rule.stepsize)
+    if not _is_plain(method):
         raise ValueError(f"no closed moment recursion is known for {method.name}")
     gamma, z_star = method.rule.stepsize, objective.minimize().x - objective.center
     if isinstance(method, DistributedDSGD) and isinstance(objective, Distributed):
@@ -150,3 +165,40 @@ def _is_plain(method: Method) -> bool:
     if not isinstance(method, StochasticMethod):
         return False
     return isinstance(method.sampling, FullBatch) and isinstance(method.compression, Uncompressed)
+
+
+def _sampled_gradient(objective: Mast, method: DSGD) -> SampledGradient:
+    """Return the moments of sampled and compressed gradients; the compressor must be a diagonal sketch."""
+    problem, v, n, d = objective.problem, objective.center, objective.problem.components, objective.dim
+    if n * d**3 > COMPONENT_WORK:
+        raise ValueError(f"{n} components of dimension {d} are not accepted: at most {COMPONENT_WORK} for n·d³")
+    compression = None
+    if isinstance(method.compression, SketchCompressor):
+        compression = moment_operators(method.compression.sketch, np.eye(d))
+        if not _is_symmetric(method.compression.sketch):
+            raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not diagonal")
+    elif not isinstance(method.compression, Uncompressed):
+        raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not linear")
+    z_star = objective.minimize().x - v
+    slopes, hessians = _components(problem, v)
+    parts = [
+        SketchedGradient(moment_operators(objective.sketch, A), z_star, g) for A, g in zip(hessians, slopes, strict=True)
+    ]
+    own = moment_operators(objective.sketch, problem.upper_curvature.matrix)
+    whole = SketchedGradient(own, z_star, np.asarray(problem.gradient(v)))
+    shares, weight = method.sampling.second_moment(n)
+    return SampledGradient(parts, whole, shares, weight, compression)
+
+
+def _components(problem: Problem, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients at v, shape (n, dim), and the Hessians, shape (n, dim, dim), of quadratic components."""
+    n, d = problem.components, problem.dim
+    one = Minibatch(np.arange(n)[:, None], np.ones((n, 1)))
+    at = [np.asarray(problem.minibatch_gradient(np.broadcast_to(x, (n, d)), one)) for x in (v, *(v + np.eye(d)))]
+    columns = np.stack([column - at[0] for column in at[1:]], axis=2)
+    return at[0], (columns + columns.transpose(0, 2, 1)) / 2
+
+
+def _is_symmetric(sketch: Sketch) -> bool:
+    """Whether every value of a sketch is known to be symmetric."""
+    return isinstance(sketch, (SelectionSketch, IndependentDiagonal, Identity))

@@ -5,6 +5,7 @@ from mastsim.moments.operators.crossed import CrossedOperators, crossed_operator
 from mastsim.moments.operators.descent import DistributedRecursion, DSGDRecursion, largest_stable_stepsize
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState, run
+from mastsim.moments.operators.sampled import SampledGradient, SampledRecursion
 from mastsim.moments.operators.select import moment_operators
 from mastsim.moments.operators.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
@@ -19,6 +20,8 @@ __all__ = [
     "MomentState",
     "PAGERecursion",
     "SVRGRecursion",
+    "SampledGradient",
+    "SampledRecursion",
     "SketchedGradient",
     "anchor_variance",
     "crossed_operators",

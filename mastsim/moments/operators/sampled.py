@@ -1,0 +1,116 @@
+"""Second moment of sampled and compressed sketched gradients of a finite sum of quadratics, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mastsim.moments.operators.base import MomentOperators
+from mastsim.moments.operators.descent import GradientRecursion
+from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
+from mastsim.validation import positive
+
+
+@dataclass(frozen=True, eq=False)
+class SampledGradient(GradientMoments):
+    """g = Q(Σ_j w_j Sᵀ∇f_{i_j}(v + S(x − v))): given S, E ggᵀ is (1/n)Σ s_i g_i g_iᵀ + B ḡḡᵀ for the shares of the sampling.
+
+    Parameters
+    ----------
+    parts : sequence of SketchedGradient
+        The sketched gradients of the n components.
+    whole : SketchedGradient
+        That of their mean.
+    shares : ndarray, shape (n,)
+        s_i of `Sampling.second_moment`.
+    weight : float
+        B of the same.
+    compression : MomentOperators, optional
+        Of the sketch that compresses; its `plain` is M ↦ E[QᵀMQ], and Q must be symmetric.
+
+    References
+    ----------
+    This package; the shares after Gower et al., arXiv 1901.09401.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.moments.operators import moment_operators
+    >>> each = SketchedGradient(moment_operators(ms.Identity(1), np.eye(1)), np.zeros(1), np.zeros(1))
+    >>> SampledGradient([each, each], each, np.ones(2), 0.0).curvature2(np.eye(1))
+    array([[1.]])
+    """
+
+    parts: Sequence[SketchedGradient]
+    whole: SketchedGradient
+    shares: np.ndarray
+    weight: float
+    compression: MomentOperators | None = None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.whole.mean
+
+    def curvature2(self, M: np.ndarray) -> np.ndarray:
+        """Return the second moment of the linear part at a state with second moment M, shape (dim, dim)."""
+        return self._mixture([part.curvature2(M) for part in self._seen], self.whole.curvature2(M))
+
+    def linear(self, m: np.ndarray) -> np.ndarray:
+        """Return E[(Hm)(Sᵀg₀)ᵀ] of the mixture, shape (dim, dim)."""
+        return self._mixture([part.linear(m) for part in self._seen], self.whole.linear(m))
+
+    def constant(self) -> np.ndarray:
+        """Return E[(Sᵀg₀)(Sᵀg₀)ᵀ] of the mixture, shape (dim, dim)."""
+        return self._mixture([part.constant() for part in self._seen], self.whole.constant())
+
+    def second(self, mean: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return E ggᵀ for a random y independent of the draws; see `GradientMoments.second`."""
+        return self._mixture([part.second(mean, second) for part in self._seen], self.whole.second(mean, second))
+
+    @cached_property
+    def _seen(self) -> list[SketchedGradient]:
+        return [part for part, share in zip(self.parts, self.shares, strict=True) if share > 0]
+
+    def _mixture(self, each: list[np.ndarray], whole: np.ndarray) -> np.ndarray:
+        positive_shares = self.shares[self.shares > 0]
+        total = self.weight * whole
+        for share, matrix in zip(positive_shares, each, strict=True):
+            total = total + share / len(self.parts) * matrix
+        return total if self.compression is None else self.compression.plain(total)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledRecursion(GradientRecursion):
+    """The moments of double-sketched SGD with sampled or compressed gradients (MAST, Algorithm 1 II) on quadratics.
+
+    Parameters
+    ----------
+    sampled : SampledGradient
+        The moments of a gradient.
+    stepsize : float
+        γ > 0.
+
+    Raises
+    ------
+    ValueError
+        If the step size is not positive.
+
+    References
+    ----------
+    This package.
+    """
+
+    sampled: SampledGradient
+    stepsize: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+
+    @property
+    def gradient(self) -> SampledGradient:
+        """The moments of a gradient."""
+        return self.sampled
