@@ -18,12 +18,9 @@ from mastsim import __version__
 if TYPE_CHECKING:
     from mastsim.advice import Guarantee
     from mastsim.expected import Objective
-    from mastsim.methods import Method
-    from mastsim.problems import Dataset, Problem
-    from mastsim.theorems import Rate
+    from mastsim.problems import Dataset
 
 _DEFAULT_DATA = "breast-cancer"
-_DEFAULT_CONDITION = 100.0
 _METHODS = {
     "gd": "GD",
     "dsgd": "DSGD",
@@ -173,10 +170,11 @@ def _attack(
 @_command
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
+    from mastsim import choices
     from mastsim.constants import Constants, DistributedConstants
     from mastsim.expected import Mast
 
-    dataset, F = _objective(**what)
+    dataset, F = choices.objective(**what)
     found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
     document = _about(dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     lines = [f"{name:26s} {c.value:<14.8g} {c.kind:9s} {c.source}" for name, c in found.items()]
@@ -189,9 +187,9 @@ def constants(json_to: str | None, **what: Any) -> None:
 @_command
 def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None, **what: Any) -> None:
     """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
-    from mastsim import advice
+    from mastsim import advice, choices
 
-    dataset, F = _objective(**what)
+    dataset, F = choices.objective(**what)
     found = advice.guarantees(F, accuracy, advice.minibatch(minibatch))
     _emit(_about(dataset, None, F) | {"stepsize": [each.record() for each in found]}, json_to, _guarantee_text(F, found))
 
@@ -222,14 +220,14 @@ def simulate(
     **what: Any,
 ) -> None:
     """Run replicas of a method and report how far they come, beside what the theory promises."""
-    from mastsim import simulation
+    from mastsim import choices, simulation
     from mastsim.validation import integer
 
     if device == "gpu":
         raise ValueError("device='gpu' is not available in this version; use --device cpu")
-    dataset, F = _objective(**what)
-    chosen, claim = _method(method, stepsize, integer("steps", steps, 1), minibatch, F)
-    measures = _measures(claim)
+    dataset, F = choices.objective(**what)
+    chosen, claim = choices.method_and_claim(_METHODS[method], stepsize, integer("steps", steps, 1), minibatch, F)
+    measures = choices.measures(claim)
     run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, threads=threads, measures=measures)
     if out is not None:
         run.save(out)
@@ -346,86 +344,6 @@ def fetch_data(name: str) -> None:
     from mastsim.problems.data import fetch
 
     click.echo(fetch(name))
-
-
-def _objective(
-    data: str,
-    sketch: str,
-    shift: str,
-    problem: str,
-    l2: float | None,
-    condition_number: float | None,
-    clients: int | None = None,
-    split: str = "iid",
-) -> tuple[Dataset, Objective]:
-    import numpy as np
-
-    from mastsim.expected import Distributed, Mast
-    from mastsim.problems import LeastSquares, LogisticRegression, load
-    from mastsim.problems import split as divide
-    from mastsim.sketches import parse_sketch
-
-    dataset = load(data)
-    two_labels = bool(np.isin(dataset.y, (-1.0, 1.0)).all())
-    family = LogisticRegression if problem == "logistic" or (problem == "auto" and two_labels) else LeastSquares
-    kappa = _DEFAULT_CONDITION if l2 is None and condition_number is None else condition_number
-    f = family(dataset.A, dataset.y, l2=l2, condition_number=kappa)
-    S = parse_sketch(sketch, f.dim)
-    v = _shift_point(shift, f)
-    if clients is None:
-        return dataset, Mast(f, S, shift=v)
-    return dataset, Distributed(divide(f, clients, by=split), S, shift=v)
-
-
-def _shift_point(shift: str, f: Problem) -> Any:
-    import numpy as np
-
-    if shift == "zero":
-        return None
-    if shift == "erm":
-        return f.minimize().x
-    if not Path(shift).is_file():
-        raise ValueError(f"shift={shift!r} is not accepted: it must be zero, erm or an existing .npy file")
-    return np.load(shift, allow_pickle=False)
-
-
-def _method(name: str, stepsize: str, steps: int, size: int | None, F: Objective) -> tuple[Method, Rate | None]:
-    """Return the method, and the theorem whose bound covers it, if one does."""
-    from mastsim import advice, methods
-    from mastsim.validation import number, positive
-
-    kind = getattr(methods, _METHODS[name])
-    _check_clients(kind.__name__, F)
-    sampling = advice.minibatch(size)
-    if sampling is not None and not issubclass(kind, methods.StochasticMethod):
-        raise ValueError(f"minibatch={size} is not accepted: {kind.__name__} takes exact gradients")
-    settings = {} if sampling is None else {"sampling": sampling}
-    theorem = advice.covering(F, kind.__name__, steps, sampling, stepsize == "sharp")
-    if stepsize not in ("theory", "sharp"):
-        gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"))
-        return kind(gamma, **settings), theorem if theorem and gamma <= theorem.stepsize * (1 + 1e-12) else None
-    if kind is methods.GD:
-        smoothness = F.smoothness.value if stepsize == "sharp" else F.inherited_smoothness
-        return methods.GD(1 / smoothness), None
-    if theorem is None:
-        raise ValueError(f"stepsize={stepsize!r} is not accepted: no theorem covers {kind.__name__} here; pass a number")
-    return kind(theorem.stepsize, **settings), theorem
-
-
-def _check_clients(method: str, F: Objective) -> None:
-    from mastsim.expected import Distributed
-
-    several = isinstance(F, Distributed)
-    if method == "DistributedDSGD" and not several:
-        raise ValueError("method='distributed' needs clients: pass --clients M")
-    if several and method not in ("DistributedDSGD", "GD"):
-        raise ValueError(f"clients={len(F.clients)} is not accepted with {method}: use --method distributed")  # type: ignore[attr-defined]
-
-
-def _measures(claim: Rate | None) -> tuple[str, ...]:
-    from mastsim.run import DEFAULT_MEASURES
-
-    return DEFAULT_MEASURES if claim is None or claim.measure != "error" else (*DEFAULT_MEASURES, "error")
 
 
 def _guarantee_text(F: Objective, found: list[Guarantee]) -> str:

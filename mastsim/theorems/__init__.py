@@ -11,7 +11,8 @@ from mastsim.theorems.distributed import (
 )
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
-from mastsim.theorems.rates import HorizonRate, LinearRate, Rate, SublinearRate
+from mastsim.theorems.rates import Rate
+from mastsim.theorems.shapes import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.theorem1 import MinimizerSuboptimality
 from mastsim.theorems.theorem2 import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.theorem4 import SampledNonconvexDSGD, SampledStronglyConvexDSGD

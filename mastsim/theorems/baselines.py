@@ -22,7 +22,7 @@ from mastsim.theorems.assumptions import (
     Assumption,
     AssumptionError,
 )
-from mastsim.theorems.rates import LinearRate
+from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
 from mastsim.validation import positive
 

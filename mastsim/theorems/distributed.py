@@ -18,7 +18,8 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.base import Status
-from mastsim.theorems.rates import HorizonRate, LinearRate, Rate
+from mastsim.theorems.rates import Rate
+from mastsim.theorems.shapes import HorizonRate, LinearRate
 
 
 class DistributedRate(Rate):

@@ -10,7 +10,7 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, UNBIASED, Assumption
-from mastsim.theorems.rates import HorizonRate, LinearRate
+from mastsim.theorems.shapes import HorizonRate, LinearRate
 from mastsim.theorems.theorem2 import DoubleSketched
 
 POLYAK_LOJASIEWICZ = Assumption(

@@ -22,7 +22,8 @@ from mastsim.theorems.assumptions import (
     UNBIASED,
     Assumption,
 )
-from mastsim.theorems.rates import LinearRate, Rate, SublinearRate
+from mastsim.theorems.rates import Rate
+from mastsim.theorems.shapes import LinearRate, SublinearRate
 
 
 class DoubleSketched(Rate):

@@ -24,7 +24,8 @@ from mastsim.methods import (
 )
 from mastsim.sketches import RandK
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
-from mastsim.theorems.rates import HorizonRate, LinearRate, Rate
+from mastsim.theorems.rates import Rate
+from mastsim.theorems.shapes import HorizonRate, LinearRate
 
 _FEW = 8
 

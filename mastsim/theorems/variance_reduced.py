@@ -17,7 +17,7 @@ from mastsim.moments import Form
 from mastsim.run import Run
 from mastsim.sketches.base import CACHED_SUPPORT
 from mastsim.theorems.assumptions import BOUNDED, EXACT, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
-from mastsim.theorems.rates import LinearRate, SublinearRate
+from mastsim.theorems.shapes import LinearRate, SublinearRate
 from mastsim.validation import integer
 
 
