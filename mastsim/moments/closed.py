@@ -39,8 +39,8 @@ from mastsim.moments.operators import (
 from mastsim.problems import Problem
 from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
 
-COMPONENT_WORK = 1 << 26
-"""The most numbers n·d³ that a step with sampled gradients may touch."""
+COMPONENT_WORK = 1 << 18
+"""The largest n·d³, the work of one step with sampled gradients, that is accepted: replicas are faster beyond."""
 
 
 @dataclass(frozen=True, eq=False)
