@@ -195,6 +195,21 @@ class Rate(Theorem):
         return {"gap": math.sqrt(0.5 * L), "gradient_norm2": L, "lyapunov": 4.0}.get(self.measure, 1.0)
 
 
+class SingleNodeRate(Rate):
+    """A rate of a method that sees one sketch f_S a step, with the two constants that such theorems share."""
+
+    @property
+    def L(self) -> float:
+        """The expected smoothness constant in use."""
+        c = self.constants
+        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
+
+    @property
+    def mu(self) -> float:
+        """The strong convexity constant in use."""
+        return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
+
+
 def _no_negative(name: str, value: Array) -> Array:
     array = np.asarray(value)
     if not (array >= 0).all():

@@ -22,11 +22,11 @@ from mastsim.theorems.assumptions import (
     UNBIASED,
     Assumption,
 )
-from mastsim.theorems.rates import Rate
+from mastsim.theorems.rates import SingleNodeRate
 from mastsim.theorems.shapes import LinearRate, SublinearRate
 
 
-class DoubleSketched(Rate):
+class DoubleSketched(SingleNodeRate):
     """What the theorems about `DSGD` with exact gradients share."""
 
     method = "DSGD"
@@ -34,12 +34,6 @@ class DoubleSketched(Rate):
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` with a step size."""
         return DSGD(stepsize)
-
-    @property
-    def L(self) -> float:
-        """The expected smoothness constant in use."""
-        c = self.constants
-        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
 
     def almost_sure_bound(self, steps: int, stepsize: float, run: Run) -> np.ndarray:
         """Return a bound from (‖x^0 − x_D*‖ + Tγζ)² ≥ ‖x^T − x_D*‖², ζ ≥ sup_S ‖∇f_S(x_D*)‖, for convex f and γ ≤ 2/L.
@@ -109,11 +103,6 @@ class StronglyConvexDSGD(DoubleSketched, LinearRate):
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
     constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "gap")
-
-    @property
-    def mu(self) -> float:
-        """The strong convexity constant in use."""
-        return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
 
     @property
     def stepsize(self) -> float:

@@ -24,14 +24,14 @@ from mastsim.methods import (
 )
 from mastsim.sketches import RandK
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
-from mastsim.theorems.rates import Rate
+from mastsim.theorems.rates import SingleNodeRate
 from mastsim.theorems.shapes import HorizonRate, LinearRate
 
 _FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
-class SampledRate(Rate):
+class SampledRate(SingleNodeRate):
     """What the two halves of Theorem 4 share: E[‖g_S(x)‖² | S] ≤ 2A(f_S(x) − f^inf) + B‖∇f_S(x)‖² + C."""
 
     sampling: Sampling = field(default_factory=FullBatch, kw_only=True)
@@ -72,12 +72,6 @@ class SampledRate(Rate):
     def C(self) -> float:
         """2AΔ."""
         return 2 * self.A * self.constants.component_gap
-
-    @property
-    def L(self) -> float:
-        """The expected smoothness constant of f_S in use."""
-        c = self.constants
-        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
 
     @property
     def L_AB(self) -> float:
@@ -167,11 +161,6 @@ class SampledStronglyConvexDSGD(SampledRate, LinearRate):
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
     constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "L_i_max", "L_i_mean", "component_gap", "gap")
-
-    @property
-    def mu(self) -> float:
-        """The strong convexity constant in use."""
-        return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
 
     @property
     def stepsize(self) -> float:

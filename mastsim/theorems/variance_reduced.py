@@ -17,12 +17,13 @@ from mastsim.moments import Form
 from mastsim.run import Run
 from mastsim.sketches.base import CACHED_SUPPORT
 from mastsim.theorems.assumptions import BOUNDED, EXACT, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
+from mastsim.theorems.rates import SingleNodeRate
 from mastsim.theorems.shapes import LinearRate, SublinearRate
 from mastsim.validation import integer
 
 
 @dataclass(frozen=True, eq=False)
-class LooplessSVRDSG(LinearRate):
+class LooplessSVRDSG(SingleNodeRate, LinearRate):
     """E Ψ_T ≤ (1 − ρ)^T Ψ_0 + 2γ²ζσ*²/ρ for γ ≤ 1/((6 + 4ζ)L), ρ = min(γμ, p/2), ζ = (N − b)/(b·max(1, N − 1)).
 
     Ψ = ‖x − x_D*‖² + (4(1 + ζ)γ²/p)·E‖∇f_S(w) − ∇f_S(x_D*)‖². With the full anchor ζ = 0, for any bounded sketch.
@@ -101,17 +102,6 @@ class LooplessSVRDSG(LinearRate):
     def method_at(self, stepsize: float) -> Method:
         """Return `LSVRDSG` with the settings of this record and a step size."""
         return LSVRDSG(stepsize, probability=self.probability, anchor=self.anchor)
-
-    @property
-    def L(self) -> float:
-        """The expected smoothness constant in use."""
-        c = self.constants
-        return c.expected_smoothness_sharp.value if self.sharp else c.expected_smoothness.value
-
-    @property
-    def mu(self) -> float:
-        """The strong convexity constant in use."""
-        return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
 
     @property
     def zeta(self) -> float:
