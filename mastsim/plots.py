@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mastsim.run import Run
+from mastsim.run import TRACES, Run
 from mastsim.theorems import Rate
 
 MEASURED, BOUND, REFUTED = "#0072B2", "#000000", "#D55E00"
@@ -61,7 +61,7 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
         File to write; its suffix chooses the format.
     """
     measure = "distance" if theorem is None else theorem.measure
-    name = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}.get(measure, measure)
+    name = TRACES.get(measure, measure)
     table = run.traces[name] ** (2 if measure == "gradient_norm2" else 1)
     mean, error = table.mean(axis=0), table.std(axis=0) / run.replicas**0.5
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -21,6 +21,9 @@ DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
 """What a run can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
 
+TRACES = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}
+"""The trace that stands for what a theorem bounds, where it bears another name: the root of it, or one of its terms."""
+
 _TABLES = ("recorded", "traces", "state")
 
 

@@ -11,7 +11,7 @@ from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.moments import Recursion, recursion
 from mastsim.provenance import content_hash
-from mastsim.run import Run
+from mastsim.run import TRACES, Run
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError, Rate
 from mastsim.theorems.rates import Over
@@ -25,7 +25,6 @@ _RANGE_LIMIT = 1e4
 _MOST_DOUBLINGS = 4
 _TINY = 1e-300
 _FINEST = 1e-14
-_TRACES = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ class Trial:
 
 def trace_of(theorem: Rate | type[Rate]) -> str:
     """Return the trace of a run in which the measure of a theorem is found."""
-    return _TRACES.get(theorem.measure, theorem.measure)
+    return TRACES.get(theorem.measure, theorem.measure)
 
 
 def needed_traces(theorem: Rate) -> tuple[str, ...]:
