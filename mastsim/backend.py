@@ -1,4 +1,4 @@
-"""Array namespace (NumPy or CuPy), row-independent products and counter-based random numbers."""
+"""Array namespace (NumPy or CuPy), operations that namespaces do not share, and counter-based random numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import array_api_compat
 import numpy as np
+from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
 from mastsim.validation import integer, one_of
 
@@ -17,6 +18,7 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+_EXPONENT = 0x7FF0000000000000
 
 PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe", "expectation")
 """What a random number is for; each purpose has a stream of its own."""
@@ -29,7 +31,79 @@ def namespace(*arrays: Array) -> Any:
 
 def asnumpy(array: Array) -> np.ndarray:
     """Return the array on the host."""
-    return np.asarray(array.get() if hasattr(array, "get") else array)
+    if isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "get"):
+        return np.asarray(array.get())
+    return np.array(np.from_dlpack(array)) if hasattr(array, "__dlpack__") else np.asarray(array)
+
+
+def contiguous(x: Array) -> Array:
+    """Return the array in row-major order, where its library knows of orders."""
+    if isinstance(x, np.ndarray):
+        return np.ascontiguousarray(x)
+    xp = namespace(x)
+    return xp.ascontiguousarray(x) if hasattr(xp, "ascontiguousarray") else x
+
+
+def rows_at(x: Array, index: Array) -> Array:
+    """Return ``x[index]`` for an array of positions on the first axis, of any shape."""
+    if isinstance(x, np.ndarray):
+        return x[index]
+    xp = namespace(x)
+    index = xp.asarray(index)
+    return xp.reshape(xp.take(x, xp.reshape(index, (-1,)), axis=0), index.shape + x.shape[1:])
+
+
+def columns_at(x: Array, index: np.ndarray) -> Array:
+    """Return ``x[:, index]`` for a vector of positions that is on the host."""
+    if isinstance(x, np.ndarray):
+        return x[:, index]
+    xp = namespace(x)
+    return xp.take(x, xp.asarray(index), axis=1)
+
+
+def put(x: Array, rows: Array, columns: Array, value: Array) -> Array:
+    """Return `x` with ``x[rows, columns] = value``, in place where possible; no position may come twice in a row."""
+    xp = namespace(x)
+    if is_numpy_namespace(xp) or is_cupy_namespace(xp):
+        x[rows, columns] = value
+        return x
+    columns = xp.broadcast_to(columns, (x.shape[0], columns.shape[-1]))
+    for j in range(columns.shape[1]):
+        here = columns[:, j, None] == xp.arange(x.shape[1])[None, :]
+        x = xp.where(here, value if isinstance(value, bool) else value[:, j, None], x)
+    return x
+
+
+def power_of_two_below(x: Array) -> Array:
+    """Return the largest power of two at or below each entry, exactly, for normal numbers above zero; zero stays zero."""
+    if hasattr(x, "view"):
+        xp = namespace(x)
+        return (x.view(xp.int64) & _EXPONENT).view(xp.float64)
+    # The standard has no bits of floats; only namespaces that stand in for a device in tests come here.
+    return namespace(x).asarray(power_of_two_below(asnumpy(x)))
+
+
+def pieces(count: int, size: int) -> list[slice]:
+    """Return the slices that cut `count` rows into pieces of `size`, the last perhaps shorter.
+
+    Examples
+    --------
+    >>> pieces(5, 3)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def repeated(counts: Array) -> Array:
+    """Return 0 `counts[0]` times, 1 `counts[1]` times, and so on."""
+    if isinstance(counts, np.ndarray):
+        return np.repeat(np.arange(len(counts)), counts)
+    xp = namespace(counts)
+    ends = xp.cumulative_sum(counts)
+    total = int(ends[-1]) if counts.shape[0] else 0
+    return xp.searchsorted(ends, xp.arange(total, dtype=ends.dtype), side="right")
 
 
 def rows_times(matrix: Array, x: Array) -> Array:
@@ -37,20 +111,23 @@ def rows_times(matrix: Array, x: Array) -> Array:
 
     A plain matrix product over the batch may sum in an order that depends on how many rows are in the batch; here every
     replica is multiplied on its own, so that a result does not depend on the replicas beside it. Arguments and result are
-    brought into row-major order, since the order of a later sum over the last axis depends on it.
+    brought into row-major order, since the order of a later sum over the last axis depends on it. Off the host one product
+    serves all replicas, and a result depends on the others by rounding.
     """
     xp = namespace(x)
-    x = xp.ascontiguousarray(x)
+    x = contiguous(x)
     if hasattr(matrix, "indptr"):
-        flat = x.reshape(-1, x.shape[-1])
-        return xp.ascontiguousarray((matrix @ flat.T).T).reshape(*x.shape[:-1], matrix.shape[0])
-    return xp.matmul(matrix, x[..., None])[..., 0]
+        flat = xp.reshape(x, (-1, x.shape[-1]))
+        return xp.reshape(contiguous((matrix @ flat.T).T), (*x.shape[:-1], matrix.shape[0]))
+    if isinstance(x, np.ndarray) or matrix.ndim > 2:
+        return xp.matmul(matrix, x[..., None])[..., 0]
+    return xp.matmul(x, xp.matrix_transpose(matrix))
 
 
 def inner(x: Array, y: Array) -> Array:
     """Return the inner products along the last axis, one replica at a time."""
     xp = namespace(x, y)
-    return xp.sum(xp.ascontiguousarray(x * y), axis=-1)
+    return xp.sum(contiguous(x * y), axis=-1)
 
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:

@@ -202,6 +202,10 @@ def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None,
 @click.option("--replicas", type=int, default=16, show_default=True, help="Number of replicas.")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that share the replicas.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
+@click.option(
+    "--engine", type=click.Choice(["auto", "kernel", "array"]), default="auto", show_default=True, help="How to run."
+)
+@click.option("--precision", type=click.Choice(["float64", "float32"]), default="float64", show_default=True, help="Of x.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="RUN.npz", help="Save the run.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Plot measure and bound.")
 @_command
@@ -214,6 +218,8 @@ def simulate(
     replicas: int,
     threads: int,
     device: str,
+    engine: str,
+    precision: str,
     minibatch: int | None,
     out: Path | None,
     plot: Path | None,
@@ -221,14 +227,15 @@ def simulate(
 ) -> None:
     """Run replicas of a method and report how far they come, beside what the theory promises."""
     from mastsim import choices, simulation
+    from mastsim.devices import find_device
     from mastsim.validation import integer
 
-    if device == "gpu":
-        raise ValueError("device='gpu' is not available in this version; use --device cpu")
+    there = find_device(device)
     dataset, F = choices.objective(**what)
     chosen, claim = choices.method_and_claim(_METHODS[method], stepsize, integer("steps", steps, 1), minibatch, F)
     measures = choices.measures(claim)
-    run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, threads=threads, measures=measures)
+    where: Any = {"threads": threads, "device": there, "engine": engine, "precision": precision}
+    run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, measures=measures, **where)
     if out is not None:
         run.save(out)
     bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, float(claim.initial_of(run).mean())))
@@ -245,6 +252,9 @@ def simulate(
             "steps": run.steps_done,
             "replicas": run.replicas,
             "stepsize": run.stepsize,
+            "device": run.device,
+            "engine": run.engine,
+            "precision": run.precision,
             "final": run.final(),
             "tiers": {"final": "estimate", "bound": "upper"},
             "seconds": run.seconds,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mastsim.backend import Array, Streams
+from mastsim.backend import Array, Streams, rows_at
 from mastsim.validation import real
 
 OUTCOME_LIMIT = 1 << 16
@@ -116,7 +116,7 @@ class Flips:
 
     def take(self, index: Array) -> Flips:
         """Return the coins at the given positions."""
-        return Flips(self.heads[index])
+        return Flips(rows_at(self.heads, index))
 
 
 @dataclass(frozen=True)

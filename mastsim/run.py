@@ -53,6 +53,12 @@ class Run:
         The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
     seconds : float
         Time spent stepping and measuring.
+    device : str, default "cpu"
+        Where the steps were taken.
+    engine : str, default "array"
+        What took them: array operations or a kernel.
+    precision : {"float64", "float32"}, default "float64"
+        The type of the iterates.
     """
 
     method: str
@@ -69,6 +75,9 @@ class Run:
     traces: dict[str, np.ndarray]
     state: dict[str, np.ndarray]
     seconds: float
+    device: str = "cpu"
+    engine: str = "array"
+    precision: str = "float64"
 
     @classmethod
     def begin(
@@ -81,6 +90,9 @@ class Run:
         seed: int,
         every: int,
         measures: tuple[str, ...],
+        device: str = "cpu",
+        engine: str = "array",
+        precision: str = "float64",
     ) -> Run:
         """Return a run with nothing recorded yet."""
         return cls(
@@ -98,6 +110,9 @@ class Run:
             traces={name: np.zeros((len(x0), 0)) for name in measures},
             state={"x": x0},
             seconds=0.0,
+            device=device,
+            engine=engine,
+            precision=precision,
         )
 
     @property

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from mastsim.backend import Array, Streams, asnumpy, inner, namespace
-from mastsim.draws import StreamDraw
+from mastsim.backend import Array, Streams, asnumpy
+from mastsim.devices import Device, find_device
+from mastsim.engine import Engine, plan_on
 from mastsim.expected import Objective
+from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
 from mastsim.validation import finite, instance, integer, one_of
 
-_CHUNK = 64
+_CHUNK, _DEVICE_CHUNK = 64, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
 
 
@@ -37,14 +36,19 @@ def simulate(
     every: int | None = None,
     measures: tuple[str, ...] | None = None,
     threads: int = 1,
-    chunk: int = _CHUNK,
+    chunk: int | None = None,
+    device: str | Device = "cpu",
+    engine: str = "auto",
+    precision: str = "float64",
     progress: bool | None = None,
     resume: Run | None = None,
 ) -> Run:
     """Run independent replicas of a method and record how far they are from x_D*.
 
-    The result depends on `method`, `objective`, `steps`, `seed`, `x0`, `every` and `measures` only: a replica's path is
-    bitwise the same for any `replicas`, `threads` and `chunk`.
+    The result depends on `method`, `objective`, `steps`, `seed`, `x0`, `every`, `measures` and the engine only: a replica's
+    path is bitwise the same for any `replicas`, `threads` and `chunk`. On a GPU the random numbers are the same and all else
+    agrees to rounding; steps run there, while constants, minimisers and the measures of f_D by kernels for the host (row by
+    row) are computed on the host, from points copied at each record. Methods that step along such an exact ∇f_D are refused.
 
     Parameters
     ----------
@@ -67,8 +71,15 @@ def simulate(
         What to record; `mastsim.run.DEFAULT_MEASURES` by default, as in `resume` when that is given.
     threads : int, default 1
         Threads that share the replicas.
-    chunk : int, default 64
-        Replicas a thread advances at once.
+    chunk : int, optional
+        Replicas a thread advances at once; 64 on the host and 4096 on a GPU by default.
+    device : {"cpu", "gpu"}, default "cpu"
+        Where steps are taken; ``"gpu"`` needs CuPy (``mastsim[gpu]``) and a CUDA GPU. What comes back is on the host.
+    engine : {"auto", "kernel", "array"}, default "auto"
+        Compiled kernels where there are any (see `mastsim.kernels.plan`), kernels or an error, or array operations only. The
+        random numbers are the same, and all else agrees to rounding; `Run.engine` says what was used.
+    precision : {"float64", "float32"}, default "float64"
+        The type of the iterates; floats need a kernel for the whole run. Measures are always taken in double precision.
     progress : bool, optional
         Whether to show a bar on stderr; by default when stderr is a terminal.
     resume : Run, optional
@@ -82,8 +93,9 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is outside its range, `x0` has another shape, or `resume` belongs to another simulation: its method,
-        objective, seed, replicas, and, where they are given, start, stride and measures must be the same.
+        If an argument is outside its range, `x0` has another shape, the device is not there or lacks what the method needs,
+        a kernel is asked for and there is none, or `resume` belongs to another simulation: its method, objective, seed,
+        replicas, device, engine, precision, and, where they are given, start, stride and measures must be the same.
 
     Examples
     --------
@@ -96,8 +108,12 @@ def simulate(
     instance("method", method, Method)
     instance("objective", objective, Objective)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
-    threads, chunk = integer("threads", threads, 1), integer("chunk", chunk, 1)
+    threads, where = integer("threads", threads, 1), find_device(device)
+    chunk = integer("chunk", (_CHUNK if where.is_host else _DEVICE_CHUNK) if chunk is None else chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
+    one_of("engine", engine, ENGINES)
+    one_of("precision", precision, PRECISIONS)
+    way = plan_on(where, method, objective, engine, precision)
     asked = Run.begin(
         method,
         objective,
@@ -106,21 +122,24 @@ def simulate(
         seed=streams.seed,
         every=_stride(objective, steps, every, resume),
         measures=_known(measures, resume),
+        device=where.name,
+        engine=way.name,
+        precision=precision,
     )
     start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
-    engine = _Engine(method, objective, streams, threads, chunk)
+    replicated = Engine(method, objective, streams, threads, chunk, where, way)
     recorder = _Recorder(start, steps)
     bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
     with threadpool_limits(limits=1, user_api="blas"), bar:
         try:
-            _drive(engine, recorder, _revive(method, objective, start), start.steps_done, bar)
+            _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
         except KeyboardInterrupt:
             kept = f"everything up to step {recorder.held.steps_done} of {steps} is kept"
             warnings.warn(f"interrupted: {kept}; pass resume= to go on", stacklevel=2)
     return recorder.run()
 
 
-def _drive(engine: _Engine, recorder: _Recorder, states: State, now: int, bar: tqdm) -> None:
+def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tqdm) -> None:
     for stop in recorder.stops.tolist():
         states = engine.advance(states, now, stop)
         recorder.add(stop, states, engine.measure(states.x, tuple(recorder.tables)))
@@ -172,83 +191,6 @@ class _Recorder:
         )
 
 
-class _Engine:
-    """Advances and measures all replicas, chunk by chunk, possibly on several threads."""
-
-    def __init__(self, method: Method, objective: Objective, streams: Streams, threads: int, chunk: int) -> None:
-        self.method, self.objective, self.streams = method, objective, streams
-        self.threads, self.chunk = threads, chunk
-        self.stopped = threading.Event()
-
-    def advance(self, states: State, begin: int, end: int) -> State:
-        """Return the states after the steps from `begin` up to `end`."""
-        pieces = self._each(len(states.x), lambda piece: self._advance_piece(states, piece, begin, end))
-        xp = namespace(states.x)
-        return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*pieces, strict=True)))
-
-    def measure(self, x: Array, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Return the measures of all replicas."""
-        pieces = self._each(len(x), lambda piece: [measure_points(self.objective, x[piece], name) for name in names])
-        return {name: np.concatenate(columns) for name, columns in zip(names, zip(*pieces, strict=True), strict=True)}
-
-    def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
-        pieces = [slice(i, min(i + self.chunk, count)) for i in range(0, count, self.chunk)]
-        if self.threads == 1 or len(pieces) == 1:
-            return [work(piece) for piece in pieces]
-        with ThreadPoolExecutor(self.threads) as pool:
-            try:
-                return list(pool.map(work, pieces))
-            except BaseException:
-                self.stopped.set()
-                raise
-
-    def _advance_piece(self, states: State, piece: slice, begin: int, end: int) -> State:
-        own = type(states)(*(field[piece] for field in states))
-        numbers = namespace(own.x).arange(piece.start, piece.stop)
-        # NumPy's error state belongs to a thread; iterates may diverge, and then measure infinite.
-        with np.errstate(over="ignore", invalid="ignore"):
-            for step in range(begin, end):
-                if self.stopped.is_set():
-                    break
-                own = self.method.step(own, self.objective, StreamDraw(self.streams, step, numbers))
-        return own
-
-
-def measure_points(objective: Objective, x: Array, measure: str) -> np.ndarray:
-    """Return one measure of every point, shape ``(replicas,)``; a diverged point measures infinite.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    x : array, shape (replicas, dim)
-        The points.
-    measure : {"distance", "gap", "gradient_norm", "f", "error"}
-        What to measure; see `Run`.
-    """
-    out = np.full(x.shape[0], np.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
-        sound = np.isfinite(asnumpy(x)).all(axis=-1)
-        if sound.any():
-            out[sound] = asnumpy(_measure(objective, x if sound.all() else x[sound], measure))
-    return np.where(np.isnan(out), np.inf, out)
-
-
-def _measure(objective: Objective, x: Array, measure: str) -> Array:
-    if measure == "distance":
-        y = x - namespace(x).asarray(objective.minimize().x)
-        return inner(y, y)
-    if measure == "gap":
-        return objective.value(x) - objective.minimize().value
-    if measure == "gradient_norm":
-        gradient = objective.gradient(x)
-        return namespace(x).sqrt(inner(gradient, gradient))
-    if measure == "error":
-        y = x - namespace(x).asarray(objective.problem.minimize().x)
-        return inner(y, y)
-    return objective.problem.value(x)
-
-
 def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:
     if measures is None:
         return DEFAULT_MEASURES if resume is None else tuple(resume.traces)
@@ -278,7 +220,7 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
         normal: np.ndarray = radius * np.cos(angle)
         return normal
-    start = objective.center if x0 is None else finite("x0", np.asarray(x0, dtype=float))
+    start = objective.center if x0 is None else finite("x0", np.asarray(asnumpy(x0), dtype=float))
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
     # A problem's sums along a row may depend on the memory layout in the last bit.
@@ -286,8 +228,8 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
 
 
 def _checked_resume(resume: Run, asked: Run, compare_start: bool) -> Run:
-    same = ["method_hash", "objective_hash", "seed", "replicas", "every", *(["start_hash"] if compare_start else [])]
-    for name in same:
+    same = ["method_hash", "objective_hash", "seed", "replicas", "device", "engine", "precision", "every"]
+    for name in same + ["start_hash"] * compare_start:
         found, wanted = getattr(resume, name), getattr(asked, name)
         if found != wanted:
             what = name.removesuffix("_hash")
@@ -297,8 +239,3 @@ def _checked_resume(resume: Run, asked: Run, compare_start: bool) -> Run:
     if resume.steps_done > asked.steps:
         raise ValueError(f"steps={asked.steps} is not accepted: the run to resume has already done {resume.steps_done}")
     return resume
-
-
-def _revive(method: Method, objective: Objective, start: Run) -> State:
-    fresh = method.init(objective, start.state["x"])
-    return fresh if start.next_record == 0 else type(fresh)(**start.state)

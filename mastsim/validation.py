@@ -56,9 +56,9 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
 
 
 def floats(name: str, value: Any) -> np.ndarray:
-    """Return ``value`` as a float64 array of any shape, a copy, refusing whatever is not made of real numbers."""
+    """Return ``value`` as a float64 array of any shape, a copy on the host, refusing what is not made of real numbers."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(_on_host(value))
         if array.dtype.kind not in "biufO":
             raise TypeError
         return array.astype(float, order="C")
@@ -76,10 +76,18 @@ def vector(name: str, value: Any, dim: int) -> np.ndarray:
 
 def matrix(name: str, value: Any) -> Any:
     """Return a copy of ``value`` as a finite float64 matrix, in canonical CSR form when it is sparse."""
+    value = _on_host(value)
     table = _csr(name, value) if sp.issparse(value) else finite(name, floats(name, value))
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"{name} has shape {table.shape}, but it must be a matrix with at least one row and one column")
     return table
+
+
+def _on_host(value: Any) -> Any:
+    # Constants are computed on the host in double precision, so that is where data are kept; devices get copies.
+    # Sparse matrices of a device show it by their entries.
+    on_device = any(hasattr(part, "__cuda_array_interface__") for part in (value, getattr(value, "data", None)))
+    return value.get() if on_device else value
 
 
 def finite(name: str, array: np.ndarray) -> np.ndarray:

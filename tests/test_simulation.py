@@ -13,14 +13,16 @@ import scipy.sparse as sp
 from scipy import stats
 
 import mastsim as ms
+from mastsim import engine, simulation
 from mastsim import run as run_module
-from mastsim import simulation
 from mastsim.backend import Streams
+from mastsim.engine import measure_points
+from mastsim.kernels.plan import Descent
 from mastsim.problems import Minimum
 from mastsim.problems.base import Curvature, Problem
 from mastsim.provenance import content_hash
 from mastsim.run import DEFAULT_MEASURES, MEASURES
-from mastsim.simulation import measure_points, simulate
+from mastsim.simulation import simulate
 
 DIM, ROWS = 13, 17  # sums of more than 8 terms are where NumPy's order of summation starts to matter
 
@@ -305,16 +307,24 @@ def test_final_is_mean_and_standard_error():
 
 
 def interrupt(monkeypatch, kind, at, replica=0):
-    """Make `kind.step` raise KeyboardInterrupt, once, when it does step `at` for `replica`."""
-    step, fired = kind.step, threading.Event()
+    """Raise KeyboardInterrupt, once, when step `at` is taken for `replica`, by `kind.step` or a kernel."""
+    step, advance, fired = kind.step, Descent.advance, threading.Event()
 
-    def stopping(self, state, F, draw):
-        if draw.step == at and replica in draw.replicas and not fired.is_set():
+    def stop(first, last, replicas):
+        if first <= at < last and replica in replicas and not fired.is_set():
             fired.set()
             raise KeyboardInterrupt
+
+    def stopping(self, state, F, draw):
+        stop(draw.step, draw.step + 1, draw.replicas)
         return step(self, state, F, draw)
 
+    def stopping_kernel(self, x, replicas, first, stepsizes, streams):
+        stop(first, first + len(stepsizes), replicas)
+        return advance(self, x, replicas, first, stepsizes, streams)
+
     monkeypatch.setattr(kind, "step", stopping)
+    monkeypatch.setattr(Descent, "advance", stopping_kernel)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -339,7 +349,7 @@ def test_interrupted_before_anything_was_recorded(monkeypatch):
     F, settings = objective(), {"steps": 4, "replicas": 2}
     whole = simulate(ms.DSGD(0.01), F, **settings)
     with monkeypatch.context() as patch:
-        patch.setattr(simulation, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(engine, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.warns(UserWarning, match="up to step 0 of 4"):
             nothing = simulate(ms.DSGD(0.01), F, **settings)
     assert len(nothing.recorded) == 0
@@ -351,17 +361,17 @@ def test_interrupted_before_anything_was_recorded(monkeypatch):
 @pytest.mark.parametrize("name", MEASURES)
 def test_interrupted_in_the_middle_of_measuring(monkeypatch, name):
     F, settings = objective(), {"steps": 4, "replicas": 2, "every": 1, "measures": MEASURES}
-    whole, measure = simulate(ms.DSGD(0.01), F, **settings), simulation.measure_points
+    whole, measure = simulate(ms.DSGD(0.01), F, **settings), engine.measure_points
     calls = []
 
-    def stopping(F, x, wanted):
+    def stopping(F, x, wanted, there):
         calls.append(wanted)
         if wanted == name and calls.count(name) == 3:
             raise KeyboardInterrupt
-        return measure(F, x, wanted)
+        return measure(F, x, wanted, there)
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulation, "measure_points", stopping)
+        patch.setattr(engine, "measure_points", stopping)
         with pytest.warns(UserWarning, match="up to step 1 of 4"):
             part = simulate(ms.DSGD(0.01), F, **settings)
     assert part.recorded.tolist() == [0, 1]
@@ -400,7 +410,7 @@ def test_an_error_in_one_thread_stops_the_others(monkeypatch, error):
 
     monkeypatch.setattr(ms.DSGD, "step", failing)
     with pytest.raises(ArithmeticError) if error is ArithmeticError else pytest.warns(UserWarning, match="up to step 0"):
-        simulate(ms.DSGD(0.01), objective(), steps=50_000, replicas=2, chunk=1, threads=2, every=50_000)
+        simulate(ms.DSGD(0.01), objective(), steps=50_000, replicas=2, chunk=1, threads=2, every=50_000, engine="array")
     assert len(done) < 50_000
 
 
@@ -485,7 +495,7 @@ def test_a_run_survives_a_file_without_pickles(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_without_records_survives_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulation, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(engine, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.warns(UserWarning, match="up to step 0"):
         nothing = simulate(ms.DSGD(0.01), objective(), steps=6, measures=("f",))
     nothing.save(tmp_path / "run.npz")
@@ -629,8 +639,8 @@ def test_numpys_error_state_is_restored():
 def test_many_records_cost_one_measurement_each(monkeypatch):
     """Nothing is copied or measured twice: 20,000 records mean 20,000 steps and 20,001 rows, in tables laid out once."""
     F, steps, rows, stacks = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Identity(1)), [], [], []
-    measure, hstack, step = simulation.measure_points, np.hstack, ms.GD.step
-    monkeypatch.setattr(simulation, "measure_points", lambda F, x, name: rows.append(len(x)) or measure(F, x, name))
+    measure, hstack, step = engine.measure_points, np.hstack, ms.GD.step
+    monkeypatch.setattr(engine, "measure_points", lambda F, x, *rest: rows.append(len(x)) or measure(F, x, *rest))
     monkeypatch.setattr(ms.GD, "step", lambda self, s, F, draw: steps.append(len(s.x)) or step(self, s, F, draw))
     monkeypatch.setattr(simulation.np, "hstack", lambda tables: stacks.append(1) or hstack(tables))
     run = simulate(ms.GD(1e-4), F, steps=20_000, replicas=2, every=1, x0=np.ones(1), measures=("distance",))

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import mastsim as ms
+from mastsim import engine
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
 from mastsim.sweeps.choices import parse_stepsize
 
@@ -440,14 +441,14 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
 
 def test_interruption_in_the_middle_of_a_task(tmp_path, monkeypatch):
-    calls, real = itertools.count(), ms.DSGD.step
+    calls, real = itertools.count(), engine.Engine.advance
 
-    def step(self, *arguments):
-        if next(calls) == 20:
+    def advance(self, *arguments):
+        if next(calls) == 25:
             raise KeyboardInterrupt
         return real(self, *arguments)
 
-    monkeypatch.setattr(ms.DSGD, "step", step)
+    monkeypatch.setattr(engine.Engine, "advance", advance)
     with pytest.raises(SweepInterrupted, match=r"2 of 5 tasks are done and kept.*other 3"):
         sweep(grid(seed=list(range(5))), tmp_path)
     kept = written(tmp_path)
@@ -461,7 +462,7 @@ from mastsim.sweeps import sweep
 if __name__ == "__main__":
     sweep(json.loads(sys.argv[1]), sys.argv[2], workers=int(sys.argv[3]))
 """
-SLOW = grid(seed=list(range(40)), steps=100, replicas=32, measures=["distance"])
+SLOW = grid(seed=list(range(200)), steps=2000, replicas=32, measures=["distance"])
 
 
 def start(settings, folder, workers=1):
@@ -480,9 +481,9 @@ def wait_for(folder, count, process):
 
 def test_killing_the_sweep_loses_no_finished_task(tmp_path):
     rng, goal, kills, before = random.Random(0), 0, 0, {}
-    while len(before) < 40:
+    while len(before) < 200:
         process = start(SLOW, tmp_path)
-        goal += rng.randint(4, 14)
+        goal += rng.randint(3, 9) if kills < 20 else 200
         wait_for(tmp_path, goal, process)
         time.sleep(0.02 * rng.random())
         process.kill()
@@ -491,20 +492,20 @@ def test_killing_the_sweep_loses_no_finished_task(tmp_path):
         # A record that was replaced since would differ in its seconds.
         assert before.items() <= kept.items()
         before, kills = kept, kills + (process.returncode == -signal.SIGKILL)
-    assert kills >= 3
+    assert kills >= 20
     resumed = sweep(SLOW, tmp_path)
-    assert (resumed.computed, resumed.done) == (0, 40)
+    assert (resumed.computed, resumed.done) == (0, 200)
     same_tables(resumed, sweep(SLOW, tmp_path / "once"))
 
 
 def test_workers_of_a_killed_sweep_end_too(tmp_path):
-    process = start(SLOW | {"steps": 2000}, tmp_path, workers=2)
+    process = start(SLOW, tmp_path, workers=2)
     wait_for(tmp_path, 3, process)
     before = written(tmp_path)
     process.kill()
     # The pipe closes when the last of the processes that share it has ended.
     process.communicate(timeout=30)
-    assert 3 <= len(before) <= len(written(tmp_path)) < 40
+    assert 3 <= len(before) <= len(written(tmp_path)) < 200
     assert before.items() <= written(tmp_path).items()
 
 
@@ -517,8 +518,8 @@ def test_ctrl_c(workers, tmp_path):
     said = process.communicate(timeout=30)[1]
     kept = written(tmp_path)
     assert process.returncode != 0
-    assert f"{len(kept)} of 40 tasks are done and kept" in said
-    assert 5 <= len(kept) < 40
+    assert f"{len(kept)} of 200 tasks are done and kept" in said
+    assert 5 <= len(kept) < 200
     assert all(records.read_record(tmp_path, task, False) for task in read_grid(SLOW) if f"{task.key}.json" in kept)
 
 

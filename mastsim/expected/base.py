@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 
 from mastsim.backend import Array
+from mastsim.devices import Device
 from mastsim.problems import Problem
 from mastsim.sketches import Sketch
 
@@ -39,6 +40,15 @@ class Expectation(ABC):
     sketch: Sketch
     shift: np.ndarray
 
+    @property
+    def runs_on_devices(self) -> bool:
+        """Whether values and derivatives can be computed on a device."""
+        return False
+
+    def on(self, device: Device) -> Expectation:
+        """Return the same evaluation on a device, or one that refuses there, saying why."""
+        return HostOnly(self, self.problem, self.sketch, self.shift)
+
     @classmethod
     @abstractmethod
     def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
@@ -68,3 +78,53 @@ class Expectation(ABC):
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
         return self.value(x), self.gradient(x)
+
+
+@dataclass(frozen=True, eq=False)
+class HostOnly(Expectation):
+    """An evaluation that runs on the host, standing where one for a device is missing: it refuses.
+
+    Parameters
+    ----------
+    host : Expectation
+        The evaluation.
+    problem, sketch, shift
+        As those of `host`.
+    """
+
+    host: Expectation
+    problem: Problem
+    sketch: Sketch
+    shift: np.ndarray
+
+    @classmethod
+    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
+        """Say that this is no evaluation."""
+        return "it stands for an evaluation on the host"
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """That of the host."""
+        return self.host.evaluation
+
+    def value(self, x: Array) -> Array:
+        """Refuse."""
+        self._refuse()
+
+    def gradient(self, x: Array) -> Array:
+        """Refuse."""
+        self._refuse()
+
+    def hessian_product(self, x: Array, w: Array) -> Array:
+        """Refuse."""
+        self._refuse()
+
+    def error_bound(self, x: Array) -> float:
+        """Refuse."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ValueError(
+            f"f_D by {self.evaluation.name!r} is computed by kernels for the host, so a method that steps along ∇f_D cannot "
+            "use it on a device: take device='cpu', or Mast(…, evaluate='enumeration') or 'monte carlo'"
+        )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from mastsim.backend import Array, inner, namespace, rows_times
+from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
@@ -65,6 +67,15 @@ class ClosedForm(Expectation):
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w = H_D w."""
         return rows_times(namespace(w).asarray(self.matrix), w)
+
+    @property
+    def runs_on_devices(self) -> bool:
+        """True."""
+        return True
+
+    def on(self, device: Device) -> Any:
+        """Return the same evaluation on a device; its matrix is computed on the host."""
+        return device.copy(self, matrix=self.matrix, _at_shift=self._at_shift)
 
     def error_bound(self, x: Array) -> float:
         """Zero: no approximation is made."""

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array
+from mastsim.devices import Device
 from mastsim.draws import Independent, RandomElement
 from mastsim.expected.base import Evaluation
 from mastsim.expected.mast import Mast
@@ -106,6 +107,17 @@ class Distributed(Objective):
         """The shift v, shape (dim,)."""
         assert self.shift is not None
         return self.shift
+
+    def on(self, device: Device) -> Distributed:
+        """Return the same objective on a device; see `Objective.on`."""
+        there: Distributed = device.copy(self, clients=self.clients)
+        object.__setattr__(there, "problem", FiniteSum(there.problems))
+        return there
+
+    @property
+    def runs_on_devices(self) -> bool:
+        """Whether f_D itself can be evaluated on a device; sketched gradients always can."""
+        return all(client.runs_on_devices for client in self.clients)
 
     @property
     def evaluation(self) -> Evaluation:

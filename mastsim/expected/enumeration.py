@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
 from mastsim.sketches import Sketch, SketchBatch
@@ -56,6 +58,15 @@ class Enumeration(Expectation):
         """Zero: no approximation is made."""
         return 0.0
 
+    @property
+    def runs_on_devices(self) -> bool:
+        """True."""
+        return True
+
+    def on(self, device: Device) -> Any:
+        """Return the same evaluation on a device; the support is listed on the host."""
+        return device.copy(self, _support=self._support)
+
     def _sketched_gradients(self, z: Array) -> Array:
         batch = self._support[0]
         return batch.apply_transpose(self.problem.gradient(self.shift + batch.apply(z)))
@@ -69,5 +80,6 @@ class Enumeration(Expectation):
         xp = namespace(x)
         weights = xp.asarray(self._support[1])
         points = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
-        means = [xp.tensordot(weights, over_support(*each), axes=1) for each in zip(*points, strict=True)]
+        each = ([a[i, ...] for a in points] for i in range(points[0].shape[0]))
+        means = [xp.tensordot(weights, over_support(*point), axes=1) for point in each]
         return xp.reshape(xp.stack(means), x.shape[:-1] + means[0].shape)

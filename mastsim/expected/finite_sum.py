@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.backend import Array
+from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import FiniteSum, Problem
 from mastsim.sketches import Sketch
@@ -52,6 +53,15 @@ class SumExpectation(Expectation):
             way: Any = _exact_way(part, self.sketch)
             parts.append(way(part, self.sketch, self.shift))
         return parts
+
+    @property
+    def runs_on_devices(self) -> bool:
+        """Whether the evaluations of all components do."""
+        return all(part.runs_on_devices for part in self._parts)
+
+    def on(self, device: Device) -> Expectation:
+        """Return the same evaluation on a device, component by component."""
+        return device.copy(self, _parts=self._parts) if self.runs_on_devices else super().on(device)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mastsim.backend import Array
+from mastsim.backend import Array, namespace
+from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.enumeration import Enumeration
@@ -78,6 +79,8 @@ class Mast(Objective):
     shift: np.ndarray | None = None
     evaluate: str = "auto"
 
+    _device: ClassVar[Device | None] = None
+
     def __post_init__(self) -> None:
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
@@ -116,6 +119,23 @@ class Mast(Objective):
             raise ValueError(f"evaluate={self.evaluate!r} is not accepted here: {why}; what applies: {accepted}")
         return ALL_EXPECTATIONS[name](self.problem, self.sketch, self.center)  # type: ignore[call-arg]
 
+    def on(self, device: Device) -> Mast:
+        """Return the same objective on a device; see `Objective.on`."""
+        there: Mast = device.copy(self, expectation=self.expectation)
+        object.__setattr__(there, "_device", device)
+        return there
+
+    @cached_property
+    def support(self) -> tuple[SketchBatch, np.ndarray]:
+        """Every value of the sketch, where the data are, and its probability; see `Sketch.support`."""
+        values, weights = self.sketch.support()
+        return (values if self._device is None else values.on(self._device)), weights
+
+    @property
+    def runs_on_devices(self) -> bool:
+        """Whether f_D itself can be evaluated on a device; sketched gradients always can."""
+        return self.expectation.runs_on_devices
+
     @property
     def evaluation(self) -> Evaluation:
         """How values of f_D are obtained, and why that way."""
@@ -153,11 +173,13 @@ class Mast(Objective):
 
     def sketched_value(self, x: Array, batch: SketchBatch) -> Array:
         """Return f_S(x) = f(v + S(x − v)) for each drawn sketch."""
-        return self.problem.value(self.center + batch.apply(x - self.center))
+        center = namespace(x).asarray(self.center)
+        return self.problem.value(center + batch.apply(x - center))
 
     def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
         """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
-        point = self.center + batch.apply(x - self.center)
+        center = namespace(x).asarray(self.center)
+        point = center + batch.apply(x - center)
         f = self.problem
         return batch.apply_transpose(f.gradient(point) if minibatch is None else f.minibatch_gradient(point, minibatch))
 

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mastsim.backend import Array
+from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
 from mastsim.minimization import minimize_convex
 from mastsim.problems import Minimum, Problem
@@ -38,6 +39,18 @@ class Objective(ABC):
     @abstractmethod
     def center(self) -> np.ndarray:
         """The shift v, shape (dim,)."""
+
+    @abstractmethod
+    def on(self, device: Device) -> Objective:
+        """Return the same objective with its data on a device, for the steps of a method there.
+
+        Constants and minimisers are the business of the objective on the host: ask that one.
+        """
+
+    @property
+    @abstractmethod
+    def runs_on_devices(self) -> bool:
+        """Whether f_D itself can be evaluated on a device; sketched gradients always can."""
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.backend import Array
+from mastsim.backend import Array, rows_at
 from mastsim.validation import finite, floats, integer
 
 SUPPORT_LIMIT = 1 << 20
@@ -35,7 +35,7 @@ class Minibatch:
 
     def take(self, index: Array) -> Minibatch:
         """Return the replicas that `index` lists."""
-        return Minibatch(None if self.index is None else self.index[index], self.weights[index])
+        return Minibatch(None if self.index is None else rows_at(self.index, index), rows_at(self.weights, index))
 
 
 class Sampling(ABC):

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, inner, namespace
+from mastsim.backend import Array, inner, namespace, power_of_two_below, rows_at
 from mastsim.methods.compression import Compressor
 from mastsim.validation import integer
 
-_EXPONENT = 0x7FF0000000000000
 _SMALLEST_NORMAL = 2.0**-1022
 
 
@@ -59,7 +58,7 @@ class QuantiserBatch:
 
     def take(self, index: Array) -> QuantiserBatch:
         """Return the replicas that `index` lists."""
-        return QuantiserBatch(self.quantiser, self.u[index])
+        return QuantiserBatch(self.quantiser, rows_at(self.u, index))
 
 
 @dataclass(frozen=True)
@@ -222,6 +221,6 @@ def _power_of_two(g: Array, xp: Any) -> tuple[Array, Array]:
     size = xp.abs(xp.astype(g, xp.float64))
     # Clearing the mantissa is exact where log2 is not; a subnormal number has no exponent of its own until it is scaled.
     scale = xp.where(size < _SMALLEST_NORMAL, 2.0**60, xp.ones_like(size))
-    power = ((size * scale).view(xp.int64) & _EXPONENT).view(xp.float64) / scale
+    power = power_of_two_below(size * scale) / scale
     passed = size / xp.where(power > 0, power, 1.0) - 1
     return power, xp.where(power > 0, passed, 0.0)

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, namespace, put
 from mastsim.methods.minibatch import Minibatch, Sampling, checked_smoothness
 from mastsim.validation import finite, floats, integer, keep_fraction
 
@@ -245,6 +245,15 @@ class WithReplacement(Sampling):
         self.check(n)
         return float(self.tau)
 
+    @property
+    def edges(self) -> np.ndarray:
+        """Where the unit interval is cut into one piece a component, shape (n - 1,); empty for uniform draws.
+
+        The last component takes whatever lies above the last edge, so no rounding of the sum can lead past it.
+        """
+        q = np.zeros(0) if self.probabilities is None else self.probabilities
+        return np.cumsum(q, dtype=np.longdouble)[:-1].astype(float)
+
     def _each(self, n: int) -> np.ndarray:
         return np.full(n, 1 / n) if self.probabilities is None else self.probabilities
 
@@ -258,8 +267,7 @@ class WithReplacement(Sampling):
         xp = namespace(u)
         if self.probabilities is None:
             return Minibatch(xp.astype(xp.floor(u * n), xp.int64), xp.full(u.shape, 1 / self.tau))
-        # The last component takes whatever lies above the last edge, so no rounding of the sum can lead past it.
-        edges = xp.asarray(np.cumsum(self.probabilities, dtype=np.longdouble)[:-1].astype(float))
+        edges = xp.asarray(self.edges)
         index = xp.reshape(xp.searchsorted(edges, xp.reshape(u, (-1,)), side="right"), u.shape)
         return Minibatch(index, xp.asarray(1 / (self.tau * n * self.probabilities))[index])
 
@@ -342,5 +350,5 @@ def _floyd(u: Array, n: int) -> Array:
         taken = table[rows, pick] if table.shape[1] else xp.any(index[:, :i] == pick[:, None], axis=1)
         index[:, i] = pick = xp.where(taken, last, pick)
         if table.shape[1]:
-            table[rows, pick] = True
+            table = put(table, rows[:, None], pick[:, None], True)
     return index

@@ -118,7 +118,7 @@ class LSVRDSG(StochasticMethod):
     def _anchored(self, state: AnchoredState, objective: Mast, draw: Draw) -> Array:
         if self.anchor is None:
             return state.h
-        values, weights = objective.sketch.support()
+        values, weights = objective.support
         picked = draw.of("anchor", Nice(self.anchor).law(len(weights))).index
         gradients = [objective.sketched_gradient(state.w, values.take(picked[:, j])) for j in range(self.anchor)]
         return sum(gradients[1:], gradients[0]) / self.anchor

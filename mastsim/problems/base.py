@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, contiguous, namespace
+from mastsim.devices import Device
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
 from mastsim.problems.certificates import least_norm_solution as least_norm_solution
@@ -161,6 +162,14 @@ class Problem(ABC):
             )
         return total_weight(minibatch)[:, None] * self.gradient(x)
 
+    def on(self, device: Device) -> Self:
+        """Return the same function with its data on a device, for values and gradients there.
+
+        Constants and minimisers are the business of the problem on the host: ask that one.
+        """
+        there: Self = device.copy(self)
+        return there
+
     def _points(self, name: str, x: Array) -> Array:
         points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
         if points.shape[-1:] != (self.dim,):
@@ -198,7 +207,7 @@ class Problem(ABC):
 def total_weight(minibatch: Components) -> Array:
     """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""
     xp = namespace(minibatch.weights)
-    return xp.sum(xp.ascontiguousarray(minibatch.weights), axis=-1)
+    return xp.sum(contiguous(minibatch.weights), axis=-1)
 
 
 def ridge(l2: float | None, condition_number: float | None, curvature: float) -> float:

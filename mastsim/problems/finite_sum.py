@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, contiguous, namespace
 from mastsim.minimization import minimize_convex
 from mastsim.problems.base import (
     DENSE_LIMIT,
@@ -162,10 +162,10 @@ class FiniteSum(Problem):
                 continue
             chosen = minibatch.index == i
             # Only the replicas that drew this component pay for it.
-            who = chosen.any(axis=-1)
-            if who.any():
-                weight = xp.sum(xp.ascontiguousarray((minibatch.weights * chosen)[who]), axis=-1)
-                total[who] += weight[:, None] * part.gradient(x[who])
+            who = xp.any(chosen, axis=-1)
+            if xp.any(who):
+                weight = xp.sum(contiguous(xp.where(chosen, minibatch.weights, 0.0)[who]), axis=-1)
+                total[who] = total[who] + weight[:, None] * part.gradient(x[who])
         return total
 
     @cached_property

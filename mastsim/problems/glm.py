@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mastsim.backend import Array, inner, rows_times
+from mastsim.backend import Array, contiguous, inner, namespace, rows_times
 from mastsim.minimization import minimize_convex
 from mastsim.problems.base import DENSE_LIMIT, Components, Curvature, Minimum, Problem, certified, ridge, total_weight
 from mastsim.problems.losses import Loss, SquaredLoss
@@ -101,13 +101,13 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def _transposed(self) -> Any:
-        return self.A.T.tocsr() if hasattr(self.A, "tocsr") else np.ascontiguousarray(self.A.T)
+        return self.A.T.tocsr() if hasattr(self.A, "tocsr") else contiguous(self.A.T)
 
     def value(self, x: Array) -> Array:
         """Return f(x), shape ``x.shape[:-1]``."""
         x = self._points("x", x)
         losses = self.loss.value(rows_times(self.A, x), self.y)
-        return losses.mean(axis=-1) + 0.5 * self.ridge * inner(x, x)
+        return namespace(losses).mean(losses, axis=-1) + 0.5 * self.ridge * inner(x, x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f(x), shape of `x`."""

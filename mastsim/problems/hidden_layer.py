@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mastsim.backend import Array, namespace, rows_times
+from mastsim.backend import Array, contiguous, namespace, rows_times
 from mastsim.problems.losses import LogisticLoss
 
 LOSS = LogisticLoss()
@@ -38,22 +38,22 @@ class Parameters(NamedTuple):
 
 def unpack(theta: Array, width: int) -> Parameters:
     """Return the parts of θ, shape (..., dim)."""
-    theta = namespace(theta).ascontiguousarray(theta)
+    theta = contiguous(theta)
     inputs = (theta.shape[-1] - 1) // width - 2
-    weights = theta[..., : width * inputs].reshape(*theta.shape[:-1], width, inputs)
+    weights = namespace(theta).reshape(theta[..., : width * inputs], (*theta.shape[:-1], width, inputs))
     return Parameters(weights, theta[..., width * inputs : -width - 1], theta[..., -width - 1 : -1], theta[..., -1:])
 
 
 def pack(parts: Parameters) -> Array:
     """Return θ, shape (..., dim), from its parts."""
-    weights = parts.weights.reshape(*parts.weights.shape[:-2], -1)
-    return namespace(weights).concatenate((weights, *parts[1:]), axis=-1)
+    xp = namespace(parts.weights)
+    return xp.concat((xp.reshape(parts.weights, (*parts.weights.shape[:-2], -1)), *parts[1:]), axis=-1)
 
 
 def forward(p: Parameters, A: Array) -> tuple[Array, Array]:
     """Return tanh of the hidden layer, shape (..., width, rows), and the output, shape (..., rows)."""
     xp = namespace(A)
-    hidden = xp.tanh(xp.matmul(p.weights, xp.swapaxes(A, -1, -2)) + p.biases[..., None])
+    hidden = xp.tanh(xp.matmul(p.weights, xp.matrix_transpose(A)) + p.biases[..., None])
     return hidden, xp.matmul(p.outer[..., None, :], hidden)[..., 0, :] + p.bias
 
 
@@ -72,7 +72,7 @@ def weighed_gradient(theta: Array, width: int, A: Array, y: Array, weights: Arra
 
 def mean_product(theta: Array, direction: Array, width: int, A: Array, y: Array) -> Array:
     """Return the Hessian of (1/n) Σ φ(N_θ(a_i); y_i) times a direction, shape of θ."""
-    p, q, n = unpack(theta, width), unpack(direction, width), len(y)
+    p, q, n = unpack(theta, width), unpack(direction, width), y.shape[0]
     xp = namespace(A)
     hidden, output = forward(p, A)
     moved = (1 - hidden**2) * (xp.matmul(q.weights, A.T) + q.biases[..., None])
@@ -102,4 +102,4 @@ def _parameters(back: Array, A: Array, outer: Array, bias: Array) -> Parameters:
 
 def _row_sums(x: Array) -> Array:
     xp = namespace(x)
-    return xp.sum(xp.ascontiguousarray(x), axis=-1)
+    return xp.sum(contiguous(x), axis=-1)

@@ -168,8 +168,8 @@ class PiecewiseLoss(Loss):
         """Return ψ, ψ' or ψ''; on a knot, ψ'' is that of the piece above."""
         xp = namespace(w)
         assert self.pieces is not None
-        coefficients = xp.asarray(self.pieces.coefficients)
-        c0, c1, c2 = (c[xp.searchsorted(xp.asarray(self.pieces.knots), w, side="right")] for c in coefficients.T)
+        piece = xp.searchsorted(xp.asarray(self.pieces.knots), w, side="right")
+        c0, c1, c2 = (xp.asarray(c)[piece] for c in self.pieces.coefficients.T)
         return (c0 + w * (c1 + w * c2), c1 + 2 * w * c2, 2 * c2)[order]
 
 

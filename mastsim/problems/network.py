@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from mastsim.backend import Array, inner, namespace
+from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.minimization import minimize_convex
 from mastsim.problems.base import Components, Curvature, Minimum, Problem, certified, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
@@ -107,12 +107,13 @@ class TwoLayerNetwork(Problem):
     def value(self, x: Array) -> Array:
         """Return f(θ), shape ``x.shape[:-1]``."""
         x = self._points("x", x)
-        return LOSS.value(self.output(x), self.y).mean(axis=-1) + 0.5 * self.l2 * inner(x, x)
+        losses = LOSS.value(self.output(x), self.y)
+        return namespace(losses).mean(losses, axis=-1) + 0.5 * self.l2 * inner(x, x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f(θ), shape of `x`."""
         x = self._points("x", x)
-        weights = np.full((1,) * (x.ndim - 1) + (self.components,), 1 / self.components)
+        weights = namespace(x).full((1,) * (x.ndim - 1) + (self.components,), 1 / self.components)
         return self._sliced(lambda x: weighed_gradient(x, self.width, self.A, self.y, weights), x) + self.l2 * x
 
     def hessian_product(self, x: Array, w: Array) -> Array:
@@ -124,10 +125,10 @@ class TwoLayerNetwork(Problem):
         """Apply a function to replicas, so many at a time that the hidden layers fit in memory."""
         count = max(1, SLICE // (self.components * self.width))
         x = batches[0]
-        if x.ndim == 1 or len(x) <= count:
+        if x.ndim == 1 or x.shape[0] <= count:
             return of(*batches)
-        parts = [of(*(b[i : i + count] for b in batches)) for i in range(0, len(x), count)]
-        return namespace(x).concatenate(parts)
+        parts = [of(*(b[here, ...] for b in batches)) for here in pieces(x.shape[0], count)]
+        return namespace(x).concat(parts, axis=0)
 
     @property
     def components(self) -> int:
@@ -154,11 +155,11 @@ class TwoLayerNetwork(Problem):
             )
         size = max(1, minibatch.index.shape[1] * (self.width + self.inputs))
         count, parts = max(1, SLICE // size), []
-        for start in range(0, len(x), count):
-            here = slice(start, start + count)
-            index = minibatch.index[here]
-            parts.append(weighed_gradient(x[here], self.width, self.A[index], self.y[index], minibatch.weights[here]))
-        return namespace(x).concatenate(parts) + ridge
+        for here in pieces(x.shape[0], count):
+            index = minibatch.index[here, ...]
+            A, y = rows_at(self.A, index), rows_at(self.y, index)
+            parts.append(weighed_gradient(x[here, ...], self.width, A, y, minibatch.weights[here, ...]))
+        return namespace(x).concat(parts, axis=0) + ridge
 
     @property
     def upper_curvature(self) -> Curvature:

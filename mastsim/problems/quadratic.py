@@ -65,7 +65,7 @@ class Quadratic(Problem):
     @property
     def dim(self) -> int:
         """The dimension d."""
-        return len(self.b)
+        return int(self.b.shape[0])
 
     @property
     def is_quadratic(self) -> bool:
@@ -90,7 +90,7 @@ class Quadratic(Problem):
         x, w = self._points("x", x), self._points("w", w)
         product = rows_times(self.A, w)
         shape = np.broadcast_shapes(x.shape, w.shape)
-        return product if product.shape == shape else namespace(product).broadcast_to(product, shape).copy()
+        return product if product.shape == shape else _spread(product, shape)
 
     @cached_property
     def upper_curvature(self) -> Curvature:
@@ -119,3 +119,8 @@ class Quadratic(Problem):
     @cached_property
     def _minimum(self) -> Minimum:
         return quadratic_minimum(self, self._solution, float(np.linalg.norm(self.b)))
+
+
+def _spread(product: Array, shape: tuple[int, ...]) -> Array:
+    xp = namespace(product)
+    return xp.asarray(xp.broadcast_to(product, shape), copy=True)

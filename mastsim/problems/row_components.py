@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, contiguous, namespace, pieces, repeated, rows_at
 from mastsim.problems.losses import Loss
 
 SLICE = 2**26
@@ -39,25 +39,27 @@ def rows_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weights:
     xp = namespace(x)
     count = max(1, SLICE // max(1, index.shape[1] * x.shape[1]))
     parts = []
-    for start in range(0, len(x), count):
-        here = slice(start, start + count)
-        rows, points = A[index[here]], xp.ascontiguousarray(x[here])
-        slopes = weights[here] * loss.derivative(xp.matmul(rows, points[..., None])[..., 0], y[index[here]])
-        parts.append(xp.matmul(xp.ascontiguousarray(slopes)[:, None, :], rows)[:, 0, :])
-    return xp.concatenate(parts) if parts else xp.zeros_like(x)
+    for here in pieces(x.shape[0], count):
+        chosen = index[here, ...]
+        rows, points = rows_at(A, chosen), contiguous(x[here, ...])
+        slopes = weights[here, ...] * loss.derivative(xp.matmul(rows, points[..., None])[..., 0], rows_at(y, chosen))
+        parts.append(xp.matmul(contiguous(slopes)[:, None, :], rows)[:, 0, :])
+    return xp.concat(parts, axis=0) if parts else xp.zeros_like(x)
 
 
 def _sparse_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weights: Array) -> Array:
-    # bincount adds in the order of its input, so a replica's sums are the same whatever stands beside it.
+    # On the host bincount adds in the order of its input: a replica's sums are the same whatever stands beside it.
+    xp = namespace(x)
     replicas, dim = x.shape
-    rows = A[index.ravel()]
-    entry_row = np.repeat(np.arange(index.size), np.diff(rows.indptr))
+    picked = xp.reshape(index, (-1,))
+    rows = A[picked]
+    entry_row = repeated(rows.indptr[1:] - rows.indptr[:-1])
     place = (entry_row // max(1, index.shape[1])) * dim + rows.indices
-    flat = np.ascontiguousarray(x).ravel()
-    margins = np.bincount(entry_row, weights=rows.data * flat[place], minlength=index.size)
-    slopes = weights.ravel() * loss.derivative(margins, y[index.ravel()])
-    total = np.bincount(place, weights=rows.data * slopes[entry_row], minlength=replicas * dim)
-    return total.reshape(replicas, dim)
+    flat = xp.reshape(contiguous(x), (-1,))
+    margins = xp.bincount(entry_row, weights=rows.data * flat[place], minlength=index.size)
+    slopes = xp.reshape(weights, (-1,)) * loss.derivative(margins, y[picked])
+    total = xp.bincount(place, weights=rows.data * slopes[entry_row], minlength=replicas * dim)
+    return xp.reshape(total, (replicas, dim))
 
 
 def row_infima(loss: Loss, y: np.ndarray, squares: np.ndarray, flat: np.ndarray, ridge: float) -> np.ndarray:

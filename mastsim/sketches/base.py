@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mastsim.backend import Array, asnumpy, namespace, rows_times
+from mastsim.backend import Array, asnumpy, namespace, rows_at, rows_times
+from mastsim.devices import Device
 from mastsim.provenance import Constant
 from mastsim.sketches.fourth_moment import enumerated_fourth_moment
 from mastsim.validation import finite, floats, integer
@@ -42,6 +43,11 @@ class SketchBatch(ABC):
     def square_norms(self) -> tuple[Array, Array]:
         """Return λ_min(SᵀS) and λ_max(SᵀS) of every sketch, each of shape (replicas,)."""
 
+    def on(self, device: Device) -> SketchBatch:
+        """Return the same sketches with their arrays on a device."""
+        there: SketchBatch = device.copy(self)
+        return there
+
 
 @dataclass(frozen=True, eq=False)
 class DiagonalBatch(SketchBatch):
@@ -70,7 +76,7 @@ class DiagonalBatch(SketchBatch):
 
     def take(self, index: Array) -> DiagonalBatch:
         """Return the sketches at the given positions."""
-        return DiagonalBatch(self.diagonals[index])
+        return DiagonalBatch(rows_at(self.diagonals, index))
 
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
@@ -113,26 +119,26 @@ class MatrixBatch(SketchBatch):
 
     def take(self, index: Array) -> MatrixBatch:
         """Return the sketches at the given positions."""
-        return MatrixBatch(self.atoms, self.index[index])
+        return MatrixBatch(self.atoms, rows_at(self.index, index))
 
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
-        return self.atoms[self.index]
+        return rows_at(self.atoms, self.index)
 
     def square_norms(self) -> tuple[Array, Array]:
         """Return λ_min(SᵀS) and λ_max(SᵀS) of every sketch, each of shape (replicas,)."""
         xp = namespace(self.atoms)
         singular = xp.linalg.svdvals(self.atoms) ** 2
-        return singular[self.index, -1], singular[self.index, 0]
+        return rows_at(singular[:, -1], self.index), rows_at(singular[:, 0], self.index)
 
     def _multiply(self, atoms: Array, z: Array) -> Array:
         # One drawn matrix at a time: gathering one matrix per replica would take replicas × dim² memory.
         xp = namespace(z)
         z = xp.broadcast_to(z, (self.index.shape[0], z.shape[-1]))
         out = xp.empty(z.shape, dtype=xp.result_type(atoms, z))
-        for j in np.unique(asnumpy(self.index)):
+        for j in np.unique(asnumpy(self.index)).tolist():
             mine = self.index == j
-            out[mine] = rows_times(atoms[int(j)], z[mine])
+            out[mine] = rows_times(atoms[j, ...], z[mine])
         return out
 
 

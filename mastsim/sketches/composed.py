@@ -9,7 +9,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from mastsim.backend import Array, asnumpy, namespace
+from mastsim.backend import Array, asnumpy, contiguous, namespace
 from mastsim.provenance import Constant
 from mastsim.sketches.base import SPECTRA_LIMIT, DiagonalBatch, MatrixBatch, Sketch, SketchBatch
 from mastsim.sketches.diagonal import IndependentDiagonal
@@ -199,11 +199,8 @@ class Composed(Sketch):
 
     def from_uniforms(self, u: Array) -> SketchBatch:
         """Return one sketch per row of `u`, shape (replicas, uniforms)."""
-        xp = namespace(u)
         parts = u[:, : self.outer.uniforms], u[:, self.outer.uniforms :]
-        outer, inner = (
-            s.from_uniforms(xp.ascontiguousarray(p)) for s, p in zip((self.outer, self.inner), parts, strict=True)
-        )
+        outer, inner = (s.from_uniforms(contiguous(p)) for s, p in zip((self.outer, self.inner), parts, strict=True))
         return _product(outer, inner)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, contiguous, namespace, rows_at
 from mastsim.sketches.base import SketchBatch
 
 
@@ -35,7 +35,7 @@ class FactorBatch(SketchBatch):
         """Return S z for every replica."""
         xp = namespace(self.factor, z)
         replicas, dim, _ = self.factor.shape
-        column = xp.ascontiguousarray(xp.broadcast_to(z, (replicas, dim)))[..., None]
+        column = contiguous(xp.broadcast_to(z, (replicas, dim)))[..., None]
         return self.scale * xp.matmul(self.factor, xp.matmul(xp.matrix_transpose(self.factor), column))[..., 0]
 
     def apply_transpose(self, g: Array) -> Array:
@@ -44,7 +44,7 @@ class FactorBatch(SketchBatch):
 
     def take(self, index: Array) -> FactorBatch:
         """Return the sketches at the given positions."""
-        return FactorBatch(self.factor[index], self.scale)
+        return FactorBatch(rows_at(self.factor, index), self.scale)
 
     def matrices(self) -> Array:
         """Return the sketches written out, shape (replicas, dim, dim)."""
@@ -100,7 +100,7 @@ def normals(u: Array, shape: tuple[int, ...]) -> Array:
     radius = xp.sqrt(-2 * xp.log1p(-u[:, :half]))
     angle = 2 * math.pi * u[:, half:]
     pairs = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
-    return xp.reshape(xp.ascontiguousarray(pairs[:, : math.prod(shape)]), (u.shape[0], *shape))
+    return xp.reshape(contiguous(pairs[:, : math.prod(shape)]), (u.shape[0], *shape))
 
 
 def symmetric(A: np.ndarray) -> np.ndarray:

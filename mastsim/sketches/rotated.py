@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
+from array_api_compat import is_cupy_array
 
-from mastsim.backend import Array, namespace, rows_times
+from mastsim.backend import Array, contiguous, namespace, rows_times
 from mastsim.provenance import Constant
 from mastsim.sketches.base import Sketch, SketchBatch
 from mastsim.validation import finite, floats, one_of
@@ -57,7 +58,7 @@ class RotatedBatch(SketchBatch):
         """Return the sketches written out, shape (replicas, dim, dim)."""
         right = self.backward(self.inner.matrices())
         xp = namespace(right)
-        return xp.matrix_transpose(self.backward(xp.ascontiguousarray(xp.matrix_transpose(right))))
+        return xp.matrix_transpose(self.backward(contiguous(xp.matrix_transpose(right))))
 
     def square_norms(self) -> tuple[Array, Array]:
         """Return λ_min(SᵀS) and λ_max(SᵀS) of every sketch, those of S₀, each of shape (replicas,)."""
@@ -267,7 +268,13 @@ def _idct(y: Array) -> Array:
 
 
 def _transforms(x: Array) -> Any:
-    return importlib.import_module("cupyx.scipy.fft") if hasattr(x, "get") else scipy.fft
+    if is_cupy_array(x):
+        return importlib.import_module("cupyx.scipy.fft")
+    if isinstance(x, np.ndarray) or not hasattr(x, "__array_namespace__"):
+        return scipy.fft
+    raise TypeError(
+        f"the rotation 'dct' needs NumPy or CuPy arrays, not {type(x).__name__}; 'hadamard' or a matrix takes any"
+    )
 
 
 _FORWARD: dict[str, Callable[[Array], Array]] = {"hadamard": _hadamard, "dct": _dct}

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import gammaln
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, columns_at, namespace, put
 from mastsim.provenance import Constant
 from mastsim.sketches.base import DiagonalBatch, Sketch
 from mastsim.sketches.fourth_moment import selection_fourth_moment
@@ -143,7 +143,7 @@ class SelectionSketch(Sketch):
         s = self.selection
         mask = _independent_mask(s, u) if s.independent else _subset_mask(s, u)
         xp = namespace(u)
-        return DiagonalBatch(xp.astype(mask[:, s.unit], xp.float64) * xp.asarray(1 / s.keep))
+        return DiagonalBatch(xp.astype(columns_at(mask, s.unit), xp.float64) * xp.asarray(1 / s.keep))
 
     @property
     def support_size(self) -> float:
@@ -195,10 +195,10 @@ def _subset_mask(s: Selection, u: Array) -> Array:
         groups = np.flatnonzero(kept > i)
         here = xp.asarray(first[groups] + i)
         left = xp.asarray((members[groups] - i).astype(float))
-        pick = here + xp.astype(xp.floor(u[:, used[groups] + i] * left), xp.int64)
+        pick = here + xp.astype(xp.floor(columns_at(u, used[groups] + i) * left), xp.int64)
         chosen = order[replicas, pick]
-        order[replicas, pick] = order[:, here]
-        mask[replicas, chosen] = True
+        order = put(order, replicas, pick, columns_at(order, first[groups] + i))
+        mask = put(mask, replicas, chosen, True)
     return mask
 
 

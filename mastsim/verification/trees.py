@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
-from mastsim.simulation import measure_points
+from mastsim.engine import measure_points
 from mastsim.validation import integer
 from mastsim.verification.inequalities import outcome, require_exact
 from mastsim.verification.rates import Trial, gathered, starting_points, trace_of

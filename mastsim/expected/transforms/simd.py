@@ -1,104 +1,28 @@
-"""A vector of eight doubles for numba, its complex arithmetic, and its sine and cosine.
+"""Complex arithmetic on vectors of eight doubles, and their sine and cosine.
 
-The kernels say explicitly what goes into hardware vectors, because the scratch arrays of one row cannot be proved disjoint
-and automatic vectorisation gives up on them. A complex vector is a pair (real part, imaginary part).
+A complex vector is a pair (real part, imaginary part).
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 from llvmlite import ir  # comes with numba, which demands the one release it works with
 from numba import njit, types
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
-from numba.np.arrayobj import make_array
+from numba.extending import intrinsic
 
-LANES = 8  # one 512-bit register, which the compiler splits where registers are shorter
+from mastsim.simd import LANES, VECTORS, load, splat, store
+
+__all__ = ["LANES", "PAIR", "add", "get", "lane_sum", "load", "product", "put", "ramp", "real_product", "rotation", "splat"]
+__all__ += ["store", "times"]
+
 PAIR = 2 * LANES  # doubles in a complex vector
 
-
-class Vector(types.Type):
-    """The numba type of LANES doubles held in one register."""
-
-    def __init__(self) -> None:
-        super().__init__(name=f"Vector{LANES}")
-
-
-_vector = Vector()
+_vector = VECTORS[types.float64]
 _double_lanes = ir.VectorType(ir.DoubleType(), LANES)
 _int_lanes = ir.VectorType(ir.IntType(64), LANES)
-_buffer = types.Array(types.float64, 1, "C")
-
-
-@register_model(Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _double_lanes)
-
-
-def _spread(builder: Any, scalar: Any) -> Any:
-    """Emit a vector with ``scalar`` in every lane."""
-    seed = builder.insert_element(ir.Constant(_double_lanes, ir.Undefined), scalar, ir.IntType(32)(0))
-    return builder.shuffle_vector(seed, seed, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-
-
-def _register_operator(operation: Any, emit: str) -> None:
-    """Teach numba one operator between vectors, and between a vector and a float."""
-    pairs = [(_vector, _vector), (_vector, types.float64), (types.float64, _vector)]
-
-    @infer_global(operation)
-    class Template(ConcreteTemplate):
-        cases = [signature(_vector, *pair) for pair in pairs]  # noqa: RUF012
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        wide = [arg if kind == _vector else _spread(builder, arg) for arg, kind in zip(args, sig.args, strict=True)]
-        # "contract" allows a*b + c in one rounding and nothing else: no reordering, so the range reduction survives
-        return getattr(builder, emit)(*wide, flags=("contract",))
-
-    for pair in pairs:
-        lower_builtin(operation, *pair)(lower)
-
-
-_register_operator(operator.add, "fadd")
-_register_operator(operator.sub, "fsub")
-_register_operator(operator.mul, "fmul")
-
-
-def _address(context: Any, builder: Any, array: Any, index: Any) -> Any:
-    """Emit the address of LANES doubles from ``array[index]`` on, without the sign test of a Python index."""
-    data = make_array(_buffer)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), ir.PointerType(_double_lanes))
-
-
-@intrinsic
-def load(typing: Any, array: Any, index: Any) -> Any:
-    """Read ``array[index : index + LANES]`` as a vector."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_address(context, builder, *args), align=8)
-
-    return _vector(_buffer, types.intp), emit
-
-
-@intrinsic
-def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write a vector to ``array[index : index + LANES]``."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[2], _address(context, builder, *args[:2]), align=8)
-        return context.get_dummy_value()
-
-    return types.void(_buffer, types.intp, _vector), emit
-
-
-@intrinsic
-def splat(typing: Any, scalar: Any) -> Any:
-    """Return a vector with the same float in every lane."""
-    return _vector(types.float64), lambda context, builder, sig, args: _spread(builder, args[0])
 
 
 @intrinsic

@@ -1,0 +1,92 @@
+"""Objectives whose sketched gradients come from kernels, for methods that take their steps one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.expected import Distributed, Mast, Objective
+from mastsim.kernels.gradients import gradients_by_block, gradients_by_columns, gradients_by_lanes, gradients_by_rows
+from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_of
+from mastsim.methods import GD, GDCI, SGD, Method
+from mastsim.problems import Quadratic
+from mastsim.sketches.base import DiagonalBatch, SketchBatch
+from mastsim.sketches.selection import SelectionSketch
+
+Kind = TypeVar("Kind", bound=Objective)
+
+
+class FusedMast(Mast):
+    """A `Mast` whose sketched gradients are computed by kernels; everything else is shared with the original."""
+
+    @cached_property
+    def _model(self) -> LinearModel | QuadraticModel | None:
+        return model_of(self.problem, self.center, np.float64)
+
+    def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
+        """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
+        assert isinstance(batch, DiagonalBatch)
+        x, diagonals = np.ascontiguousarray(x), np.ascontiguousarray(batch.diagonals)
+        if minibatch is None:
+            return self._full(self._model, x, diagonals)
+        if isinstance(self._model, QuadraticModel) or minibatch.index is None:
+            return super().sketched_gradient(x, batch, minibatch)
+        index = np.ascontiguousarray(minibatch.index, dtype=np.uint64)
+        return gradients_by_rows(self._model, x, diagonals, index, np.ascontiguousarray(minibatch.weights))
+
+    @cached_property
+    def _full(self) -> Callable[..., np.ndarray]:
+        assert isinstance(self.sketch, SelectionSketch)
+        few = few_columns(self.sketch)
+        if isinstance(self._model, LinearModel):
+            return gradients_by_columns if few else gradients_by_lanes
+        return gradients_by_block
+
+
+def fused(method: Method, objective: Objective) -> Objective | None:
+    """Return the objective with gradients from kernels, or None where the method or the objective would not use them.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    objective : Objective
+        The objective.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(20), np.ones(20)), ms.RandK(20, k=2))
+    >>> type(fused(ms.LSVRDSG(0.1), F)).__name__
+    'FusedMast'
+    """
+    if isinstance(method, GD | GDCI | SGD):
+        return None
+    if isinstance(objective, Distributed):
+        clients = [_fused(client) for client in objective.clients]
+        return None if any(client is None for client in clients) else _shared(objective, Distributed, clients=tuple(clients))
+    return _fused(objective) if isinstance(objective, Mast) else None
+
+
+def _fused(objective: Mast) -> FusedMast | None:
+    if not isinstance(objective.sketch, SelectionSketch):
+        return None
+    if model_of(objective.problem, objective.center, np.float64) is None:
+        return None
+    # A dense block of a quadratic is a matrix product, which array operations do as fast.
+    return (
+        None
+        if isinstance(objective.problem, Quadratic) and not few_columns(objective.sketch)
+        else _shared(objective, FusedMast)
+    )
+
+
+def _shared(objective: Objective, kind: type[Kind], **changed: Any) -> Kind:
+    """Return the same objective as another kind, sharing all that was computed of it."""
+    there = object.__new__(kind)
+    there.__dict__.update({**objective.__dict__, **changed})
+    return there

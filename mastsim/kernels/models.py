@@ -1,0 +1,167 @@
+"""A problem around a shift, as kernels read it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from mastsim.kernels.slopes import Slopes, slopes_of
+from mastsim.problems import Quadratic
+from mastsim.problems.glm import GeneralizedLinearModel
+from mastsim.sketches.selection import SelectionSketch
+
+BLOCK = 256
+"""Rows whose slopes stay in the first-level cache while gradients are added."""
+FEW = 0.2
+"""The mean share of kept coordinates up to which gradients are computed from these alone; measured, and not critical."""
+
+
+class LinearModel(NamedTuple):
+    """A generalised linear model with its data by rows and by columns.
+
+    Parameters
+    ----------
+    row_starts, row_columns, row_data : ndarray
+        The entries row by row: where each row begins, their columns, their values.
+    column_starts, column_rows, column_data : ndarray
+        The entries column by column.
+    block_starts, list_columns, list_starts, list_rows, list_data : ndarray
+        The entries of every `BLOCK` rows column by column: where the lists of each block begin, the column of each list,
+        where it begins, the rows within the block, the values.
+    ones : bool
+        Whether all entries are 1, as in data of indicators; then nothing is multiplied.
+    slopes : Slopes
+        The derivative of the loss.
+    ridge : float
+        λ.
+    center : ndarray, shape (dim,)
+        The shift v.
+    base : ndarray, shape (n,)
+        A v, the predictions at the shift.
+    forms : ndarray, shape (n, 4)
+        For each row its prediction at the shift, sign, offset and slope, side by side for kernels that jump from row to row.
+    """
+
+    row_starts: np.ndarray
+    row_columns: np.ndarray
+    row_data: np.ndarray
+    column_starts: np.ndarray
+    column_rows: np.ndarray
+    column_data: np.ndarray
+    block_starts: np.ndarray
+    list_columns: np.ndarray
+    list_starts: np.ndarray
+    list_rows: np.ndarray
+    list_data: np.ndarray
+    ones: bool
+    slopes: Slopes
+    ridge: float
+    center: np.ndarray
+    base: np.ndarray
+    forms: np.ndarray
+
+
+class QuadraticModel(NamedTuple):
+    """A quadratic ½xᵀAx − bᵀx.
+
+    Parameters
+    ----------
+    A : ndarray, shape (dim, dim)
+        The symmetric matrix.
+    center : ndarray, shape (dim,)
+        The shift v.
+    base : ndarray, shape (dim,)
+        A v − b, the gradient at the shift.
+    """
+
+    A: np.ndarray
+    center: np.ndarray
+    base: np.ndarray
+
+
+def model_of(problem: Any, center: np.ndarray, dtype: type) -> LinearModel | QuadraticModel | None:
+    """Return a problem as kernels read it, or None where there is no kernel for its kind.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem f.
+    center : ndarray, shape (dim,)
+        The shift v.
+    dtype : type
+        ``numpy.float64`` or ``numpy.float32``.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> model_of(ms.Quadratic(np.eye(2), np.ones(2)), np.zeros(2), np.float64).base
+    array([-1., -1.])
+    """
+    if isinstance(problem, Quadratic):
+        base = problem.gradient(center).astype(dtype)
+        return QuadraticModel(np.ascontiguousarray(problem.A, dtype=dtype), center.astype(dtype), base)
+    if isinstance(problem, GeneralizedLinearModel):
+        return _linear_model(problem, center, dtype)
+    return None
+
+
+def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:
+    slopes = slopes_of(problem.loss, problem.y, dtype)
+    if slopes is None:
+        return None
+    rows = sp.csr_array(problem.A, dtype=dtype)
+    base = (problem.A @ center).astype(dtype)
+    forms = np.stack([base, *(part[: len(base)] for part in (slopes.sign, slopes.offset, slopes.slope))], axis=1)
+    parts = (
+        *_lists(rows),
+        *_lists(rows.tocsc()),
+        *_blocks(rows),
+        bool((rows.data == 1).all()),
+        slopes,
+        dtype(problem.ridge),
+        center.astype(dtype),
+        base,
+        np.ascontiguousarray(forms),
+    )
+    return LinearModel._make(parts)
+
+
+def _lists(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # One type of index whatever SciPy chose, so that kernels are compiled once; without a sign, so that they need not ask
+    # whether an index counts from the end.
+    return matrix.indptr.astype(np.uint64), matrix.indices.astype(np.uint32), np.array(matrix.data)
+
+
+def _blocks(rows: Any) -> tuple[np.ndarray, ...]:
+    """Return the entries ordered by block of rows, column and row; only columns with entries have a list."""
+    entries = rows.tocoo()
+    order = np.lexsort((entries.row, entries.col, entries.row // BLOCK))
+    block, column = entries.row[order] // BLOCK, entries.col[order]
+    fresh = np.append(True, (np.diff(block) != 0) | (np.diff(column) != 0)) if len(order) else np.zeros(0, dtype=bool)
+    heads = np.flatnonzero(fresh)
+    return (
+        np.searchsorted(block[heads], np.arange(-(-rows.shape[0] // BLOCK) + 1)).astype(np.uint64),
+        column[heads].astype(np.uint32),
+        np.append(heads, len(order)).astype(np.uint64),
+        (entries.row[order] % BLOCK).astype(np.uint32),
+        entries.data[order],
+    )
+
+
+def few_columns(sketch: SelectionSketch) -> bool:
+    """Return whether a sketch keeps so few coordinates that gradients from these alone take less than whole passes.
+
+    Parameters
+    ----------
+    sketch : SelectionSketch
+        The sketch.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> few_columns(ms.RandK(10, k=2)), few_columns(ms.RandK(10, k=5))
+    (True, False)
+    """
+    return float(sketch.selection.keep.mean()) <= FEW

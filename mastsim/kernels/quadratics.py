@@ -1,0 +1,139 @@
+"""Gradients of a quadratic from the kept K × K block of its matrix, or for whole panels of replicas."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, uint64
+
+from mastsim.kernels.lanes import place_point
+from mastsim.kernels.masks import draw_mask, mask_scratch
+from mastsim.kernels.philox import fill_uniforms
+from mastsim.simd import fma, lanes_of, load, splat, store
+
+CACHE = 1 << 20
+"""Bytes of a matrix beyond which it pays to read one triangle only."""
+PANEL = 4
+"""Vectors of replicas that go through the matrix together; even."""
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def sketched_block(model, x, kept, count, scale, points, out):
+    """Write the kept coordinates of Sᵀ∇f(v + S(x − v)), in the order of `kept`.
+
+    Half of the block is read: what lies across the diagonal is the same.
+    """
+    for a in range(count):
+        j = kept[a]
+        points[a] = scale[j] * (x[j] - model.center[j])
+        out[a] = model.base[j] + model.A[j, j] * points[a]
+    for a in range(count):
+        row, z, total = model.A[kept[a]], points[a], out[a]
+        for b in range(a + 1, count):
+            entry = row[kept[b]]
+            total += entry * points[b]
+            out[b] += entry * z
+        out[a] = scale[kept[a]] * total
+
+
+@njit(cache=True, nogil=True)
+def _sort(kept, count, marks):
+    """Put the kept coordinates in order, so that only one triangle of the matrix is ever read."""
+    for a in range(count):
+        marks[kept[a]] = True
+    found = 0
+    for j in range(marks.size):
+        kept[found] = j
+        found += marks[j]
+        marks[j] = False
+
+
+@njit(cache=True, nogil=True)
+def descend_block(x, replicas, first, stepsizes, key, mask, model):
+    """Take steps x⁺ = x − γ_t·Sᵀ∇f(v + S(x − v)) in place, every replica with its own sketches."""
+    scratch = mask_scratch(mask)
+    points, out = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
+    marks, large = np.zeros(x.shape[1], np.bool_), model.A.nbytes > CACHE
+    for r in range(x.shape[0]):
+        for t in range(stepsizes.size):
+            fill_uniforms(key, first + t, replicas[r], mask.uniforms, scratch.u)
+            count = draw_mask(mask, scratch)
+            if large:
+                _sort(scratch.kept, count, marks)
+            sketched_block(model, x[r], scratch.kept, count, mask.scale, points, out)
+            for a in range(count):
+                x[r, scratch.kept[a]] -= stepsizes[t] * out[a]
+
+
+@njit(cache=True, nogil=True)
+def descend_panel(x, replicas, first, stepsizes, key, mask, model):
+    """Take the steps of `descend_block` with whole products Az, several vectors of replicas at a time."""
+    lanes, dim = lanes_of(x), x.shape[1]
+    width = PANEL * lanes
+    scratch = mask_scratch(mask)
+    points, products = np.zeros((PANEL, dim * lanes), x.dtype), np.zeros((PANEL, dim * lanes), x.dtype)
+    kept, counts = np.empty((width, dim), np.uint64), np.zeros(width, np.int64)
+    for start in range(0, x.shape[0], width):
+        own = x[start : start + width]
+        vectors = 2 * ((own.shape[0] + 2 * lanes - 1) // (2 * lanes))
+        for t in range(stepsizes.size):
+            for r in range(own.shape[0]):
+                fill_uniforms(key, first + t, replicas[start + r], mask.uniforms, scratch.u)
+                counts[r] = draw_mask(mask, scratch)
+                kept[r, : counts[r]] = scratch.kept[: counts[r]]
+                place_point(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points[r // lanes])
+            multiply(model.A, points, products, vectors)
+            for r in range(own.shape[0]):
+                _step(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points, products, r // lanes, stepsizes[t])
+
+
+@njit(cache=True, nogil=True)
+def _step(model, x, kept, count, scale, lane, points, products, vector, stepsize):
+    lanes = uint64(lanes_of(x))
+    for a in range(count):
+        j = kept[a]
+        at = j * lanes + uint64(lane)
+        x[j] -= stepsize * (scale[j] * (model.base[j] + products[vector, at]))
+        points[vector, at] = 0
+
+
+@njit(cache=True, nogil=True)
+def multiply(A, points, products, vectors):
+    """Write A·z for the lanes of an even number of vectors; a lane's sums do not depend on the lanes beside it."""
+    whole = A.shape[0] - A.shape[0] % 4
+    for i in range(0, whole, 4):
+        for v in range(0, vectors, 2):
+            _four_rows(A, i, points[v], points[v + 1], products[v], products[v + 1])
+    for i in range(whole, A.shape[0]):
+        for v in range(vectors):
+            _one_row(A, i, points[v], products[v])
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _four_rows(A, i, left, right, left_out, right_out):
+    lanes = lanes_of(left)
+    a = b = c = d = splat(left.dtype.type(0))
+    e = f = g = h = splat(left.dtype.type(0))
+    for j in range(A.shape[1]):
+        z, w = load(left, j * lanes), load(right, j * lanes)
+        a, e = fma(z, A[i, j], a), fma(w, A[i, j], e)
+        b, f = fma(z, A[i + 1, j], b), fma(w, A[i + 1, j], f)
+        c, g = fma(z, A[i + 2, j], c), fma(w, A[i + 2, j], g)
+        d, h = fma(z, A[i + 3, j], d), fma(w, A[i + 3, j], h)
+    at = i * lanes
+    store(left_out, at, a)
+    store(left_out, at + lanes, b)
+    store(left_out, at + 2 * lanes, c)
+    store(left_out, at + 3 * lanes, d)
+    store(right_out, at, e)
+    store(right_out, at + lanes, f)
+    store(right_out, at + 2 * lanes, g)
+    store(right_out, at + 3 * lanes, h)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _one_row(A, i, points, products):
+    lanes = lanes_of(points)
+    total = splat(points.dtype.type(0))
+    for j in range(A.shape[1]):
+        total = fma(load(points, j * lanes), A[i, j], total)
+    store(products, i * lanes, total)

@@ -1,0 +1,133 @@
+"""Derivatives of losses inside kernels, for numbers and for vectors of them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mastsim.problems.exponential import ExponentialLoss
+from mastsim.problems.losses import LogisticLoss, Loss, SquaredLoss
+from mastsim.problems.poisson import PoissonLoss
+from mastsim.problems.sigmoid import SigmoidLoss
+from mastsim.problems.welsch import WelschLoss
+from mastsim.simd import clamp, fma, from_knot, power_of_two
+
+LOGISTIC, SIGMOID, WELSCH, GROWTH, DECAY, PIECES = range(6)
+_CODES = {LogisticLoss: LOGISTIC, SigmoidLoss: SIGMOID, WelschLoss: WELSCH, PoissonLoss: GROWTH, ExponentialLoss: DECAY}
+
+
+class Slopes(NamedTuple):
+    """The derivative of a loss at the rows: φ'(u; y_i) = sign_i·ψ'(sign_i·u + offset_i) + slope_i.
+
+    Parameters
+    ----------
+    code : int
+        Which ψ'.
+    sign, offset, slope : ndarray, shape (n rounded up to whole vectors,)
+        The row form of the loss.
+    knots : ndarray, shape (m,)
+        Where pieces of ψ' meet.
+    lines : ndarray, shape (2, m + 1)
+        Intercept and slope of ψ' on each piece.
+    """
+
+    code: int
+    sign: np.ndarray
+    offset: np.ndarray
+    slope: np.ndarray
+    knots: np.ndarray
+    lines: np.ndarray
+
+
+def slopes_of(loss: Loss, y: np.ndarray, dtype: type) -> Slopes | None:
+    """Return the derivative of a loss as kernels read it, or None where they have no formula for it.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    y : ndarray, shape (n,)
+        Labels.
+    dtype : type
+        ``numpy.float64`` or ``numpy.float32``.
+
+    Examples
+    --------
+    >>> slopes_of(LogisticLoss(), np.array([1.0, -1.0]), np.float64).sign[:2]
+    array([ 1., -1.])
+    """
+    pieces = SQUARED if isinstance(loss, SquaredLoss) else loss.pieces
+    code = PIECES if pieces is not None else _CODES.get(type(loss))
+    if code is None:
+        return None
+    form = loss.row_form(y)
+    knots, coefficients = (np.zeros(0), np.zeros((1, 3))) if pieces is None else pieces
+    rows = (_padded(np.broadcast_to(part, y.shape), dtype) for part in (form.sign, form.offset, form.slope))
+    lines = np.stack([coefficients[:, 1], 2 * coefficients[:, 2]])
+    return Slopes(code, *rows, np.asarray(knots, dtype=dtype), np.ascontiguousarray(lines, dtype=dtype))
+
+
+def _padded(values: np.ndarray, dtype: type) -> np.ndarray:
+    lanes = 64 // np.dtype(dtype).itemsize
+    return np.pad(values.astype(dtype), (0, -len(values) % lanes))
+
+
+SQUARED = (np.zeros(0), np.array([[0.0, 0.0, 0.5]]))
+"""The pieces of ½w²: one."""
+
+_LOG2E = 1.0 / math.log(2.0)
+_LN2 = (float.fromhex("0x1.62e42fefap-1"), float.fromhex("0x1.cf79abc9e3b3ap-40"))
+_LN2_FLOAT = (0.693359375, -2.12194440e-4)
+_DOUBLE, _FLOAT = 1.5 * 2.0**52, 1.5 * 2.0**23
+_INVERSE_FACTORIALS = tuple(1.0 / math.factorial(i) for i in range(14))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def exponential(x, narrow):
+    """Return e^x to about two ulps, without overflow: x counts as at most 708 (87 when `narrow`, for floats)."""
+    c = _INVERSE_FACTORIALS
+    if narrow:
+        x = clamp(x, -87.0, 87.0)
+        shifted = fma(x, _LOG2E, _FLOAT)
+        turns = shifted - _FLOAT
+        r = fma(turns, -_LN2_FLOAT[1], fma(turns, -_LN2_FLOAT[0], x))
+        p = fma(r, fma(r, fma(r, fma(r, fma(r, fma(r, c[7], c[6]), c[5]), c[4]), c[3]), c[2]), c[1])
+        return fma(r, p, 1.0) * power_of_two(shifted)
+    x = clamp(x, -708.0, 708.0)
+    shifted = fma(x, _LOG2E, _DOUBLE)
+    turns = shifted - _DOUBLE
+    r = fma(turns, -_LN2[1], fma(turns, -_LN2[0], x))
+    square = r * r
+    # Even and odd powers apart: two short chains instead of a long one.
+    even = fma(square, fma(square, fma(square, fma(square, fma(square, c[12], c[10]), c[8]), c[6]), c[4]), c[2])
+    odd = fma(square, fma(square, fma(square, fma(square, fma(square, c[13], c[11]), c[9]), c[7]), c[5]), c[3])
+    return fma(square, fma(r, odd, even), r + 1.0) * power_of_two(shifted)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def psi_slope(slopes, w, narrow):
+    """Return ψ'(w) for a number or a vector."""
+    if slopes.code == PIECES:
+        value = fma(w, slopes.lines[1, 0], slopes.lines[0, 0])
+        for i in range(slopes.knots.size):
+            value = from_knot(w, slopes.knots[i], fma(w, slopes.lines[1, i + 1], slopes.lines[0, i + 1]), value)
+        return value
+    if slopes.code == WELSCH:
+        return w * exponential(fma(w * w, -0.5, 0.0), narrow)
+    if slopes.code == DECAY:
+        return exponential(fma(w, -1.0, 0.0), narrow) * -1.0
+    grown = exponential(w, narrow)
+    if slopes.code == GROWTH:
+        return grown
+    share = -1.0 / (grown + 1.0)
+    return share if slopes.code == LOGISTIC else grown * share * share * -1.0
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def row_slope(slopes, row, u, narrow):
+    """Return φ'(u; y_row) for a number or a vector of predictions."""
+    sign = slopes.sign[row]
+    return fma(psi_slope(slopes, fma(u, sign, slopes.offset[row]), narrow), sign, slopes.slope[row])

@@ -1,0 +1,368 @@
+"""Kernels against array operations: the same bits of randomness, the same draws, the same steps to rounding."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+import mastsim as ms
+from mastsim.backend import PURPOSES, Streams
+from mastsim.draws import Independent, StreamDraw
+from mastsim.kernels import plan
+from mastsim.kernels.batches import batch_of, batch_scratch, draw_batch
+from mastsim.kernels.columns import descend_columns
+from mastsim.kernels.draws import KernelDraw
+from mastsim.kernels.lanes import descend_lanes
+from mastsim.kernels.philox import fill_uniforms, key_of, room
+from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
+from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
+from mastsim.methods import HarmonicStep
+from mastsim.simd import fma, load, store
+
+MODELS = {
+    "squared": ms.LeastSquares,
+    "logistic": ms.LogisticRegression,
+    "sigmoid": ms.SigmoidClassification,
+    "smoothed hinge": ms.SmoothedHingeClassification,
+    "exponential": ms.ExponentialClassification,
+    "Huber": ms.HuberRegression,
+    "Welsch": ms.WelschRegression,
+    "Poisson": ms.PoissonRegression,
+}
+
+
+def labels(name, rng, n):
+    if name == "Poisson":
+        return rng.poisson(2.0, n).astype(float)
+    return rng.normal(size=n) if name in ("squared", "Huber", "Welsch") else np.where(rng.random(n) < 0.5, -1.0, 1.0)
+
+
+def model(name="logistic", n=50, d=20, density=0.4, seed=0, ones=False, l2=0.1):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n, d)) < density
+    A = mask.astype(float) if ones else rng.normal(size=(n, d)) * mask
+    return MODELS[name](sp.csr_array(A) if seed % 2 else A, labels(name, rng, n), l2=l2)
+
+
+def quadratic(d, seed=0):
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    A = (Q * np.linspace(0.1, 1, d)) @ Q.T
+    return ms.Quadratic((A + A.T) / 2, rng.normal(size=d))
+
+
+SKETCHES = [
+    ms.RandK(20, k=3),
+    ms.RandK(20, k=11),
+    ms.RandK(20, k=20),
+    ms.Bernoulli(20, 0.15),
+    ms.Bernoulli(20, np.linspace(0.05, 1, 20)),
+    ms.BlockBernoulli(20, 5, 0.6),
+    ms.BlockBernoulli(20, np.arange(20) % 3, np.array([0.2, 0.5, 1.0])),
+    ms.BlockRandK(20, 5, 1),
+    ms.NofM(20, 2, 4),
+    ms.Identity(20),
+    ms.PermK(20, 4),
+]
+SAMPLINGS = [
+    ms.FullBatch(),
+    ms.Nice(7),
+    ms.Nice(50),
+    ms.WithReplacement(5),
+    ms.WithReplacement(4, np.arange(1, 51) / 1275),
+    ms.IndependentSampling(0.3),
+    ms.IndependentSampling(np.linspace(0.02, 1, 50)),
+]
+
+
+def both(method, objective, **options):
+    given = {"steps": 7, "replicas": 11, "seed": 5, "every": 3, "x0": "normal", "measures": ("distance",), **options}
+    return tuple(ms.simulate(method, objective, engine=engine, **given) for engine in ("kernel", "array"))
+
+
+def assert_same(fast, plain, scale=1.0):
+    assert fast.engine.startswith("kernel")
+    assert plain.engine == "array"
+    for name, field in plain.state.items():
+        np.testing.assert_allclose(fast.state[name], field, rtol=1e-12, atol=1e-12 * scale * max(1.0, np.abs(field).max()))
+
+
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    purpose=st.sampled_from(PURPOSES),
+    step=st.integers(0, 2**32 - 1),
+    replica=st.integers(0, 2**31),
+    count=st.integers(1, 70),
+)
+def test_uniform_numbers_have_the_bits_of_the_streams(seed, purpose, step, replica, count):
+    out = np.empty(room(count))
+    fill_uniforms(key_of(seed, purpose), step, replica, count, out)
+    wanted = Streams(seed).uniform(purpose, step, np.array([replica]), count)[0]
+    assert (out[:count] == wanted).all()
+
+
+@pytest.mark.parametrize("sketch", SKETCHES, ids=lambda S: S.name)
+def test_masks_are_those_of_the_sketch(sketch):
+    replicas = np.arange(200)
+    element = Independent((sketch, ms.RandK(5, k=2), sketch))
+    for step in range(3):
+        plain, fast = (draw(Streams(11), step, replicas).of("sketch", element) for draw in (StreamDraw, KernelDraw))
+        for one, other in zip(plain, fast, strict=True):
+            assert (one.diagonals == other.diagonals).all()
+
+
+@njit
+def all_batches(batch, u):
+    scratch = batch_scratch(batch)
+    index, sizes = np.zeros((u.shape[0], batch.size), np.int64), np.zeros(u.shape[0], np.int64)
+    for r in range(u.shape[0]):
+        scratch.u[: u.shape[1]] = u[r]
+        sizes[r] = draw_batch(batch, scratch, r + 1)
+        index[r] = scratch.index
+    return index, sizes
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS[1:], ids=lambda s: s.name)
+def test_minibatches_are_those_of_the_sampling(sampling):
+    law = sampling.law(50)
+    u = np.random.default_rng(3).random((300, law.uniforms))
+    u[0] = 0.0
+    u[1] = 1 - 2.0**-53
+    wanted = law.from_uniforms(u)
+    batch = batch_of(sampling, 50, np.float64)
+    index, sizes = all_batches(batch, u)
+    for r in range(len(u)):
+        own = index[r, : sizes[r]]
+        weights = np.zeros(50)
+        np.add.at(weights, own, batch.weights[own] if len(batch.weights) > 1 else batch.weights[0])
+        expected = np.zeros(50)
+        np.add.at(expected, np.arange(50) if wanted.index is None else wanted.index[r], wanted.weights[r])
+        np.testing.assert_allclose(weights, expected, rtol=1e-15)
+
+
+@njit
+def slopes_both_ways(slopes, u, narrow):
+    one, many = np.empty_like(u), np.empty_like(u)
+    for i in range(u.size):
+        one[i] = row_slope(slopes, i, u[i], narrow)
+    for i in range(0, u.size, 64 // u.itemsize):
+        sign = load(slopes.sign, i)
+        store(
+            many,
+            i,
+            fma(psi_slope(slopes, fma(load(u, i), sign, load(slopes.offset, i)), narrow), sign, load(slopes.slope, i)),
+        )
+    return one, many
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-15), (np.float32, 5e-7)])
+def test_slopes_are_those_of_the_loss(name, dtype, tolerance):
+    rng = np.random.default_rng(1)
+    y = labels(name, rng, 640)
+    u = rng.normal(size=640) * np.repeat([0.01, 1.0, 8.0, 30.0], 160)
+    f = MODELS[name](np.eye(640), y, l2=1.0)
+    wanted = f.loss.derivative(u.astype(dtype).astype(float), y)
+    one, many = slopes_both_ways(slopes_of(f.loss, y, dtype), u.astype(dtype), dtype == np.float32)
+    np.testing.assert_allclose(many, wanted, rtol=20 * tolerance, atol=tolerance * max(1.0, 30.0))
+    if dtype == np.float64:
+        assert (one == many).all()
+
+
+@pytest.mark.parametrize("name", ["logistic", "sigmoid", "Welsch", "exponential"])
+def test_slopes_far_out_are_finite(name):
+    u = np.array([-1e300, -1e4, -750.0, 750.0, 1e4, 1e300, 0.0, -0.0])
+    f = MODELS[name](np.eye(8), np.ones(8), l2=1.0)
+    _, many = slopes_both_ways(slopes_of(f.loss, np.ones(8), np.float64), u, False)
+    assert np.isfinite(many).all()
+    if name == "logistic":
+        np.testing.assert_array_equal(many[[0, 1, 2]], -1.0)
+        assert (np.abs(many[[3, 4, 5]]) < 1e-300).all()
+
+
+@pytest.mark.parametrize("sketch", SKETCHES, ids=lambda S: S.name)
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=lambda s: s.name)
+def test_descent_on_a_linear_model(sketch, sampling):
+    F = ms.Mast(model(), sketch, shift=np.random.default_rng(2).normal(size=20))
+    assert_same(*both(ms.DSGD(0.01, sampling), F))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("sketch", [SKETCHES[0], SKETCHES[1]], ids=lambda S: S.name)
+@pytest.mark.parametrize("seed", [0, 1], ids=["dense", "sparse"])
+def test_every_loss(name, sketch, seed):
+    F = ms.Mast(model(name, seed=seed), sketch)
+    for sampling in (ms.FullBatch(), ms.Nice(7)):
+        # Near the origin the exponential losses stay within range.
+        assert_same(*both(ms.DSGD(HarmonicStep(1e-3, decay=0.5), sampling), F, x0=np.linspace(-0.02, 0.02, 20)))
+
+
+@pytest.mark.parametrize("sketch", SKETCHES[:3], ids=lambda S: S.name)
+@pytest.mark.parametrize("sampling", [ms.FullBatch(), ms.Nice(9)], ids=lambda s: s.name)
+def test_data_of_indicators(sketch, sampling):
+    F = ms.Mast(model(ones=True), sketch, shift=np.ones(20))
+    assert_same(*both(ms.DSGD(0.01, sampling), F))
+
+
+@pytest.mark.parametrize("sketch", SKETCHES, ids=lambda S: S.name)
+def test_descent_on_a_quadratic(sketch):
+    F = ms.Mast(quadratic(20), sketch, shift=np.random.default_rng(2).normal(size=20))
+    assert_same(*both(ms.DSGD(0.001), F))
+    assert_same(*both(ms.SGD(0.1), F))
+
+
+@pytest.mark.parametrize("keep", [0.05, 0.5])
+def test_a_quadratic_beyond_the_cache(keep):
+    d = 1 + int(np.sqrt(CACHE / 8))
+    F = ms.Mast(quadratic(d), ms.RandK(d, k=max(1, int(keep * d))))
+    assert_same(*both(ms.DSGD(0.001), F, steps=2, replicas=3))
+
+
+@settings(max_examples=25)
+@given(
+    n=st.integers(1, 40),
+    d=st.integers(1, 37),
+    density=st.sampled_from([0.0, 0.1, 1.0]),
+    share=st.sampled_from([0.0, 0.15, 0.5, 1.0]),
+    replicas=st.integers(1, 40),
+    shifted=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_shapes_of_all_kinds(n, d, density, share, replicas, shifted, seed):
+    f = model(n=n, d=d, density=density, seed=seed)
+    S = ms.RandK(d, k=max(1, round(share * d)))
+    F = ms.Mast(f, S, shift=np.linspace(-1, 1, d) if shifted else None)
+    streams, number = Streams(seed), np.arange(5, 5 + replicas)
+    x0 = np.random.default_rng(seed).normal(size=(replicas, d))
+    for method in (ms.DSGD(0.01), ms.DSGD(0.01, ms.Nice(max(1, n // 3)))):
+        fast = x0.copy()
+        plan(method, F).descent.advance(fast, number, 4, np.full(3, 0.01), streams)
+        state = method.init(F, x0)
+        for step in range(4, 7):
+            state = method.step(state, F, StreamDraw(streams, step, number))
+        np.testing.assert_allclose(fast, state.x, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [ms.LSVRDSG(0.01), ms.LSVRDSG(0.01, ms.Nice(7)), ms.PAGE(0.01, sketches=2), ms.PAGE(0.01, ms.IndependentSampling(0.3))],
+    ids=lambda m: m.name,
+)
+@pytest.mark.parametrize("sketch", [SKETCHES[0], SKETCHES[1]], ids=lambda S: S.name)
+def test_methods_that_step_one_by_one(method, sketch):
+    F = ms.Mast(model(seed=1), sketch, shift=np.ones(20))
+    assert_same(*both(method, F, replicas=19))
+
+
+def test_a_variance_reduced_method_on_a_quadratic():
+    F = ms.Mast(quadratic(20), SKETCHES[0], shift=np.ones(20))
+    assert_same(*both(ms.LSVRDSG(0.001), F))
+
+
+def test_compressed_directions():
+    F = ms.Mast(model(seed=1), SKETCHES[0])
+    assert_same(*both(ms.DSGD(0.01, compression=ms.NaturalCompressor()), F))
+
+
+@pytest.mark.parametrize("sketches", [ms.PermK(20, 4), ms.RandK(20, k=2)], ids=lambda S: S.name)
+@pytest.mark.parametrize("sampling", [ms.FullBatch(), ms.Nice(3)], ids=lambda s: s.name)
+def test_clients(sketches, sampling):
+    D = ms.Distributed(ms.split(model(), 4), sketches)
+    assert_same(*both(ms.DistributedDSGD(0.01, sampling), D))
+
+
+@pytest.mark.parametrize(
+    ("problem", "sketch"),
+    [(p, S) for p in (model(seed=1), quadratic(20)) for S in (SKETCHES[0], SKETCHES[1])],
+    ids=lambda part: part.name,
+)
+def test_bits_do_not_depend_on_what_runs_beside(problem, sketch):
+    F = ms.Mast(problem, sketch, shift=np.ones(20))
+    options = {"steps": 9, "seed": 3, "measures": ("distance",), "x0": np.zeros(20), "engine": "kernel"}
+    for method in (ms.DSGD(0.01), *([ms.DSGD(0.01, ms.Nice(5))] if problem.components > 1 else [])):
+        whole = ms.simulate(method, F, replicas=70, **options).x
+        for other in ({"chunk": 1}, {"chunk": 13}, {"chunk": 70, "threads": 2}, {"chunk": 8, "threads": 3, "every": 2}):
+            assert (ms.simulate(method, F, replicas=70, **{**options, **other}).x == whole).all()
+        assert (ms.simulate(method, F, replicas=33, **options).x == whole[:33]).all()
+
+
+def test_floats_on_request():
+    F = ms.Mast(model(seed=1), SKETCHES[1])
+    options = {"steps": 50, "replicas": 9, "seed": 1}
+    double = ms.simulate(ms.DSGD(0.01), F, **options)
+    single = ms.simulate(ms.DSGD(0.01), F, precision="float32", **options)
+    assert single.x.dtype == np.float32
+    assert double.x.dtype == np.float64
+    assert (single.precision, double.precision) == ("float32", "float64")
+    np.testing.assert_allclose(single.x, double.x, atol=2e-5)
+    assert np.abs(single.x - double.x).max() > 0
+    for sampling, sketch, f in ((ms.Nice(5), SKETCHES[0], model()), (ms.FullBatch(), SKETCHES[0], quadratic(20))):
+        G = ms.Mast(f, sketch, shift=np.ones(20))
+        one, other = (ms.simulate(ms.DSGD(0.001, sampling), G, precision=p, **options).x for p in ("float32", "float64"))
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+def test_a_run_of_floats_goes_on_as_floats(tmp_path):
+    F = ms.Mast(model(seed=1), SKETCHES[1])
+    options = {"replicas": 3, "seed": 1, "every": 5, "precision": "float32"}
+    whole = ms.simulate(ms.DSGD(0.01), F, steps=20, **options)
+    half = ms.simulate(ms.DSGD(0.01), F, steps=10, **options)
+    half.save(tmp_path / "half.npz")
+    rest = ms.simulate(ms.DSGD(0.01), F, steps=20, resume=ms.Run.load(tmp_path / "half.npz"), **options)
+    assert rest.x.dtype == np.float32
+    assert (rest.x == whole.x).all()
+    with pytest.raises(ValueError, match="its precision is float32, not float64"):
+        ms.simulate(ms.DSGD(0.01), F, steps=20, seed=1, replicas=3, resume=half)
+
+
+def test_a_run_on_one_engine_is_not_continued_on_another():
+    F = ms.Mast(model(seed=1), SKETCHES[1])
+    half = ms.simulate(ms.DSGD(0.01), F, steps=10, engine="array")
+    with pytest.raises(ValueError, match="its engine is array, not kernel"):
+        ms.simulate(ms.DSGD(0.01), F, steps=20, resume=half)
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "reason"),
+    [
+        (ms.GD(0.1), ms.Mast(model(), SKETCHES[0]), "not descent along sketched gradients"),
+        (ms.GDCI(0.1), ms.Mast(model(), SKETCHES[0]), "not descent along sketched gradients"),
+        (ms.DSGD(0.1), ms.Mast(quadratic(6), ms.Haar(6, 2)), "does not keep or drop coordinates"),
+        (ms.DSGD(0.1), ms.Mast(ms.FiniteSum([quadratic(6)]), ms.RandK(6, k=1)), "has no kernel"),
+        (ms.SGD(0.1, compression=ms.NaturalCompressor()), ms.Mast(model(), SKETCHES[0]), "directions are compressed"),
+    ],
+)
+def test_no_kernel_is_said_with_the_reason(method, objective, reason):
+    with pytest.raises(ValueError, match=f"engine='kernel' is not accepted: .*{reason}"):
+        ms.simulate(method, objective, steps=1, engine="kernel")
+    with pytest.raises(ValueError, match=f"precision='float32' is not accepted: .*{reason}"):
+        ms.simulate(method, objective, steps=1, precision="float32")
+    assert ms.simulate(method, objective, steps=1).engine == "array"
+
+
+def test_unknown_engines_and_precisions():
+    F = ms.Mast(model(), SKETCHES[0])
+    with pytest.raises(ValueError, match="unknown engine 'fast'"):
+        ms.simulate(ms.DSGD(0.1), F, steps=1, engine="fast")
+    with pytest.raises(ValueError, match="unknown precision 'float16'"):
+        ms.simulate(ms.DSGD(0.1), F, steps=1, precision="float16")
+    with pytest.raises(ValueError, match="engine='array' computes in float64"):
+        ms.simulate(ms.DSGD(0.1), F, steps=1, engine="array", precision="float32")
+
+
+@pytest.mark.parametrize(
+    ("f", "share", "kernel"),
+    [
+        (model(), 0.1, descend_columns),
+        (model(), 0.5, descend_lanes),
+        (quadratic(20), 0.1, descend_block),
+        (quadratic(20), 0.5, descend_panel),
+    ],
+    ids=lambda part: getattr(part, "__name__", None),
+)
+def test_the_kernel_is_chosen_by_problem_and_sketch(f, share, kernel):
+    F = ms.Mast(f, ms.RandK(20, k=int(20 * share)))
+    assert plan(ms.DSGD(0.1), F).descent.kernel is kernel
+    assert ms.simulate(ms.DSGD(0.1), F, steps=1).engine == f"kernel {kernel.__name__}"
