@@ -13,7 +13,23 @@ from tqdm import tqdm
 
 from mastsim.documents import dumps
 from mastsim.problems import Dataset, load
-from mastsim.reproduce import gdci, speed_up, theory_table, variance_reduction
+from mastsim.reproduce import (
+    bernoulli_randk,
+    convergence,
+    cost,
+    gap,
+    gdci,
+    network,
+    shift,
+    sketch_families,
+    speed_up,
+    step_sizes,
+    test_accuracy,
+    theorem6,
+    theory_table,
+    tight_factor,
+    variance_reduction,
+)
 from mastsim.reproduce.common import default_data, save_figure, write_whole
 from mastsim.validation import integer, one_of
 
@@ -37,6 +53,17 @@ ALL_FIGURES: dict[str, FigureModule] = {
     "variance-reduction": variance_reduction,
     "speed-up": speed_up,
     "gdci": gdci,
+    "test-accuracy": test_accuracy,
+    "convergence": convergence,
+    "sketch-families": sketch_families,
+    "bernoulli-randk": bernoulli_randk,
+    "shift": shift,
+    "gap": gap,
+    "step-sizes": step_sizes,
+    "cost": cost,
+    "network": network,
+    "theorem6": theorem6,
+    "tight-factor": tight_factor,
 }
 """Every figure by name, in the order in which they are made."""
 

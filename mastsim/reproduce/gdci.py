@@ -75,7 +75,33 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
                 seen = _exact(F, method, gamma) if F.is_quadratic else _simulated(F, method, gamma, longest, replicas, seed)
                 row[method]["seen"] = seen
             rows.append(row)
-    return {**facts("gdci", data, quick, seed), "condition_number": CONDITION_NUMBER, "rows": rows}
+    return {
+        **facts("gdci", data, quick, seed),
+        "condition_number": CONDITION_NUMBER,
+        "rows": rows,
+        "findings": _findings(rows),
+    }
+
+
+def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return constants of either method side by side, and how often a measured neighbourhood is above its radius."""
+    found: list[dict[str, float]] = []
+    for row in rows:
+        where, paper, other = f"{row['problem']} keep {row['keep']:g}", row["mast_paper"], row["gdci"]
+        found.append({f"mast_over_gdci_largest_step {where}": paper["stepsize"] / other["stepsize"]})
+        found += [] if other["radius"] is None else [{f"mast_over_gdci_radius {where}": paper["radius"] / other["radius"]}]
+        for words, rival in (("each at its largest step", other), ("GDCI at DSGD's step", row["gdci_same"])):
+            if paper["seen"] is not None and rival["seen"] is not None:
+                found.append({f"mast_over_gdci_error {words} {where}": paper["seen"]["error"] / rival["seen"]["error"]})
+    said = [
+        row[name] for row in rows for name in _METHODS if row[name]["radius"] is not None and row[name]["seen"] is not None
+    ]
+    above = [s["seen"]["own_target"] - 2 * s["seen"].get("own_target_stderr", 0.0) > s["radius"] * (1 + 1e-9) for s in said]
+    return [
+        *found,
+        {"keeps_at_which_the_gdci_bound_says_nothing": float(sum(row["gdci"]["refused"] is not None for row in rows))},
+        {"neighbourhoods_that_cross_their_radius": float(sum(above))},
+    ]
 
 
 def _constants(F: Mast) -> dict[str, Any]:

@@ -62,7 +62,29 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     simulated = _simulated(same, clients, Bernoulli(d, KEEP), quick, seed)
     head = facts("speed-up", data, quick, seed)
     problem = {"name": same.name, "condition_number": CONDITION_NUMBER, "columns": d}
-    return {**head, "problem": problem, "curves": curves, "simulated": simulated, "permk": _permutations(same, clients)}
+    dealt = _permutations(same, clients)
+    numbers = {**head, "problem": problem, "curves": curves, "simulated": simulated, "permk": dealt}
+    return {**numbers, "findings": _findings(curves, dealt)}
+
+
+def _findings(curves: list[dict[str, Any]], dealt: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return speed-ups with the most clients, and how often an exact neighbourhood is above its bound and rounding."""
+    found: list[dict[str, float]] = []
+    for curve in curves:
+        last = curve["plateau"][-1]
+        where = f"{curve['sketch']} {curve['clients_hold']} share {curve['share']:g} M {curve['clients'][-1]}"
+        found += [{f"speed_up {where}": curve["plateau"][0] / last}] if last > 0 else []
+    pairs = [pair for curve in curves for pair in zip(curve["plateau"], curve["bound"], strict=True)]
+    pairs += [(row[name], row["bound"]) for row in dealt for name in ("permk", "independent")]
+    found += [
+        {f"permk_over_independent M {row['clients']}": row["permk"] / row["independent"]}
+        for row in dealt
+        if row["independent"] > 0
+    ]
+    return [
+        *found,
+        {"neighbourhoods_that_cross_their_bound": float(sum(seen > bound * (1 + 1e-9) for seen, bound in pairs))},
+    ]
 
 
 def _columns(data: Dataset) -> LeastSquares:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -23,6 +24,8 @@ QUICK_KEEPS = (0.3, 0.9)
 CLIENTS = 4
 WEAK = 0.99
 """A keep fraction at which the bound on compressed iterates says something."""
+ROUNDING = 1e-26
+"""A squared distance that rounding leaves at x_D*."""
 
 _RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as published")
 _NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
@@ -73,7 +76,28 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     order = [kind.id for kind in _RATES]
     rows.sort(key=lambda row: (order.index(row["theorem"]), row["settings"], row["keep"], row["family"] == "Bernoulli"))
     problem = {"loss": "logistic regression", "condition_number": CONDITION_NUMBER, "l2": f.ridge, "shift": "zero"}
-    return {**facts("theory-table", data, quick, seed), "problem": problem, "rows": rows, "refused": refused}
+    return {
+        **facts("theory-table", data, quick, seed),
+        "problem": problem,
+        "rows": rows,
+        "refused": refused,
+        "findings": _findings(rows),
+    }
+
+
+def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return counts and extremes; a curve crosses where its mean less two standard errors is above bound and rounding."""
+    above = 0
+    for row in rows:
+        mean, error, bound = (np.array(row["curve"][key], dtype=float) for key in ("mean", "stderr", "bound"))
+        above += bool((mean - 2 * error > bound * (1 + 1e-9) + ROUNDING).any())
+    return [
+        {"rates_tried": float(len({row["theorem"] for row in rows}))},
+        {"curves": float(len(rows))},
+        {"curves_that_cross_their_bound": float(above)},
+        {"largest_measured_over_bound": max(row["ratio"] for row in rows)},
+        {"smallest_measured_over_bound": min(row["ratio"] for row in rows)},
+    ]
 
 
 def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterator[tuple[str, float, Objective, type[Rate]]]:

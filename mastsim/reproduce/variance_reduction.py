@@ -23,6 +23,8 @@ ROWS, FEATURES = 40, 6
 CONDITION_NUMBER = 10.0
 GOAL = 1e-24
 """The bound of Theorem 5 at the last step."""
+ROUNDING = 1e-26
+"""A squared distance that rounding leaves at x_D*."""
 
 _POINTS = 60
 
@@ -65,7 +67,19 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     squares = Mast(LeastSquares(A, y, condition_number=CONDITION_NUMBER), sketch)
     replicas = 8 if quick else 64
     panels = [_simulated(logistic, replicas, seed), _exact(squares)]
-    return {**facts("variance-reduction", data, quick, seed), "goal": GOAL, "panels": panels}
+    return {**facts("variance-reduction", data, quick, seed), "goal": GOAL, "panels": panels, "findings": _findings(panels)}
+
+
+def _findings(panels: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return where the curves end; one crosses where its mean less two standard errors is above the bound and rounding."""
+    found: list[dict[str, float]] = []
+    above = 0
+    for panel in panels:
+        for name in ("L-SVRDSG", "DSGD"):
+            mean, error, bound = (np.array(panel[name][key]) for key in ("mean", "stderr", "bound"))
+            above += int((mean - 2 * error > bound * (1 + 1e-9) + ROUNDING).any())
+            found.append({f"final_squared_distance {name} {panel['problem'].partition(' (')[0]}": float(mean[-1])})
+    return [*found, {"curves_that_cross_their_bound": float(above)}]
 
 
 def _few(data: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,206 @@
+"""Bernoulli beside Rand-K at equal keep: minimisers, gaps, constants, accuracy, and runs under their bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mastsim.constants import Constants
+from mastsim.expected import Mast
+from mastsim.problems import Dataset
+from mastsim.reproduce.common import draw_band, facts, subtitle
+from mastsim.reproduce.critics import (
+    CONDITION_NUMBER,
+    CONFIDENCE,
+    KEEPS,
+    Rows,
+    accuracy,
+    beside_bound,
+    distances,
+    draw_line,
+    held_out_rows,
+    rand_k,
+    regression,
+)
+from mastsim.sketches import Bernoulli
+from mastsim.theorems import MinimizerSuboptimality, StronglyConvexDSGD
+
+TITLE = "Bernoulli beside Rand-K at equal keep"
+FAMILIES = ("Rand-K", "Bernoulli")
+RUN_KEEPS = (0.3, 0.9)
+_CONSTANTS = ("L_fD", "L_fD_sharp", "mu_fD", "mu_fD_sharp", "expected_smoothness", "expected_smoothness_sharp")
+_STEPS, _QUICK_STEPS = 1500, 300
+
+
+def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """Return x_D*, f_D^inf, gap, constants and accuracy of both sketches over keep, and runs of DSGD; v = 0, κ_f = 100.
+
+    A Bernoulli sketch keeps each coordinate with probability K/d exactly, so that only the dependence between coordinates
+    differs. Runs start from N(0, I), as the paper's, and take the largest step of Theorem 2.
+
+    Parameters
+    ----------
+    data : Dataset
+        With labels -1 and 1.
+    quick : bool
+        Fewer keep fractions, steps and replicas.
+    seed : int, default 0
+        The seed.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not -1 and 1.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Theorems 1 and 2.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> numbers = compute(ms.load("synthetic:n=20,d=3"), quick=True)
+    >>> [curve["crosses_at"] for curve in numbers["curves"]]
+    [[], [], [], []]
+    """
+    f, judged = regression(data), held_out_rows(data) or Rows("training rows", data.A, data.y)
+    rows: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    for keep in RUN_KEEPS if quick else KEEPS:
+        sketch = rand_k(data.d, keep)
+        pair = [Mast(f, sketch), Mast(f, Bernoulli(data.d, sketch.k / data.d))]
+        rows.append({"keep": sketch.k / data.d, "asked": keep, "K": sketch.k, **_apart(*pair)})
+        for family, F in zip(FAMILIES, pair, strict=True):
+            rows[-1][family] = _facts_of(F, judged)
+            if keep in RUN_KEEPS:
+                gamma = StronglyConvexDSGD(F).stepsize
+                steps, replicas = (_QUICK_STEPS, 4) if quick else (_STEPS, 8)
+                run = distances(F, gamma, steps=steps, replicas=replicas, seed=seed, x0="normal")
+                curves.append({"family": family, "keep": keep, **beside_bound(F, gamma, run)})
+    return {
+        **facts("bernoulli-randk", data, quick, seed),
+        "condition_number": CONDITION_NUMBER,
+        "accuracy_on": judged.name,
+        "accuracy_of_erm": float(accuracy(judged, f.minimize().x)),
+        "confidence": CONFIDENCE,
+        "rows": rows,
+        "curves": curves,
+        "findings": _findings(rows, curves),
+    }
+
+
+def _apart(first: Mast, second: Mast) -> dict[str, float]:
+    """Return how far apart two minimisers are, in units of the norm of the first."""
+    x, y = first.minimize().x, second.minimize().x
+    size = float(np.linalg.norm(x))
+    return {"minimisers_apart": float(np.linalg.norm(x - y)) / size if size else 0.0}
+
+
+def _facts_of(F: Mast, judged: Rows) -> dict[str, Any]:
+    """Return what is known of one objective without running anything."""
+    best, constants = F.minimize(), Constants(F)
+    suboptimality = MinimizerSuboptimality(F).spectral_sides("x_D* is nearly optimal")
+    return {
+        "sketch": F.sketch.name,
+        "fD_inf": best.value,
+        "certificate": best.gap_bound,
+        "gap": float(F.gap()),
+        "norm": float(np.linalg.norm(best.x)),
+        "f_excess": suboptimality.left,
+        "f_excess_bound": suboptimality.right,
+        "accuracy": float(accuracy(judged, best.x)),
+        "constants": {name: float(constants[name]) for name in _CONSTANTS},
+        "stepsize": StronglyConvexDSGD(F).stepsize,
+        "stepsize_sharp": StronglyConvexDSGD(F, sharp=True).stepsize,
+    }
+
+
+def _findings(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
+    found: list[dict[str, float]] = [{"farthest minimisers apart": max(row["minimisers_apart"] for row in rows)}]
+    for name in ("gap", "stepsize", "stepsize_sharp"):
+        # At K = d both gaps are zero.
+        ratios = [row["Bernoulli"][name] / row["Rand-K"][name] for row in rows if row["Rand-K"][name] > 0]
+        found += [{f"smallest {name} of Bernoulli over Rand-K": min(ratios)}]
+        found += [{f"largest {name} of Bernoulli over Rand-K": max(ratios)}]
+    apart = [abs(row["Bernoulli"]["accuracy"] - row["Rand-K"]["accuracy"]) for row in rows]
+    found.append({"largest difference of accuracies": max(apart)})
+    found.append({"curves that cross": float(sum(bool(curve["crosses_at"]) for curve in curves))})
+    for family in FAMILIES:
+        for curve in (curve for curve in curves if curve["family"] == family):
+            found.append({f"last distance, {family}, keep {curve['keep']:g}": curve["mean"][-1]})
+    return found
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Return gap, accuracy and constants over keep, and runs with their bounds dashed.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    figure = Figure(figsize=(14, 8.4), layout="constrained")
+    upper, lower = figure.subplots(2, 3)
+    _draw_gap(upper[0], numbers)
+    _draw_accuracy(upper[1], numbers)
+    _draw_constants(upper[2], numbers)
+    _draw_apart(lower[0], numbers)
+    for axes, keep in zip(lower[1:], RUN_KEEPS, strict=True):
+        for place, curve in enumerate(curve for curve in numbers["curves"] if curve["keep"] == keep):
+            draw_band(axes, curve, place=place, label=curve["sketch"].partition(",")[0])
+        axes.set_title(f"DSGD from N(0, I), largest step of Theorem 2, {curve['replicas']} replicas", fontsize=9)
+        axes.set_xlabel("step")
+        axes.set_ylabel("E‖x − x_D*‖²")
+    for axes in figure.axes:
+        axes.legend(fontsize=7)
+    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, κ_f = {numbers['condition_number']:g}, v = 0", fontsize=10)
+    return figure
+
+
+def _over_keep(axes: Axes, numbers: dict[str, Any], key: str, place: int, label: str, bound: bool = False) -> None:
+    """Draw one number of both families over keep."""
+    rows = numbers["rows"]
+    for offset, family in enumerate(FAMILIES):
+        values = [row[family].get(key, row[family]["constants"].get(key)) for row in rows]
+        draw_line(axes, [row["keep"] for row in rows], values, place=place + offset, label=f"{label}, {family}", bound=bound)
+    axes.set_xlabel("keep = K/d")
+
+
+def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
+    _over_keep(axes, numbers, "gap", 0, "f_D^inf − f^inf")
+    axes.set_title("what sketching costs in the minimum", fontsize=9)
+    axes.set_ylabel("gap")
+    axes.set_yscale("log")
+
+
+def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
+    _over_keep(axes, numbers, "accuracy", 0, "x_D*")
+    axes.axhline(numbers["accuracy_of_erm"], color="black", linestyle=":", label="minimiser of f")
+    axes.set_title(f"accuracy of the dense x_D* on {numbers['accuracy_on']}", fontsize=9)
+    axes.set_ylabel("accuracy")
+
+
+def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
+    _over_keep(axes, numbers, "expected_smoothness_sharp", 0, "sup λ_max(SᵀLS)")
+    _over_keep(axes, numbers, "L_fD_sharp", 2, "λ_max(E[SᵀLS])")
+    rows = numbers["rows"]
+    paper = [row["Rand-K"]["constants"]["expected_smoothness"] for row in rows]
+    draw_line(axes, [row["keep"] for row in rows], paper, place=4, label="L_f·L_S^max, both", bound=True)
+    axes.set_title("smoothness constants", fontsize=9)
+    axes.set_ylabel("smoothness")
+    axes.set_yscale("log")
+
+
+def _draw_apart(axes: Axes, numbers: dict[str, Any]) -> None:
+    _over_keep(axes, numbers, "f_excess", 0, "f(x_D*) − f^inf")
+    _over_keep(axes, numbers, "f_excess_bound", 0, "Theorem 1", bound=True)
+    rows = numbers["rows"]
+    apart = [row["minimisers_apart"] for row in rows]
+    draw_line(axes, [row["keep"] for row in rows], apart, place=3, label="minimisers apart, relative")
+    axes.set_title("how good x_D* is for f, and how alike both are", fontsize=9)
+    axes.set_ylabel("value")
+    axes.set_yscale("log")

@@ -1,0 +1,173 @@
+"""What a step costs as a function of K, counted: operations, bytes of memory, bytes sent; and operations to accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mastsim.expected import Mast
+from mastsim.problems import Dataset
+from mastsim.reproduce.common import facts, subtitle
+from mastsim.reproduce.counts import FORMULAS, Counts
+from mastsim.reproduce.critics import CONDITION_NUMBER, draw_line, rand_k, regression
+from mastsim.reproduce.step_search import ACCURACY, RULES, Search, first_held, runs, searched
+from mastsim.theorems import StronglyConvexDSGD
+
+TITLE = "What a step costs as a function of K, and what accuracy costs"
+F_GOAL = 0.25
+"""The excess of f aimed at, the same for every keep, as a share of f(0) − f^inf."""
+MINIBATCH = 0.1
+"""The size of the minibatch as a share of the rows."""
+_KEEPS, _QUICK_KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0), (0.3, 1.0)
+_POINTS = 40
+_FULL, _QUICK = Search(1000, 4, 2.0), Search(300, 2, 2.0)
+
+
+def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """Return counted costs of a step over K, and operations to accuracy for several keep fractions; nothing is timed.
+
+    Steps to accuracy are those of DSGD with Rand-K on logistic regression, κ_f = 100, v = 0, from 0: to 5% of the squared
+    distance to its own target x_D* (x* without a sketch), and to a quarter of f(0) − f^inf, the same for all. Both at the
+    paper's step, and at the best of a grid of steps.
+
+    Parameters
+    ----------
+    data : Dataset
+        With labels -1 and 1.
+    quick : bool
+        Fewer keep fractions, steps and replicas, and a coarser grid.
+    seed : int, default 0
+        The seed.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not -1 and 1.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> numbers = compute(ms.load("synthetic:n=20,d=3"), quick=True)
+    >>> [step["nonzeros"] for step in numbers["steps"]]
+    [20.0, 40.0, 60.0]
+    """
+    counts, f, d, search = Counts(data.A), regression(data), data.d, _QUICK if quick else _FULL
+    every = np.unique(np.linspace(1, d, _POINTS).round().astype(int)).tolist()
+    rows = []
+    for keep in _QUICK_KEEPS if quick else _KEEPS:
+        sketch = rand_k(d, keep)
+        rows.append({"keep": keep, **_to_accuracy(Mast(f, sketch), sketch.k, counts, search, seed)})
+    return {
+        **facts("cost", data, quick, seed),
+        "condition_number": CONDITION_NUMBER,
+        "formulas": FORMULAS,
+        "rules": {
+            **RULES,
+            "to f goal": "as to accuracy, for f(x) − f^inf and 25% of f(0) − f^inf; best: over the whole grid",
+        },
+        "search": vars(search),
+        "accuracy": ACCURACY,
+        "f_goal": F_GOAL,
+        "minibatch": MINIBATCH,
+        "nnz": counts.nnz,
+        "flops_full": counts.flops_full,
+        "memory_full": 24 * (counts.nnz + data.n + d),
+        "sent_full": 16 * d,
+        "steps": [_step(counts, K) for K in every],
+        "rows": rows,
+        "findings": _findings(counts, rows),
+    }
+
+
+def _step(counts: Counts, K: int) -> dict[str, float]:
+    full = counts.A.shape[1] == K
+    return {
+        "K": K,
+        "nonzeros": counts.nonzeros(K),
+        "nonzeros_spread": counts.nonzeros_spread(K),
+        "rows": counts.rows(K),
+        "flops": counts.flops_full if full else counts.flops(K),
+        "flops_minibatch": counts.flops(K, MINIBATCH) - 2 * K * full,
+        "memory": counts.memory(K),
+        "sent": 16 * K,
+        "sent_with_indices": 16 * K if full else 20 * K,
+    }
+
+
+def _to_accuracy(F: Mast, K: int, counts: Counts, search: Search, seed: int) -> dict[str, Any]:
+    """Return steps and operations to both goals, at the paper's step and at the best of a grid."""
+    theorem, f = StronglyConvexDSGD(F), F.problem
+    lowest = f.minimize().value
+    excess = float(f.value(np.zeros(F.dim))) - lowest
+    each = _step(counts, K)["flops"]
+    out: dict[str, Any] = {
+        "K": K,
+        "flops_a_step": each,
+        "bound_to_accuracy": theorem.steps_to_accuracy(ACCURACY * theorem.initial),
+        "target_excess": (float(f.value(F.minimize().x)) - lowest) / excess,
+    }
+    run_at = runs(F, search, seed)
+    found = searched(run_at, theorem.stepsize, search)
+    steps: dict[str, Any] = {"own": {"paper": found["grid"][0]["to_accuracy"], "best": found["best_to_accuracy"]}}
+    taken = [run_at(row["stepsize"]) for row in found["grid"]]
+    tries = [first_held(run.recorded, run.f.mean(axis=0), lowest + F_GOAL * excess) for run in taken]
+    reached = [tried for tried in tries if tried is not None]
+    steps["f"] = {"paper": tries[0], "best": min(reached, default=None)}
+    flops = {goal: {way: None if t is None else t * each for way, t in ways.items()} for goal, ways in steps.items()}
+    return {**out, "steps": steps, "flops": flops, "grid": [row["stepsize"] for row in found["grid"]]}
+
+
+def _findings(counts: Counts, rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
+    found: list[dict[str, float]] = []
+    for row in rows:
+        words = f"keep {row['keep']:g}"
+        found.append({f"flops of a step over those of gradient descent, {words}": row["flops_a_step"] / counts.flops_full})
+        for goal, ways in row["flops"].items():
+            found += [{f"flops to {goal} goal, {way} step, {words}": n} for way, n in ways.items() if n is not None]
+        found.append({f"f(x_D*) − f^inf over f(0) − f^inf, {words}": row["target_excess"]})
+    return found
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Return operations and bytes of a step over K, and operations to either goal over keep.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    figure = Figure(figsize=(15, 4.9), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    steps = numbers["steps"]
+    for axes, names in (
+        (left, {"flops": "sketched gradient", "flops_minibatch": f"and {numbers['minibatch']:.0%} of the rows"}),
+        (middle, {"memory": "memory", "sent": "sent, shared seed", "sent_with_indices": "sent, with indices"}),
+    ):
+        for place, (name, label) in enumerate(names.items()):
+            draw_line(axes, [s["K"] for s in steps], [s[name] for s in steps], place=place, label=label)
+        axes.set_xlabel("K")
+        axes.set_yscale("log")
+    left.axhline(numbers["flops_full"], color="black", linestyle=":", label="gradient of f")
+    left.set_ylabel("operations a step, expected over K random columns")
+    middle.axhline(numbers["memory_full"], color="black", linestyle=":", label="memory, gradient of f")
+    middle.axhline(numbers["sent_full"], color="black", linestyle="-.", label="sent, gradient of f")
+    middle.set_ylabel("bytes a step (sent: a client)")
+    rows, goals = numbers["rows"], {"own": f"{numbers['accuracy']:.0%} of ‖x − x_D*‖²", "f": f"{numbers['f_goal']:.0%} of f"}
+    for place, (goal, way) in enumerate((g, w) for g in goals for w in ("paper", "best")):
+        label = f"to {goals[goal]}, {way} step"
+        draw_line(right, [row["keep"] for row in rows], [row["flops"][goal][way] for row in rows], place=place, label=label)
+    right.set_xlabel("keep = K/d (1: gradient descent)")
+    right.set_ylabel("operations to accuracy")
+    right.set_yscale("log")
+    right.set_title("no point: not reached (for f: x_D* itself may be too bad)", fontsize=9)
+    for axes in figure.axes:
+        axes.legend(fontsize=7)
+    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, Rand-K, κ_f = {numbers['condition_number']:g}, v = 0", fontsize=10)
+    return figure

@@ -1,0 +1,161 @@
+"""Training along a path, accuracies of randomly pruned networks, and what a validation chooses."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mastsim.backend import Array
+from mastsim.expected import Mast
+from mastsim.methods import StochasticMethod
+from mastsim.problems import TwoLayerNetwork
+from mastsim.simulation import simulate
+from mastsim.sketches import Sketch
+
+_AT_ONCE = 1 << 22
+
+
+def trained(F: Mast, method: StochasticMethod, x0: np.ndarray, stops: list[int], seed: int) -> np.ndarray:
+    """Return the iterates of replicas after given numbers of steps, shape (stops, replicas, dim).
+
+    Parameters
+    ----------
+    F : Mast
+        The objective.
+    method : StochasticMethod
+        The method.
+    x0 : array, shape (replicas, dim)
+        The starts.
+    stops : list of int
+        Increasing numbers of steps, from 1.
+    seed : int
+        The seed of minibatches and masks.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 1.0))
+    >>> trained(F, ms.DSGD(0.5), np.ones((1, 1)), [1, 3], seed=0).ravel().tolist()
+    [0.5, 0.125]
+    """
+    shared: dict[str, Any] = {
+        "replicas": len(x0),
+        "seed": seed,
+        "measures": ("f",),
+        "every": stops[-1] + 1,
+        "progress": False,
+    }
+    run, found = None, []
+    for stop in stops:
+        start = x0 if run is None else None
+        run = simulate(method, F, steps=stop, x0=start, resume=run, **shared)
+        found.append(run.x)
+    return np.stack(found)
+
+
+def accuracy(f: TwoLayerNetwork, x: Array) -> np.ndarray:
+    """Return the fraction of labels that networks get right, shape ``x.shape[:-1]``; an output of zero counts as -1.
+
+    Parameters
+    ----------
+    f : TwoLayerNetwork
+        The rows and their labels.
+    x : array, shape (..., dim)
+        The parameters.
+
+    Examples
+    --------
+    >>> f = TwoLayerNetwork(np.eye(2), np.array([1.0, -1.0]), width=1, l2=0.0)
+    >>> accuracy(f, np.array([[1.0, -1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]]))
+    array([1. , 0.5])
+    """
+    flat = np.reshape(x, (-1, f.dim))
+    size = max(1, _AT_ONCE // (f.components * f.width))
+    with np.errstate(over="ignore", invalid="ignore"):
+        pieces = [np.where(f.output(flat[i : i + size]) > 0, 1.0, -1.0) == f.y for i in range(0, len(flat), size)]
+    found = np.concatenate([np.mean(piece, axis=-1) for piece in pieces])
+    return np.asarray(found.reshape(np.shape(x)[:-1]))
+
+
+def pruned(f: TwoLayerNetwork, x: Array, diagonals: np.ndarray) -> np.ndarray:
+    """Return the accuracies of networks under every mask of a list, shape ``(*x.shape[:-1], masks)``.
+
+    Parameters
+    ----------
+    f : TwoLayerNetwork
+        The rows and their labels.
+    x : array, shape (..., dim)
+        The parameters.
+    diagonals : array, shape (masks, dim)
+        What the parameters are multiplied by.
+
+    Examples
+    --------
+    >>> f = TwoLayerNetwork(np.eye(2), np.array([1.0, -1.0]), width=1, l2=0.0)
+    >>> pruned(f, np.array([1.0, -1.0, 0.0, 1.0, 0.0]), np.array([np.ones(5), np.zeros(5)]))
+    array([1. , 0.5])
+    """
+    points = np.asarray(x)
+    # One iterate at a time: all products at once would take iterates × masks × dim memory.
+    found = [accuracy(f, diagonals * point) for point in points.reshape(-1, f.dim)]
+    return np.stack(found).reshape(*points.shape[:-1], len(diagonals))
+
+
+def diagonals(sketch: Sketch, count: int, key: tuple[int, int]) -> np.ndarray:
+    """Return so many draws of a diagonal sketch as vectors, shape (count, dim).
+
+    Parameters
+    ----------
+    sketch : Sketch
+        Diagonal.
+    count : int
+        How many.
+    key : tuple of two int
+        The seed, and what the draws are for.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> diagonals(ms.RandK(2, 2), 1, (0, 2))
+    array([[1., 1.]])
+    """
+    rng = np.random.Generator(np.random.Philox(list(key)))
+    return np.asarray(sketch.sample(rng, count).apply(np.ones(sketch.dim)))
+
+
+class Choice(NamedTuple):
+    """Which step size and which records a validation chooses.
+
+    Parameters
+    ----------
+    step : int
+        Position of the step size.
+    records : ndarray of int, shape (replicas,)
+        Position of the record of each replica.
+    """
+
+    step: int
+    records: np.ndarray
+
+
+def chosen(scores: np.ndarray, early: bool) -> Choice:
+    """Return the step size of the best mean score, each replica at its own best record, or all at the last.
+
+    Parameters
+    ----------
+    scores : array, shape (step sizes, records, replicas)
+        Validation scores; of equal ones the first is taken.
+    early : bool
+        Whether replicas stop early.
+
+    Examples
+    --------
+    >>> scores = np.array([[[0.5], [0.7]], [[0.9], [0.6]]])
+    >>> chosen(scores, early=True), chosen(scores, early=False)
+    (Choice(step=1, records=array([0])), Choice(step=0, records=array([1])))
+    """
+    _, records, replicas = scores.shape
+    at = scores.argmax(axis=1) if early else np.full((len(scores), replicas), records - 1)
+    step = int(np.take_along_axis(scores, at[:, None, :], axis=1).mean(axis=(1, 2)).argmax())
+    return Choice(step, at[step])

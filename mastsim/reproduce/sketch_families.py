@@ -1,0 +1,237 @@
+"""Sketch families of equal keep: DSGD with exact and sampled gradients, distributed DSGD, and subspace sketches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mastsim.expected import Distributed, Mast, Objective
+from mastsim.methods import Nice
+from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Problem
+from mastsim.reproduce.columns import widest
+from mastsim.reproduce.common import facts, subtitle
+from mastsim.reproduce.paths import CROSSING, curve, draw_curve, follow, logarithmic, spaced
+from mastsim.reproduce.theory_trials import away_start
+from mastsim.sketches import Bernoulli, BlockBernoulli, Gaussian, Haar, NofM, PermK, RandK, Sketch
+from mastsim.theorems import (
+    ConvexDistributed,
+    IndependentDistributed,
+    Rate,
+    SampledStronglyConvexDSGD,
+    StronglyConvexDSGD,
+)
+
+TITLE = "Sketch families of equal keep fraction"
+CONDITION_NUMBER = 100.0
+CLIENTS = (4, 2)
+"""Clients among whom Perm-K deals the coordinates; the keep fractions are 1/4 and 1/2."""
+MINIBATCH = 32
+BLOCKS = 8
+SMALL, QUICK_SMALL = 16, 8
+"""Columns of the problem on which subspace sketches are tried, and of all problems in quick runs."""
+
+PANELS = {
+    "exact": "logistic regression, exact gradients",
+    "minibatch": "logistic regression, minibatches",
+    "distributed": "least squares, distributed",
+    "subspace": "least squares, subspaces",
+}
+
+
+class _Effort(NamedTuple):
+    replicas: int
+    longest: int
+    records: int
+    seed: int
+
+
+def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
+    """Return squared distances to x_D* beside their bounds for sketches that keep a quarter, and a half, of the coordinates.
+
+    v = 0 and κ_f = 100; problems take the columns that vary most: as many as are a multiple of four, and at most sixteen for
+    subspace sketches. On logistic regression f_D and x_D* are exact for sketches that select coordinates; subspace sketches
+    are tried on least squares, where they are exact too. Every run takes the largest step that its theorem allows with the
+    published constants. The clients of distributed runs hold the same least squares problem, where they need no quadrature,
+    and together keep as many coordinates as there are.
+
+    Parameters
+    ----------
+    data : Dataset
+        With labels -1 and 1.
+    quick : bool
+        Fewer replicas and steps.
+    seed : int, default 0
+        The seed.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not -1 and 1.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Theorems 2 and 4, Algorithm 3; theorems distributed-convex and distributed-independent: this
+    package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> numbers = compute(ms.load("synthetic:n=20,d=4,condition=10"), quick=True)
+    >>> [run["label"] for run in numbers["runs"] if run["keep"] == 0.25 and run["panel"] == "distributed"]
+    ['Perm-K, 4 clients', 'independent Rand-1, 4 clients']
+    """
+    effort = _Effort(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
+    wide = data.d - data.d % 4 if data.d >= 4 else data.d
+    few = min(wide, QUICK_SMALL if quick else SMALL)
+    f = LogisticRegression(widest(data.A, few if quick else wide), data.y, condition_number=CONDITION_NUMBER)
+    squares = LeastSquares(f.A, f.y, condition_number=CONDITION_NUMBER)
+    small = LeastSquares(widest(data.A, few), data.y, condition_number=CONDITION_NUMBER)
+    runs: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    for clients in CLIENTS:
+        for panel, problem, families in (
+            ("exact", f, _selections(f.dim, clients)),
+            ("distributed", squares, _dealt(f.dim, clients)),
+            ("subspace", small, _subspaces(few, clients)),
+        ):
+            for label, build in families.items():
+                _try(runs, skipped, panel, clients, label, problem, build, effort)
+    numbers = {
+        **facts("sketch-families", data, quick, seed),
+        "condition_number": CONDITION_NUMBER,
+        "columns": {panel: few if panel == "subspace" else f.dim for panel in PANELS},
+        "minibatch": min(MINIBATCH, data.n),
+        "replicas": effort.replicas,
+        "crossing": CROSSING,
+        "runs": sorted(runs, key=lambda run: (run["keep"], list(PANELS).index(run["panel"]))),
+        "skipped": skipped,
+    }
+    return {**numbers, "findings": _findings(numbers)}
+
+
+def _selections(d: int, clients: int) -> dict[str, Any]:
+    keep, blocks = 1 / clients, min(BLOCKS, max(1, d // 2))
+    return {
+        "Rand-K": lambda: RandK(d, max(1, d // clients)),
+        "Bernoulli": lambda: Bernoulli(d, keep),
+        f"Bernoulli, {blocks} blocks": lambda: BlockBernoulli(d, blocks, keep),
+        "N:M": lambda: NofM(d, 4 // clients, 4),
+    }
+
+
+def _dealt(d: int, clients: int) -> dict[str, Any]:
+    kept = max(1, d // clients)
+    return {
+        f"Perm-K, {clients} clients": lambda: PermK(d, clients=clients),
+        f"independent Rand-{kept}, {clients} clients": lambda: RandK(d, kept),
+    }
+
+
+def _subspaces(d: int, clients: int) -> dict[str, Any]:
+    k = max(1, d // clients)
+    return {"Rand-K": lambda: RandK(d, k), "Haar": lambda: Haar(d, k), "Gaussian": lambda: Gaussian(d, k)}
+
+
+def _try(
+    runs: list[dict[str, Any]],
+    skipped: list[dict[str, Any]],
+    panel: str,
+    clients: int,
+    label: str,
+    problem: Problem,
+    build: Any,
+    effort: _Effort,
+) -> None:
+    """Add the runs of a family, or the reason why there is none."""
+    head = {"panel": panel, "keep": 1 / clients, "label": label}
+    try:
+        sketch: Sketch = build()
+        theorems = _claims(panel, problem, sketch, clients)
+    except ValueError as refused:
+        skipped.append({**head, "reason": str(refused)})
+        return
+    runs.extend({**head, "panel": name, **_run(theorem, effort)} for name, theorem in theorems.items())
+
+
+def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, Rate]:
+    if panel == "distributed":
+        F = Distributed([f] * clients, sketch)
+        kind = ConvexDistributed if isinstance(sketch, PermK) else IndependentDistributed
+        return {panel: kind(F)}
+    single = Mast(f, sketch)
+    found: dict[str, Rate] = {panel: StronglyConvexDSGD(single)}
+    if panel == "exact":
+        few = Nice(min(MINIBATCH, f.components))
+        found["minibatch"] = SampledStronglyConvexDSGD(single, sampling=few)
+    return found
+
+
+def _run(theorem: Rate, effort: _Effort) -> dict[str, Any]:
+    """Return the curve of replicas from a start away from x_D*, over the time in which the bound's first term fades."""
+    F, gamma = theorem.objective, theorem.stepsize
+    start = away_start(theorem)
+    stops = spaced(min(effort.longest, math.ceil(4 / (1 - theorem.rate))), effort.records)
+    path = follow(theorem.method_at(gamma), F, stops, replicas=effort.replicas, seed=effort.seed, x0=start)
+    apart = ((path.points - F.minimize().x) ** 2).sum(axis=-1)
+    bound = np.asarray(theorem.bound(np.array(stops), gamma, theorem.initial_at(start)))
+    return {
+        "sketch": F.sketch_name,
+        "theorem": theorem.id,
+        **_constants(F),
+        "stepsize": gamma,
+        "rate": theorem.rate,
+        "radius": theorem.radius,
+        "steps": stops,
+        "distance": curve(apart, bound, theorem.rounding(gamma, stops[-1]) ** 2),
+    }
+
+
+def _constants(F: Objective) -> dict[str, float]:
+    best = F.minimize()
+    return {"fD_inf": best.value, "gap": float(F.gap()), "certificate": best.gap_bound}
+
+
+def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = [
+        {"bounds_crossed": sum(bool(run["distance"]["crosses_at"]) for run in numbers["runs"])},
+        {"runs": len(numbers["runs"])},
+    ]
+    for run in numbers["runs"]:
+        at = f"{run['panel']}, {run['label']}, keep {run['keep']:g}"
+        found.append({f"final_distance {at}": run["distance"]["mean"][-1]})
+        found.append({f"final_distance_over_bound {at}": run["distance"]["mean"][-1] / run["distance"]["bound"][-1]})
+        found.append({f"stepsize {at}": run["stepsize"]})
+        found.append({f"gap {at}": run["gap"]})
+    return found
+
+
+def draw(numbers: dict[str, Any]) -> Figure:
+    """Return distances over steps, one row for each keep fraction and one panel for each setting, bounds broken.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    keeps = list(dict.fromkeys(run["keep"] for run in numbers["runs"]))
+    figure = Figure(figsize=(17, 0.8 + 4.2 * len(keeps)), layout="constrained")
+    grid = figure.subplots(len(keeps), len(PANELS), squeeze=False)
+    for line, keep in zip(grid, keeps, strict=True):
+        for axes, (panel, title) in zip(line, PANELS.items(), strict=True):
+            runs = [run for run in numbers["runs"] if run["keep"] == keep and run["panel"] == panel]
+            for place, run in enumerate(runs):
+                draw_curve(axes, run["steps"], run["distance"], place=place, label=f"{run['label']} ({run['theorem']})")
+            extra = f" of {numbers['minibatch']}" if panel == "minibatch" else ""
+            axes.set_title(f"{title}{extra}, d = {numbers['columns'][panel]}, keep = {keep:g}", fontsize=9)
+            missing = [s["label"] for s in numbers["skipped"] if s["keep"] == keep and s["panel"] == panel]
+            axes.set_xlabel(f"step (no bound, or does not fit: {', '.join(missing)})" if missing else "step")
+            axes.set_ylabel("E‖x − x_D*‖²")
+            if runs:
+                logarithmic(axes, 1e-12, room=50.0)
+                axes.legend(fontsize=7, loc="lower left", title="broken lines: bounds", title_fontsize=7)
+    title = f"{TITLE}, κ_f = {numbers['condition_number']:g}, v = 0, {numbers['replicas']} replicas ± 2 standard errors"
+    figure.suptitle(f"{title}\nwidest columns of {subtitle(numbers)}", fontsize=10)
+    return figure
