@@ -19,8 +19,9 @@ lint: $(VENV)/.installed-lint
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.expected
+	$(BIN)/python -m benchmarks.speed --out docs/performance.json
 
 docs: $(VENV)/.installed
 	$(BIN)/mastsim verify --pages docs/theorems

@@ -1,0 +1,1 @@
+"""mastsim against NumPy, SciPy, PyTorch and JAX, side by side in one run: ``python -m benchmarks.speed [--quick]``."""
