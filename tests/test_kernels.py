@@ -366,3 +366,55 @@ def test_the_kernel_is_chosen_by_problem_and_sketch(f, share, kernel):
     F = ms.Mast(f, ms.RandK(20, k=int(20 * share)))
     assert plan(ms.DSGD(0.1), F).descent.kernel is kernel
     assert ms.simulate(ms.DSGD(0.1), F, steps=1).engine == f"kernel {kernel.__name__}"
+
+
+class OwnStep(ms.DSGD):
+    def direction(self, state, objective, gradient, draw):
+        return 2 * super().direction(state, objective, gradient, draw)
+
+
+class OwnGradient(ms.LogisticRegression):
+    def gradient(self, x):
+        return 2 * super().gradient(x)
+
+
+class OwnMask(ms.RandK):
+    def from_uniforms(self, u):
+        return super().from_uniforms(1 - 2.0**-53 - u)
+
+
+class OwnLoss(type(ms.HuberRegression(np.eye(1), np.ones(1), l2=1.0, delta=1.0).loss)):
+    def psi(self, w, order=0):
+        return 2 * super().psi(w, order)
+
+
+class OwnRegression(ms.HuberRegression):
+    @property
+    def loss(self):
+        return OwnLoss(1.0)
+
+
+class OwnSampling(ms.Nice):
+    def _draw(self, u, n):
+        return super()._draw(1 - 2.0**-53 - u, n)
+
+
+@pytest.mark.parametrize(
+    ("method", "problem", "sketch"),
+    [
+        (OwnStep(0.1), ms.LogisticRegression, ms.RandK(20, k=3)),
+        (ms.DSGD(0.1), OwnGradient, ms.RandK(20, k=3)),
+        (ms.DSGD(0.1), OwnRegression, ms.RandK(20, k=3)),
+        (ms.DSGD(0.1), ms.LogisticRegression, OwnMask(20, 3)),
+        (ms.DSGD(0.1, OwnSampling(4)), ms.LogisticRegression, ms.RandK(20, k=3)),
+        (ms.LSVRDSG(0.1), OwnGradient, ms.RandK(20, k=3)),
+        (ms.LSVRDSG(0.1), ms.LogisticRegression, OwnMask(20, 3)),
+    ],
+    ids=lambda part: getattr(part, "__name__", type(part).__name__),
+)
+def test_what_users_override_is_not_overruled(method, problem, sketch):
+    f = model()
+    F = ms.Mast(problem(f.A, f.y, l2=0.1), sketch)
+    options = {"steps": 5, "replicas": 4, "x0": "normal", "seed": 3, "measures": ("distance",)}
+    found = ms.simulate(method, F, **options)
+    np.testing.assert_allclose(found.x, ms.simulate(method, F, engine="array", **options).x, rtol=1e-12, atol=1e-12)

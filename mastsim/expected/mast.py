@@ -131,6 +131,11 @@ class Mast(Objective):
         values, weights = self.sketch.support()
         return (values if self._device is None else values.on(self._device)), weights
 
+    @cached_property
+    def kernel_tables(self) -> dict[type, Any]:
+        """What kernels read instead of the problem, by type of number; they fill it when first used."""
+        return {}
+
     @property
     def runs_on_devices(self) -> bool:
         """Whether f_D itself can be evaluated on a device; sketched gradients always can."""

@@ -61,12 +61,12 @@ def batch_of(sampling: Sampling, n: int, dtype: type) -> Batch | None:
     """
     sampling.check(n)
     uniforms = sampling.law(n).uniforms
-    if isinstance(sampling, IndependentSampling):
+    if type(sampling) is IndependentSampling:
         p = np.broadcast_to(sampling.probabilities, (n,)).astype(float)
         return Batch(COINS, n, n, p, (1 / p / n).astype(dtype), uniforms)
-    if isinstance(sampling, Nice):
+    if type(sampling) is Nice:
         return Batch(SUBSET, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), uniforms)
-    if isinstance(sampling, WithReplacement):
+    if type(sampling) is WithReplacement:
         if sampling.probabilities is None:
             return Batch(UNIFORM, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), uniforms)
         weights = 1 / (sampling.tau * n * sampling.probabilities)

@@ -11,6 +11,7 @@ from numba import njit
 from mastsim.draws import Independent, RandomElement, StreamDraw, Values
 from mastsim.kernels.masks import draw_mask, mask_of, mask_scratch
 from mastsim.kernels.philox import fill_uniforms, key_of, room
+from mastsim.kernels.standard import keeps
 from mastsim.sketches.base import DiagonalBatch
 from mastsim.sketches.selection import SelectionSketch
 
@@ -58,7 +59,7 @@ def value_of(element: RandomElement, u: np.ndarray) -> Any:
         ends = np.cumsum([0] + [part.uniforms for part in element.elements]).tolist()
         cut = zip(element.elements, ends, ends[1:], strict=False)
         return Values(tuple(value_of(part, u[:, begin:end]) for part, begin, end in cut))
-    if isinstance(element, SelectionSketch):
+    if keeps(element, SelectionSketch, "from_uniforms", "uniforms"):
         return DiagonalBatch(_diagonals(np.ascontiguousarray(u), mask_of(element.selection, np.float64)))
     return element.from_uniforms(u)
 

@@ -11,7 +11,8 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.kernels.gradients import gradients_by_block, gradients_by_columns, gradients_by_lanes, gradients_by_rows
-from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_of
+from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
+from mastsim.kernels.standard import keeps
 from mastsim.methods import GD, GDCI, SGD, Method
 from mastsim.problems import Quadratic
 from mastsim.sketches.base import DiagonalBatch, SketchBatch
@@ -25,7 +26,7 @@ class FusedMast(Mast):
 
     @cached_property
     def _model(self) -> LinearModel | QuadraticModel | None:
-        return model_of(self.problem, self.center, np.float64)
+        return model_at_shift(self, np.float64)
 
     def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
         """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
@@ -69,20 +70,19 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     if isinstance(objective, Distributed):
         clients = [_fused(client) for client in objective.clients]
         return None if any(client is None for client in clients) else _shared(objective, Distributed, clients=tuple(clients))
-    return _fused(objective) if isinstance(objective, Mast) else None
+    return _fused(objective)
 
 
-def _fused(objective: Mast) -> FusedMast | None:
-    if not isinstance(objective.sketch, SelectionSketch):
+def _fused(objective: Objective) -> FusedMast | None:
+    if not keeps(objective, Mast, "sketched_gradient"):
         return None
-    if model_of(objective.problem, objective.center, np.float64) is None:
+    assert isinstance(objective, Mast)
+    sketch = objective.sketch
+    if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms") or model_at_shift(objective, np.float64) is None:
         return None
+    assert isinstance(sketch, SelectionSketch)
     # A dense block of a quadratic is a matrix product, which array operations do as fast.
-    return (
-        None
-        if isinstance(objective.problem, Quadratic) and not few_columns(objective.sketch)
-        else _shared(objective, FusedMast)
-    )
+    return None if isinstance(objective.problem, Quadratic) and not few_columns(sketch) else _shared(objective, FusedMast)
 
 
 def _shared(objective: Objective, kind: type[Kind], **changed: Any) -> Kind:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.expected import Mast
 from mastsim.kernels.slopes import Slopes, slopes_of
+from mastsim.kernels.standard import keeps
 from mastsim.problems import Quadratic
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.sketches.selection import SelectionSketch
@@ -99,12 +101,35 @@ def model_of(problem: Any, center: np.ndarray, dtype: type) -> LinearModel | Qua
     >>> model_of(ms.Quadratic(np.eye(2), np.ones(2)), np.zeros(2), np.float64).base
     array([-1., -1.])
     """
-    if isinstance(problem, Quadratic):
+    if keeps(problem, Quadratic, "gradient", "minibatch_gradient"):
         base = problem.gradient(center).astype(dtype)
         return QuadraticModel(np.ascontiguousarray(problem.A, dtype=dtype), center.astype(dtype), base)
-    if isinstance(problem, GeneralizedLinearModel):
+    if keeps(problem, GeneralizedLinearModel, "gradient", "minibatch_gradient"):
         return _linear_model(problem, center, dtype)
     return None
+
+
+def model_at_shift(objective: Mast, dtype: type) -> LinearModel | QuadraticModel | None:
+    """Return the problem of an objective around its shift as kernels read it; made once for each type.
+
+    Parameters
+    ----------
+    objective : Mast
+        The objective.
+    dtype : type
+        ``numpy.float64`` or ``numpy.float32``.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
+    >>> model_at_shift(F, np.float64) is model_at_shift(F, np.float64)
+    True
+    """
+    tables = objective.kernel_tables
+    if dtype not in tables:
+        tables[dtype] = model_of(objective.problem, objective.center, dtype)
+    return tables[dtype]
 
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:

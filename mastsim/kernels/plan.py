@@ -17,10 +17,11 @@ from mastsim.kernels.draws import KernelDraw
 from mastsim.kernels.fused import fused
 from mastsim.kernels.lanes import descend_lanes
 from mastsim.kernels.masks import mask_of
-from mastsim.kernels.models import LinearModel, few_columns, model_of
+from mastsim.kernels.models import LinearModel, few_columns, model_at_shift, model_of
 from mastsim.kernels.philox import key_of
 from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
+from mastsim.kernels.standard import keeps
 from mastsim.methods import DSGD, SGD, FullBatch, Method
 from mastsim.methods.compression import Uncompressed
 from mastsim.sketches import Identity
@@ -146,20 +147,22 @@ def _refuse_floats(precision: str, why: str) -> None:
 
 def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent | None, str]:
     """Return the kernel for a whole run, or None and the reason why there is none."""
-    if type(method) not in (DSGD, SGD) or not isinstance(objective, Mast):
+    if type(method) not in (DSGD, SGD) or not keeps(objective, Mast, "sketched_gradient"):
         return None, f"{method.name} is not descent along sketched gradients of one node"
     assert isinstance(method, DSGD | SGD)
-    if not isinstance(method.compression, Uncompressed):
+    assert isinstance(objective, Mast)
+    if type(method.compression) is not Uncompressed:
         return None, "directions are compressed"
     plain = isinstance(method, SGD)
     sketch = Identity(objective.dim) if plain else objective.sketch
-    if not isinstance(sketch, SelectionSketch):
+    if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms"):
         return None, f"{sketch.name} does not keep or drop coordinates"
-    model = model_of(objective.problem, np.zeros(objective.dim) if plain else objective.center, dtype)
+    assert isinstance(sketch, SelectionSketch)
+    model = model_of(objective.problem, np.zeros(objective.dim), dtype) if plain else model_at_shift(objective, dtype)
     if model is None:
         return None, f"{objective.problem.name} has no kernel"
     mask = mask_of(sketch.selection, dtype)
-    if isinstance(method.sampling, FullBatch):
+    if type(method.sampling) is FullBatch:
         return Descent(_full_gradient(model, sketch), (mask, model), False), ""
     if not isinstance(model, LinearModel):
         return None, f"{method.sampling.name} of a quadratic's one component has no kernel"

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from mastsim.kernels.standard import keeps
 from mastsim.problems.exponential import ExponentialLoss
-from mastsim.problems.losses import LogisticLoss, Loss, SquaredLoss
+from mastsim.problems.losses import LogisticLoss, Loss, PiecewiseLoss, SquaredLoss
 from mastsim.problems.poisson import PoissonLoss
 from mastsim.problems.sigmoid import SigmoidLoss
 from mastsim.problems.welsch import WelschLoss
@@ -59,9 +60,9 @@ def slopes_of(loss: Loss, y: np.ndarray, dtype: type) -> Slopes | None:
     >>> slopes_of(LogisticLoss(), np.array([1.0, -1.0]), np.float64).sign[:2]
     array([ 1., -1.])
     """
-    pieces = SQUARED if isinstance(loss, SquaredLoss) else loss.pieces
+    pieces = SQUARED if type(loss) is SquaredLoss else loss.pieces if keeps(loss, PiecewiseLoss, "psi") else None
     code = PIECES if pieces is not None else _CODES.get(type(loss))
-    if code is None:
+    if code is None or not keeps(loss, Loss, "derivative"):
         return None
     form = loss.row_form(y)
     knots, coefficients = (np.zeros(0), np.zeros((1, 3))) if pieces is None else pieces
