@@ -21,7 +21,7 @@ from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
 from mastsim.validation import finite, instance, integer, one_of
 
-_CHUNK, _DEVICE_CHUNK = 64, 4096
+_CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
 
 
@@ -72,7 +72,8 @@ def simulate(
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, optional
-        Replicas a thread advances at once; 64 on the host and 4096 on a GPU by default.
+        Replicas a thread advances at once; by default 64 on the host, fewer where a thread would stay without, and 4096 on a
+        GPU.
     device : {"cpu", "gpu"}, default "cpu"
         Where steps are taken; ``"gpu"`` needs CuPy (``mastsim[gpu]``) and a CUDA GPU. What comes back is on the host.
     engine : {"auto", "kernel", "array"}, default "auto"
@@ -109,7 +110,7 @@ def simulate(
     instance("objective", objective, Objective)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     threads, where = integer("threads", threads, 1), find_device(device)
-    chunk = integer("chunk", (_CHUNK if where.is_host else _DEVICE_CHUNK) if chunk is None else chunk, 1)
+    chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
@@ -189,6 +190,14 @@ class _Recorder:
             state=self.held.state,
             seconds=start.seconds + time.perf_counter() - self.begin,
         )
+
+
+def _chunk(replicas: int, threads: int, where: Device) -> int:
+    if not where.is_host:
+        return _DEVICE_CHUNK
+    # Every thread gets its share of few replicas, in whole vectors of them.
+    share = -(-replicas // (threads * _LEAST_CHUNK)) * _LEAST_CHUNK
+    return min(_CHUNK, share)
 
 
 def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:

@@ -12,9 +12,8 @@ from mastsim.backend import PURPOSES, Streams
 from mastsim.draws import Independent, StreamDraw
 from mastsim.kernels import plan
 from mastsim.kernels.batches import batch_of, batch_scratch, draw_batch
-from mastsim.kernels.columns import descend_columns
 from mastsim.kernels.draws import KernelDraw
-from mastsim.kernels.lanes import descend_lanes
+from mastsim.kernels.linear import by_columns, descend_linear
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
 from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
@@ -288,6 +287,19 @@ def test_bits_do_not_depend_on_what_runs_beside(problem, sketch):
         assert (ms.simulate(method, F, replicas=33, **options).x == whole[:33]).all()
 
 
+@pytest.mark.parametrize("ones", [False, True])
+@pytest.mark.parametrize("n", [1, 7, 256, 257, 1100])
+def test_columns_and_lanes_give_the_same_bits(n, ones):
+    F = ms.Mast(model(n=n, d=37, ones=ones, seed=1), ms.RandK(37, k=18), shift=np.linspace(-1, 1, 37))
+    assert by_columns(3, 18 / 37)
+    assert not by_columns(8, 18 / 37)
+    options = {"steps": 6, "seed": 3, "x0": np.ones(37), "engine": "kernel", "measures": ("distance",)}
+    together, alone = (ms.simulate(ms.DSGD(0.05), F, replicas=16, chunk=c, **options).x for c in (16, 1))
+    assert (together == alone).all()
+    anchored = [ms.simulate(ms.LSVRDSG(0.05), F, replicas=16, chunk=c, **options).x for c in (16, 1)]
+    assert (anchored[0] == anchored[1]).all()
+
+
 def test_floats_on_request():
     F = ms.Mast(model(seed=1), SKETCHES[1])
     options = {"steps": 50, "replicas": 9, "seed": 1}
@@ -355,8 +367,8 @@ def test_unknown_engines_and_precisions():
 @pytest.mark.parametrize(
     ("f", "share", "kernel"),
     [
-        (model(), 0.1, descend_columns),
-        (model(), 0.5, descend_lanes),
+        (model(), 0.1, descend_linear),
+        (model(), 0.5, descend_linear),
         (quadratic(20), 0.1, descend_block),
         (quadratic(20), 0.5, descend_panel),
     ],

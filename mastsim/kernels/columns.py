@@ -1,19 +1,19 @@
-"""Gradients of a linear model from the kept columns only: the work is that of the entries in K columns."""
+"""Gradients of a linear model from the kept columns only: the work is that of the entries in K columns.
+
+Every sum is taken in the order of `mastsim.kernels.lanes`, entry by entry, so that both give the same bits.
+"""
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit, uint64
 
-from mastsim.kernels.masks import draw_mask, mask_scratch
-from mastsim.kernels.philox import fill_uniforms
 from mastsim.kernels.slopes import psi_slope
 from mastsim.simd import fma, lanes_of, load, store
 
 
 @njit(cache=True, nogil=True)
 def sketched_columns(model, x, kept, count, scale, margins, out):
-    """Write the kept coordinates of Sᵀ∇f(v + S(x − v)), in the order of `kept`.
+    """Write the kept coordinates of Sᵀ∇f(v + S(x − v)), in the order of `kept`, which must be increasing.
 
     ``margins`` has room for n numbers, rounded up to whole vectors.
     """
@@ -22,9 +22,8 @@ def sketched_columns(model, x, kept, count, scale, margins, out):
     rows = model.base.size
     for a in range(count):
         j = kept[a]
-        total = _column_sum(model, j, margins)
         point = model.center[j] + scale[j] * (x[j] - model.center[j])
-        out[a] = scale[j] * (total / rows + model.ridge * point)
+        out[a] = scale[j] * (_column_sum(model, j, margins) / rows + model.ridge * point)
 
 
 @njit(cache=True, nogil=True)
@@ -39,15 +38,24 @@ def _margins(model, x, kept, count, scale, margins):
                 margins[model.column_rows[place]] += z
         else:
             for place in range(begin, end):
-                margins[model.column_rows[place]] += model.column_data[place] * z
+                i = model.column_rows[place]
+                margins[i] = fma(z, model.column_data[place], margins[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _column_sum(model, j, values):
-    """Return Σ_i a_ij·values_i; four sums at a time, or each addition would wait for the one before."""
-    begin, end = model.column_starts[j], model.column_starts[j + uint64(1)]
+    """Return Σ_i a_ij·values_i, one block of rows after the other."""
+    total = values.dtype.type(0)
+    for segment in range(model.column_segments[j], model.column_segments[j + uint64(1)]):
+        total = _segment_sum(model, model.segment_starts[segment], model.segment_starts[segment + uint64(1)], values, total)
+    return total
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _segment_sum(model, begin, end, values, a):
+    # Four sums at a time, or each addition would wait for the one before.
     index, data = model.column_rows, model.column_data
-    a = b = c = d = values.dtype.type(0)
+    b = c = d = values.dtype.type(0)
     stop = end - (end - begin) % uint64(4)
     if model.ones:
         for place in range(begin, stop, uint64(4)):
@@ -57,12 +65,12 @@ def _column_sum(model, j, values):
             d += values[index[place + uint64(3)]]
     else:
         for place in range(begin, stop, uint64(4)):
-            a += data[place] * values[index[place]]
-            b += data[place + uint64(1)] * values[index[place + uint64(1)]]
-            c += data[place + uint64(2)] * values[index[place + uint64(2)]]
-            d += data[place + uint64(3)] * values[index[place + uint64(3)]]
+            a = fma(values[index[place]], data[place], a)
+            b = fma(values[index[place + uint64(1)]], data[place + uint64(1)], b)
+            c = fma(values[index[place + uint64(2)]], data[place + uint64(2)], c)
+            d = fma(values[index[place + uint64(3)]], data[place + uint64(3)], d)
     for place in range(stop, end):
-        a += data[place] * values[index[place]]
+        a = fma(values[index[place]], data[place], a)
     return (a + b) + (c + d)
 
 
@@ -74,17 +82,3 @@ def _row_slopes(slopes, margins):
         sign = load(slopes.sign, i)
         w = fma(load(margins, i), sign, load(slopes.offset, i))
         store(margins, i, fma(psi_slope(slopes, w, narrow), sign, load(slopes.slope, i)))
-
-
-@njit(cache=True, nogil=True)
-def descend_columns(x, replicas, first, stepsizes, key, mask, model):
-    """Take steps x⁺ = x − γ_t·Sᵀ∇f(v + S(x − v)) in place, every replica with its own sketches."""
-    scratch = mask_scratch(mask)
-    margins, out = np.zeros(model.slopes.sign.size, x.dtype), np.empty(x.shape[1], x.dtype)
-    for r in range(x.shape[0]):
-        for t in range(stepsizes.size):
-            fill_uniforms(key, first + t, replicas[r], mask.uniforms, scratch.u)
-            count = draw_mask(mask, scratch)
-            sketched_columns(model, x[r], scratch.kept, count, mask.scale, margins, out)
-            for a in range(count):
-                x[r, scratch.kept[a]] -= stepsizes[t] * out[a]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.expected import Distributed, Mast, Objective
-from mastsim.kernels.gradients import gradients_by_block, gradients_by_columns, gradients_by_lanes, gradients_by_rows
+from mastsim.kernels.gradients import gradients_by_block, gradients_by_rows
+from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
 from mastsim.kernels.standard import keeps
 from mastsim.methods import GD, GDCI, SGD, Method
@@ -33,19 +33,17 @@ class FusedMast(Mast):
         assert isinstance(batch, DiagonalBatch)
         x, diagonals = np.ascontiguousarray(x), np.ascontiguousarray(batch.diagonals)
         if minibatch is None:
-            return self._full(self._model, x, diagonals)
+            return self._full_gradient(x, diagonals)
         if isinstance(self._model, QuadraticModel) or minibatch.index is None:
             return super().sketched_gradient(x, batch, minibatch)
         index = np.ascontiguousarray(minibatch.index, dtype=np.uint64)
         return gradients_by_rows(self._model, x, diagonals, index, np.ascontiguousarray(minibatch.weights))
 
-    @cached_property
-    def _full(self) -> Callable[..., np.ndarray]:
+    def _full_gradient(self, x: np.ndarray, diagonals: np.ndarray) -> np.ndarray:
+        if isinstance(self._model, QuadraticModel):
+            return gradients_by_block(self._model, x, diagonals)
         assert isinstance(self.sketch, SelectionSketch)
-        few = few_columns(self.sketch)
-        if isinstance(self._model, LinearModel):
-            return gradients_by_columns if few else gradients_by_lanes
-        return gradients_by_block
+        return linear_gradients(self._model, x, diagonals, float(self.sketch.selection.keep.mean()))
 
 
 def fused(method: Method, objective: Objective) -> Objective | None:

@@ -34,6 +34,8 @@ class Mask(NamedTuple):
         1/keep.
     uniforms : int
         How many uniform numbers one draw takes.
+    keep : float
+        The mean share of kept coordinates.
     """
 
     independent: bool
@@ -45,6 +47,7 @@ class Mask(NamedTuple):
     coordinates: np.ndarray
     scale: np.ndarray
     uniforms: int
+    keep: float
 
 
 def mask_of(selection: Selection, dtype: type) -> Mask:
@@ -75,6 +78,7 @@ def mask_of(selection: Selection, dtype: type) -> Mask:
         coordinates=np.argsort(selection.unit, kind="stable").astype(np.uint64),
         scale=(1 / selection.keep).astype(dtype),
         uniforms=len(members) if selection.independent else int(selection.kept.sum()),
+        keep=float(selection.keep.mean()),
     )
 
 
@@ -152,3 +156,18 @@ def _draw_subsets(mask, scratch):
     for i in range(used):
         order[picks[i]] = picks[i]
     return count
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def put_in_order(kept, count, marks):
+    """Sort the kept coordinates; ``marks`` holds a flag a coordinate, and all are down before and after."""
+    if 16 * count < marks.size:
+        kept[:count].sort()
+        return
+    for a in range(count):
+        marks[kept[a]] = True
+    found = 0
+    for j in range(marks.size):
+        kept[found] = j
+        found += marks[j]
+        marks[j] = False

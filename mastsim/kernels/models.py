@@ -17,7 +17,8 @@ from mastsim.sketches.selection import SelectionSketch
 BLOCK = 256
 """Rows whose slopes stay in the first-level cache while gradients are added."""
 FEW = 0.2
-"""The mean share of kept coordinates up to which gradients are computed from these alone; measured, and not critical."""
+"""The mean share of kept coordinates up to which gradients of a quadratic are computed from their block; measured, and not
+critical."""
 
 
 class LinearModel(NamedTuple):
@@ -29,6 +30,9 @@ class LinearModel(NamedTuple):
         The entries row by row: where each row begins, their columns, their values.
     column_starts, column_rows, column_data : ndarray
         The entries column by column.
+    column_segments, segment_starts : ndarray
+        Where the entries of each column pass from one block of `BLOCK` rows to the next: the first segment of each column,
+        and where each segment begins.
     block_starts, list_columns, list_starts, list_rows, list_data : ndarray
         The entries of every `BLOCK` rows column by column: where the lists of each block begin, the column of each list,
         where it begins, the rows within the block, the values.
@@ -52,6 +56,8 @@ class LinearModel(NamedTuple):
     column_starts: np.ndarray
     column_rows: np.ndarray
     column_data: np.ndarray
+    column_segments: np.ndarray
+    segment_starts: np.ndarray
     block_starts: np.ndarray
     list_columns: np.ndarray
     list_starts: np.ndarray
@@ -137,11 +143,13 @@ def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: ty
     if slopes is None:
         return None
     rows = sp.csr_array(problem.A, dtype=dtype)
+    columns = rows.tocsc()
     base = (problem.A @ center).astype(dtype)
     forms = np.stack([base, *(part[: len(base)] for part in (slopes.sign, slopes.offset, slopes.slope))], axis=1)
     parts = (
         *_lists(rows),
-        *_lists(rows.tocsc()),
+        *_lists(columns),
+        *_segments(columns),
         *_blocks(rows),
         bool((rows.data == 1).all()),
         slopes,
@@ -159,13 +167,25 @@ def _lists(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrix.indptr.astype(np.uint64), matrix.indices.astype(np.uint32), np.array(matrix.data)
 
 
+def _segments(columns: Any) -> tuple[np.ndarray, np.ndarray]:
+    column = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+    heads = _heads(column, columns.indices // BLOCK)
+    firsts = np.searchsorted(column[heads], np.arange(columns.shape[1] + 1))
+    return firsts.astype(np.uint64), np.append(heads, len(column)).astype(np.uint64)
+
+
+def _heads(*keys: np.ndarray) -> np.ndarray:
+    """Return where one of the keys differs from the entry before."""
+    changes = np.any([np.diff(key) != 0 for key in keys], axis=0)
+    return np.flatnonzero(np.append(True, changes)) if len(keys[0]) else np.zeros(0, dtype=int)
+
+
 def _blocks(rows: Any) -> tuple[np.ndarray, ...]:
     """Return the entries ordered by block of rows, column and row; only columns with entries have a list."""
     entries = rows.tocoo()
     order = np.lexsort((entries.row, entries.col, entries.row // BLOCK))
     block, column = entries.row[order] // BLOCK, entries.col[order]
-    fresh = np.append(True, (np.diff(block) != 0) | (np.diff(column) != 0)) if len(order) else np.zeros(0, dtype=bool)
-    heads = np.flatnonzero(fresh)
+    heads = _heads(block, column)
     return (
         np.searchsorted(block[heads], np.arange(-(-rows.shape[0] // BLOCK) + 1)).astype(np.uint64),
         column[heads].astype(np.uint32),

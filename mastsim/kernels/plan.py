@@ -12,10 +12,9 @@ from mastsim.backend import Streams
 from mastsim.draws import StreamDraw
 from mastsim.expected import Mast, Objective
 from mastsim.kernels.batches import batch_of
-from mastsim.kernels.columns import descend_columns
 from mastsim.kernels.draws import KernelDraw
 from mastsim.kernels.fused import fused
-from mastsim.kernels.lanes import descend_lanes
+from mastsim.kernels.linear import descend_linear
 from mastsim.kernels.masks import mask_of
 from mastsim.kernels.models import LinearModel, few_columns, model_at_shift, model_of
 from mastsim.kernels.philox import key_of
@@ -77,7 +76,7 @@ class Plan:
     Parameters
     ----------
     name : str
-        What a run reports, for example ``"kernel descend_columns"``.
+        What a run reports, for example ``"kernel descend_linear"``.
     objective : Objective
         The objective that single steps see.
     draw : type of Draw
@@ -173,7 +172,6 @@ def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent
 
 
 def _full_gradient(model: Any, sketch: SelectionSketch) -> Callable[..., None]:
-    few = few_columns(sketch)
     if isinstance(model, LinearModel):
-        return descend_columns if few else descend_lanes
-    return descend_block if few else descend_panel
+        return descend_linear
+    return descend_block if few_columns(sketch) else descend_panel

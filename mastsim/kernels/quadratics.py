@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-from mastsim.kernels.lanes import place_point
-from mastsim.kernels.masks import draw_mask, mask_scratch
+from mastsim.kernels.linear import place_point
+from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order
 from mastsim.kernels.philox import fill_uniforms
 from mastsim.simd import fma, lanes_of, load, splat, store
 
@@ -36,18 +36,6 @@ def sketched_block(model, x, kept, count, scale, points, out):
 
 
 @njit(cache=True, nogil=True)
-def _sort(kept, count, marks):
-    """Put the kept coordinates in order, so that only one triangle of the matrix is ever read."""
-    for a in range(count):
-        marks[kept[a]] = True
-    found = 0
-    for j in range(marks.size):
-        kept[found] = j
-        found += marks[j]
-        marks[j] = False
-
-
-@njit(cache=True, nogil=True)
 def descend_block(x, replicas, first, stepsizes, key, mask, model):
     """Take steps x⁺ = x − γ_t·Sᵀ∇f(v + S(x − v)) in place, every replica with its own sketches."""
     scratch = mask_scratch(mask)
@@ -58,7 +46,7 @@ def descend_block(x, replicas, first, stepsizes, key, mask, model):
             fill_uniforms(key, first + t, replicas[r], mask.uniforms, scratch.u)
             count = draw_mask(mask, scratch)
             if large:
-                _sort(scratch.kept, count, marks)
+                put_in_order(scratch.kept, count, marks)
             sketched_block(model, x[r], scratch.kept, count, mask.scale, points, out)
             for a in range(count):
                 x[r, scratch.kept[a]] -= stepsizes[t] * out[a]
