@@ -10,8 +10,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # comes with numba, which demands the one release it works with
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -194,3 +195,11 @@ def power_of_two(typing: Any, shifted: Any) -> Any:
         return builder.bitcast(builder.add(bits, constant(bias << fraction)), _register_of(shifted))
 
     return shifted(shifted), emit
+
+
+@njit(cache=True, nogil=True)
+def aligned_zeros(size: int, like: Any) -> Any:
+    """Return zeros of the type of an array at an address that no vector from a multiple of LANES on crosses a cache line."""
+    room = np.zeros(size + lanes_of(like), like.dtype)
+    first = (-room.ctypes.data % 64) // room.itemsize
+    return room[first : first + size]

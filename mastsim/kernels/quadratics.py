@@ -8,7 +8,7 @@ from numba import njit, uint64
 from mastsim.kernels.linear import place_point
 from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order
 from mastsim.kernels.philox import fill_uniforms
-from mastsim.simd import fma, lanes_of, load, splat, store
+from mastsim.simd import aligned_zeros, fma, lanes_of, load, splat, store
 
 CACHE = 1 << 20
 """Bytes of a matrix beyond which it pays to read one triangle only."""
@@ -58,7 +58,8 @@ def descend_panel(x, replicas, first, stepsizes, key, mask, model):
     lanes, dim = lanes_of(x), x.shape[1]
     width = PANEL * lanes
     scratch = mask_scratch(mask)
-    points, products = np.zeros((PANEL, dim * lanes), x.dtype), np.zeros((PANEL, dim * lanes), x.dtype)
+    points = aligned_zeros(PANEL * dim * lanes, x).reshape(PANEL, dim * lanes)
+    products = aligned_zeros(PANEL * dim * lanes, x).reshape(PANEL, dim * lanes)
     kept, counts = np.empty((width, dim), np.uint64), np.zeros(width, np.int64)
     for start in range(0, x.shape[0], width):
         own = x[start : start + width]
@@ -68,7 +69,7 @@ def descend_panel(x, replicas, first, stepsizes, key, mask, model):
                 fill_uniforms(key, first + t, replicas[start + r], mask.uniforms, scratch.u)
                 counts[r] = draw_mask(mask, scratch)
                 kept[r, : counts[r]] = scratch.kept[: counts[r]]
-                place_point(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points[r // lanes])
+                place_point(model, own[r], kept[r], counts[r], mask.scale, r % lanes, lanes, points[r // lanes])
             multiply(model.A, points, products, vectors)
             for r in range(own.shape[0]):
                 _step(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points, products, r // lanes, stepsizes[t])
