@@ -1,6 +1,8 @@
-"""Hypothesis profiles: ``pr`` repeats itself exactly, ``nightly`` looks further."""
+"""Hypothesis profiles: ``pr`` repeats itself exactly, ``nightly`` looks further. And a cache of kernels for these sources only."""
 
+import hashlib
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -9,3 +11,10 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
+
+# Numba's cache looks at a function's own file, not at the files of what is inlined into it: after an edit it may be stale.
+ROOT = Path(__file__).parent.parent
+SOURCES = [*sorted((ROOT / "mastsim" / "kernels").glob("*.py")), ROOT / "mastsim" / "simd.py"]
+SOURCES += sorted((ROOT / "mastsim" / "expected").rglob("*.py"))
+STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:16]
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{STAMP}"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from numba import njit, uint64
 
-from mastsim.kernels.models import BLOCK
 from mastsim.kernels.slopes import row_slope
 from mastsim.simd import fma, lanes_of, load, splat, store
 
@@ -51,11 +50,11 @@ def row_pass(model, points, sums, slopes):
     A block of rows at a time: predictions row by row, slopes, then sums column by column, so that sums stay in registers.
     """
     rows = model.base.size
-    for start in range(0, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
+    for start in range(0, rows, model.block):
+        stop = min(start + model.block, rows)
         _predict(model, start, stop, points, slopes)
         _differentiate(model, start, stop, slopes)
-        _accumulate(model, start // BLOCK, slopes, sums)
+        _accumulate(model, start // model.block, slopes, sums)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,6 @@ from numba import njit, uint64
 from mastsim.kernels.columns import sketched_columns
 from mastsim.kernels.lanes import row_pass, width_of
 from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order
-from mastsim.kernels.models import BLOCK
 from mastsim.kernels.philox import fill_uniforms
 from mastsim.simd import aligned_zeros
 
@@ -56,7 +55,11 @@ def _descend_by_columns(x, replicas, first, stepsizes, key, mask, model):
 def _descend_by_lanes(x, replicas, first, stepsizes, key, mask, model):
     width, dim = width_of(x), x.shape[1]
     scratch = mask_scratch(mask)
-    points, sums, slopes = aligned_zeros(width * dim, x), aligned_zeros(width * dim, x), aligned_zeros(width * BLOCK, x)
+    points, sums, slopes = (
+        aligned_zeros(width * dim, x),
+        aligned_zeros(width * dim, x),
+        aligned_zeros(width * model.block, x),
+    )
     kept, counts = np.empty((width, dim), np.uint64), np.zeros(width, np.int64)
     for t in range(stepsizes.size):
         for r in range(x.shape[0]):
@@ -129,7 +132,7 @@ def _gradients_by_lanes(model, x, diagonals, total):
     for r in range(x.shape[0]):
         for j in range(dim):
             points[j * width + r] = diagonals[r, j] * (x[r, j] - model.center[j])
-    row_pass(model, points, sums, aligned_zeros(width * BLOCK, x))
+    row_pass(model, points, sums, aligned_zeros(width * model.block, x))
     for r in range(x.shape[0]):
         for j in range(dim):
             at = j * width + r

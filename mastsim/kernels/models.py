@@ -36,6 +36,8 @@ class LinearModel(NamedTuple):
     block_starts, list_columns, list_starts, list_rows, list_data : ndarray
         The entries of every `BLOCK` rows column by column: where the lists of each block begin, the column of each list,
         where it begins, the rows within the block, the values.
+    block : int
+        `BLOCK`; kernels read it here, because what they were compiled with on an earlier day may be another.
     ones : bool
         Whether all entries are 1, as in data of indicators; then nothing is multiplied.
     slopes : Slopes
@@ -63,6 +65,7 @@ class LinearModel(NamedTuple):
     list_starts: np.ndarray
     list_rows: np.ndarray
     list_data: np.ndarray
+    block: int
     ones: bool
     slopes: Slopes
     ridge: float
@@ -151,6 +154,7 @@ def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: ty
         *_lists(columns),
         *_segments(columns),
         *_blocks(rows),
+        BLOCK,
         bool((rows.data == 1).all()),
         slopes,
         dtype(problem.ridge),
