@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test lint types bench docs clean
+.PHONY: verify test notebooks lint types bench docs clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -11,6 +11,9 @@ verify: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks -p no:cacheprovider
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -157,12 +157,12 @@ def _fused(module: Any, kind: Any) -> Any:
 
 @intrinsic
 def clamp(typing: Any, value: Any, low: Any, high: Any) -> Any:
-    """Return the value brought into [low, high]; what is not a number becomes `high`."""
+    """Return the value brought into [low, high]; what is not a number remains so."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         x, below, above = (_widened(builder, arg, kind, value) for arg, kind in zip(args, sig.args, strict=True))
-        capped = builder.select(builder.fcmp_ordered("<", x, above), x, above)
-        return builder.select(builder.fcmp_ordered(">", capped, below), capped, below)
+        capped = builder.select(builder.fcmp_ordered("<", above, x), above, x)
+        return builder.select(builder.fcmp_ordered(">", below, capped), below, capped)
 
     return value(value, low, high), emit
 

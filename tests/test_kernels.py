@@ -1,5 +1,7 @@
 """Kernels against array operations: the same bits of randomness, the same draws, the same steps to rounding."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -198,6 +200,56 @@ def test_every_loss(name, sketch, seed):
         assert_same(*both(ms.DSGD(HarmonicStep(1e-3, decay=0.5), sampling), F, x0=np.linspace(-0.02, 0.02, 20)))
 
 
+class Shared(ms.DSGD):
+    """One sketch for all replicas, as a sketch that is broadcast."""
+
+    def direction(self, state, objective, gradient, draw):
+        return gradient.sketched(state.x, draw.of("sketch", objective.sketch).take(np.array([0])))
+
+
+class Other(ms.DSGD):
+    """A sketch that is not that of the objective."""
+
+    def direction(self, state, objective, gradient, draw):
+        return gradient.sketched(state.x, draw.of("sketch", ms.Haar(20, 3)))
+
+
+class Doubled(ms.Mast):
+    def gradient(self, x):
+        return 2 * super().gradient(x)
+
+
+@pytest.mark.parametrize("method", [Shared(0.01), Other(0.01)], ids=lambda m: type(m).__name__)
+def test_own_methods_may_ask_for_any_sketch(method):
+    F = ms.Mast(model(), ms.RandK(20, k=3))
+    options = {"steps": 4, "replicas": 5, "seed": 1, "x0": "normal", "measures": ("distance",)}
+    found, wanted = (ms.simulate(method, F, engine=engine, **options).x for engine in ("auto", "array"))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [ms.LSVRDSG(0.01), ms.PAGE(0.01), ms.DSGD(0.01)], ids=lambda m: m.name)
+def test_own_objectives_are_left_to_array_operations(method):
+    assert ms.simulate(method, Doubled(model(), ms.RandK(20, k=3)), steps=2).engine == "array"
+
+
+def test_tables_of_kernels_are_kept_but_not_sent():
+    F = ms.Mast(model(), ms.RandK(20, k=3))
+    before = len(pickle.dumps(F))
+    for method in (ms.DSGD(0.01), ms.SGD(0.01)):
+        ms.simulate(method, F, steps=1, measures=("f",))
+    first = F.kernel_tables[np.float64, "shift"]
+    ms.simulate(ms.SGD(0.01), F, steps=1, measures=("f",))
+    assert F.kernel_tables == {(np.float64, "shift"): first}
+    assert len(pickle.dumps(F)) < before + 2000
+    assert pickle.loads(pickle.dumps(F)).kernel_tables == {}
+
+
+def test_scales_beyond_the_range_of_floats_are_refused():
+    F = ms.Mast(model(), ms.Bernoulli(20, 1e-40))
+    with pytest.raises(ValueError, match=r"1/keep of .* is beyond the range of float32"):
+        ms.simulate(ms.DSGD(0.01), F, steps=1, precision="float32")
+
+
 @pytest.mark.parametrize("sketch", SKETCHES[:3], ids=lambda S: S.name)
 @pytest.mark.parametrize("sampling", [ms.FullBatch(), ms.Nice(9)], ids=lambda s: s.name)
 def test_data_of_indicators(sketch, sampling):
@@ -287,15 +339,16 @@ def test_bits_do_not_depend_on_what_runs_beside(problem, sketch):
         assert (ms.simulate(method, F, replicas=33, **options).x == whole[:33]).all()
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("ones", [False, True])
 @pytest.mark.parametrize("n", [1, 7, 256, 257, 1100])
-def test_columns_and_lanes_give_the_same_bits(n, ones):
+def test_columns_and_lanes_give_the_same_bits(n, ones, precision):
     F = ms.Mast(model(n=n, d=37, ones=ones, seed=1), ms.RandK(37, k=18), shift=np.linspace(-1, 1, 37))
     assert by_columns(3, 18 / 37)
     assert not by_columns(8, 18 / 37)
     options = {"steps": 6, "seed": 3, "x0": np.ones(37), "engine": "kernel", "measures": ("distance",)}
-    together, alone = (ms.simulate(ms.DSGD(0.05), F, replicas=16, chunk=c, **options).x for c in (16, 1))
-    assert (together == alone).all()
+    runs = [ms.simulate(ms.DSGD(0.05), F, replicas=40, chunk=c, precision=precision, **options) for c in (40, 1)]
+    assert (runs[0].x == runs[1].x).all()
     anchored = [ms.simulate(ms.LSVRDSG(0.05), F, replicas=16, chunk=c, **options).x for c in (16, 1)]
     assert (anchored[0] == anchored[1]).all()
 

@@ -19,7 +19,7 @@ def sketched_columns(model, x, kept, count, scale, margins, out):
     """
     _margins(model, x, kept, count, scale, margins)
     _row_slopes(model.slopes, margins)
-    rows = model.base.size
+    rows = x.dtype.type(model.base.size)
     for a in range(count):
         j = kept[a]
         point = model.center[j] + scale[j] * (x[j] - model.center[j])

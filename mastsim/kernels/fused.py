@@ -30,20 +30,36 @@ class FusedMast(Mast):
 
     def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
         """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
+        if not _fits(x, batch, minibatch) or (minibatch is not None and isinstance(self._model, QuadraticModel)):
+            return super().sketched_gradient(x, batch, minibatch)
         assert isinstance(batch, DiagonalBatch)
-        x, diagonals = np.ascontiguousarray(x), np.ascontiguousarray(batch.diagonals)
+        x, diagonals = _owned(x), _owned(batch.diagonals)
         if minibatch is None:
             return self._full_gradient(x, diagonals)
-        if isinstance(self._model, QuadraticModel) or minibatch.index is None:
-            return super().sketched_gradient(x, batch, minibatch)
         index = np.ascontiguousarray(minibatch.index, dtype=np.uint64)
-        return gradients_by_rows(self._model, x, diagonals, index, np.ascontiguousarray(minibatch.weights))
+        return gradients_by_rows(self._model, x, diagonals, index, _owned(minibatch.weights))
 
     def _full_gradient(self, x: np.ndarray, diagonals: np.ndarray) -> np.ndarray:
         if isinstance(self._model, QuadraticModel):
             return gradients_by_block(self._model, x, diagonals)
         assert isinstance(self.sketch, SelectionSketch)
         return linear_gradients(self._model, x, diagonals, float(self.sketch.selection.keep.mean()))
+
+
+def _fits(x: Array, batch: SketchBatch, minibatch: Any) -> bool:
+    """Return whether there is one mask, and one list of rows if any, for every point, as kernels take for granted."""
+    if not isinstance(batch, DiagonalBatch) or x.ndim != 2 or batch.diagonals.shape != x.shape:
+        return False
+    if minibatch is None:
+        return True
+    index = minibatch.index
+    return index is not None and index.shape == minibatch.weights.shape and len(index) == len(x)
+
+
+def _owned(array: np.ndarray) -> np.ndarray:
+    # Kernels are compiled once for arrays in row-major order that can be written to.
+    array = np.ascontiguousarray(array)
+    return array if array.flags.writeable else array.copy()
 
 
 def fused(method: Method, objective: Objective) -> Objective | None:
@@ -65,16 +81,15 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     """
     if isinstance(method, GD | GDCI | SGD):
         return None
-    if isinstance(objective, Distributed):
+    if type(objective) is Distributed:
         clients = [_fused(client) for client in objective.clients]
         return None if any(client is None for client in clients) else _shared(objective, Distributed, clients=tuple(clients))
     return _fused(objective)
 
 
 def _fused(objective: Objective) -> FusedMast | None:
-    if not keeps(objective, Mast, "sketched_gradient"):
+    if type(objective) is not Mast:
         return None
-    assert isinstance(objective, Mast)
     sketch = objective.sketch
     if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms") or model_at_shift(objective, np.float64) is None:
         return None

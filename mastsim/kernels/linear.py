@@ -83,7 +83,7 @@ def place_point(model, x, kept, count, scale, lane, width, points):
 
 @njit(cache=True, nogil=True)
 def _step(model, x, kept, count, scale, lane, points, sums, stepsize):
-    width, rows = width_of(x), model.base.size
+    width, rows = width_of(x), x.dtype.type(model.base.size)
     for a in range(count):
         j = kept[a]
         at = j * uint64(width) + uint64(lane)
@@ -127,7 +127,7 @@ def support_of(diagonal, kept):
 
 @njit(cache=True, nogil=True)
 def _gradients_by_lanes(model, x, diagonals, total):
-    width, dim, rows = width_of(x), x.shape[1], model.base.size
+    width, dim, rows = width_of(x), x.shape[1], x.dtype.type(model.base.size)
     points, sums = aligned_zeros(width * dim, x), aligned_zeros(width * dim, x)
     for r in range(x.shape[0]):
         for j in range(dim):

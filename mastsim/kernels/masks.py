@@ -76,10 +76,15 @@ def mask_of(selection: Selection, dtype: type) -> Mask:
         kept=selection.kept.astype(float),
         starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64),
         coordinates=np.argsort(selection.unit, kind="stable").astype(np.uint64),
-        scale=(1 / selection.keep).astype(dtype),
+        scale=_scale(selection.keep, dtype),
         uniforms=len(members) if selection.independent else int(selection.kept.sum()),
         keep=float(selection.keep.mean()),
     )
+
+
+def _scale(keep: np.ndarray, dtype: type) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return (1 / keep).astype(dtype)
 
 
 class MaskScratch(NamedTuple):

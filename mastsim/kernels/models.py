@@ -135,10 +135,27 @@ def model_at_shift(objective: Mast, dtype: type) -> LinearModel | QuadraticModel
     >>> model_at_shift(F, np.float64) is model_at_shift(F, np.float64)
     True
     """
+    return _kept(objective, dtype, "shift", objective.center)
+
+
+def model_at_origin(objective: Mast, dtype: type) -> LinearModel | QuadraticModel | None:
+    """Return the problem of an objective as kernels for methods without sketches read it; made once for each type.
+
+    Parameters
+    ----------
+    objective : Mast
+        The objective.
+    dtype : type
+        ``numpy.float64`` or ``numpy.float32``.
+    """
+    return _kept(objective, dtype, "origin" if objective.center.any() else "shift", np.zeros(objective.dim))
+
+
+def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> LinearModel | QuadraticModel | None:
     tables = objective.kernel_tables
-    if dtype not in tables:
-        tables[dtype] = model_of(objective.problem, objective.center, dtype)
-    return tables[dtype]
+    if (dtype, name) not in tables:
+        tables[dtype, name] = model_of(objective.problem, center, dtype)
+    return tables[dtype, name]
 
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:

@@ -16,7 +16,7 @@ from mastsim.kernels.draws import KernelDraw
 from mastsim.kernels.fused import fused
 from mastsim.kernels.linear import descend_linear
 from mastsim.kernels.masks import mask_of
-from mastsim.kernels.models import LinearModel, few_columns, model_at_shift, model_of
+from mastsim.kernels.models import LinearModel, few_columns, model_at_origin, model_at_shift
 from mastsim.kernels.philox import key_of
 from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
@@ -25,6 +25,7 @@ from mastsim.methods import DSGD, SGD, FullBatch, Method
 from mastsim.methods.compression import Uncompressed
 from mastsim.sketches import Identity
 from mastsim.sketches.selection import SelectionSketch
+from mastsim.validation import integer
 
 PRECISIONS = {"float64": np.float64, "float32": np.float32}
 ENGINES = ("auto", "kernel", "array")
@@ -64,6 +65,7 @@ class Descent(NamedTuple):
         streams : Streams
             The random numbers.
         """
+        integer("steps", first + len(stepsizes), 1, 2**32)
         mask, *rest = self.tables
         keys = [key_of(streams.seed, "minibatch")] if self.batched else []
         self.kernel(x, replicas, first, stepsizes.astype(x.dtype), key_of(streams.seed, "sketch"), mask, *keys, *rest)
@@ -146,10 +148,9 @@ def _refuse_floats(precision: str, why: str) -> None:
 
 def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent | None, str]:
     """Return the kernel for a whole run, or None and the reason why there is none."""
-    if type(method) not in (DSGD, SGD) or not keeps(objective, Mast, "sketched_gradient"):
+    if type(method) not in (DSGD, SGD) or type(objective) is not Mast:
         return None, f"{method.name} is not descent along sketched gradients of one node"
     assert isinstance(method, DSGD | SGD)
-    assert isinstance(objective, Mast)
     if type(method.compression) is not Uncompressed:
         return None, "directions are compressed"
     plain = isinstance(method, SGD)
@@ -157,10 +158,12 @@ def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent
     if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms"):
         return None, f"{sketch.name} does not keep or drop coordinates"
     assert isinstance(sketch, SelectionSketch)
-    model = model_of(objective.problem, np.zeros(objective.dim), dtype) if plain else model_at_shift(objective, dtype)
+    model = model_at_origin(objective, dtype) if plain else model_at_shift(objective, dtype)
     if model is None:
         return None, f"{objective.problem.name} has no kernel"
     mask = mask_of(sketch.selection, dtype)
+    if not np.isfinite(mask.scale).all():
+        return None, f"1/keep of {sketch.name} is beyond the range of {dtype.__name__}"
     if type(method.sampling) is FullBatch:
         return Descent(_full_gradient(model, sketch), (mask, model), False), ""
     if not isinstance(model, LinearModel):
