@@ -52,11 +52,15 @@ class Engine:
         """Return the measures of all replicas, in double precision."""
         if self.way.dtype is np.float32:
             x = x.astype(np.float64)
-        parts = self._each(
-            x.shape[0],
-            lambda piece: [measure_points(self.objective, x[piece, ...], name, self.there) for name in names],
-        )
+        parts = self._each(x.shape[0], lambda piece: self._measure_piece(x[piece, ...], names))
         return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
+
+    def _measure_piece(self, x: Array, names: tuple[str, ...]) -> list[np.ndarray]:
+        objective: Any = self.objective
+        there: Any = self.there
+        if {"gap", "gradient_norm"} <= set(names):
+            objective, there = _Joint(objective), _Joint(there)
+        return [measure_points(objective, x, name, there) for name in names]
 
     def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
         cut = pieces(count, self.chunk)
@@ -92,6 +96,28 @@ class Engine:
             slow = time.perf_counter() - started > _PATIENCE
             now, count = stop, max(1, count // 2) if slow else 2 * count
         return x
+
+
+class _Joint:
+    """An objective that gets f_D and its gradient in one pass, and remembers both for the last points it was asked about."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.points = objective, None
+        self.found: tuple[Array, Array] = (None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objective, name)
+
+    def value(self, x: Array) -> Array:
+        return self._both(x)[0]
+
+    def gradient(self, x: Array) -> Array:
+        return self._both(x)[1]
+
+    def _both(self, x: Array) -> tuple[Array, Array]:
+        if x is not self.points:
+            self.points, self.found = x, self.objective.value_and_gradient(x)
+        return self.found
 
 
 def plan_on(device: Device, method: Method, objective: Objective, engine: str = "auto", precision: str = "float64") -> Plan:

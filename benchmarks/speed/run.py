@@ -51,6 +51,7 @@ def measured(effort, quick, only):
     for work in works:
         say(work.title)
         row = contest(work, effort)
+        say("  " + ", ".join(f"{name} {cell['rate']['median']:.3g}" for name, cell in row["columns"].items()))
         rate = row["columns"]["mastsim"]["rate"]["median"]
         rows.append(row | {"fractions": growth.fractions(work, rate, ceilings)})
     say("growth, precision, exact expectation, processes")

@@ -40,7 +40,8 @@ def _batch(work, gradient, compiled=False):
 
     def run(steps, seed):
         generator = torch.Generator().manual_seed(seed)
-        with torch.inference_mode():
+        # Compiled code refuses tensors of the inference mode where it was traced with others.
+        with torch.no_grad() if compiled else torch.inference_mode():
             X = torch.tensor(np.tile(work.start, (work.replicas, 1)))
             rows = None
             for _ in range(steps):

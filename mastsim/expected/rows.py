@@ -84,8 +84,9 @@ class RowExpectation(Expectation):
         return self._each(x, lambda point: self._evaluate(point, 1)[1])
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
-        """Return f_D(x) and ∇f_D(x) at one point, in one pass."""
-        return self._evaluate(asnumpy(x), 1)[:2]
+        """Return f_D(x) and ∇f_D(x), in one pass."""
+        both = self._each(x, lambda point: np.append(*self._evaluate(point, 1)[:2]))
+        return both[..., 0], both[..., 1:]
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w."""
