@@ -17,7 +17,7 @@ from mastsim import engine, simulation
 from mastsim import run as run_module
 from mastsim.backend import Streams
 from mastsim.engine import measure_points
-from mastsim.kernels.plan import Descent
+from mastsim.kernels.planning import Descent
 from mastsim.problems import Minimum
 from mastsim.problems.base import Curvature, Problem
 from mastsim.provenance import content_hash
