@@ -148,6 +148,12 @@ def test_figures_are_drawn_from_the_numbers_alone(numbers, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["step-sizes", "cost"])
+def test_steps_are_counted_one_by_one_and_the_title_says_so(numbers, name):
+    assert numbers[name]["resolution"] == 1
+    assert "to within 1" in FIGURES[name].draw(numbers[name]).get_suptitle()
+
+
+@pytest.mark.parametrize("name", ["step-sizes", "cost"])
 def test_what_was_not_reached_is_left_out_of_the_picture(numbers, name):
     document = json.loads(dumps(numbers[name]))
     row = document["rows"][0]
@@ -171,8 +177,14 @@ def test_no_curve_crosses_its_bound(numbers, name):
         mean, error, bound = (np.array(curve[key]) for key in ("mean", "stderr", "bound"))
         assert curve["crosses_at"] == []
         assert curve["largest_ratio"] <= 1 + 1e-9
+        ratios = (mean / bound)[1:][bound[1:] > 1e-12]
+        assert curve["largest_ratio"] >= ratios.max() * (1 - 1e-3)
+        assert curve["largest_ratio"] < 0.9999
         assert (mean - 2 * error <= bound * (1 + 1e-6) + 1e-24).all()
         assert bound[-1] < bound[0] + 1e-12
+    found = [entry.get("largest measured over bound after the start") for entry in numbers[name]["findings"]]
+    assert max(curve["largest_ratio"] for curve in curves) in found
+    assert {"curves that cross": 0.0} in numbers[name]["findings"]
 
 
 def test_a_crossing_is_found():
@@ -183,6 +195,10 @@ def test_a_crossing_is_found():
     excess = np.array(curve["mean"]) - 2 * np.array(curve["stderr"]) - np.array(curve["bound"])
     assert curve["crosses_at"] == np.array(curve["steps"])[excess > 1e-9].tolist()
     assert curve["largest_ratio"] > 1 or excess.max() <= 1e-9
+    ratios = [mean / bound for mean, bound in zip(curve["mean"], curve["bound"], strict=True)]
+    assert curve["largest_ratio"] == pytest.approx(max(ratios[1:]), rel=1e-6)
+    fewer = beside_bound(F, 0.25, slow, stride=7)
+    assert fewer == curve | {key: curve[key][::7] for key in ("steps", "mean", "stderr", "bound")}
     drop = 0.5**10 * 0.5 + 0.5
     assert curve["bound"][10] == pytest.approx(drop, rel=1e-12)
 
@@ -192,8 +208,11 @@ def test_a_crossing_is_found():
 
 @pytest.mark.parametrize(("family", "keep"), [(s, k) for s in ("Rand-K", "Bernoulli") for k in gap.QUICK_KEEPS])
 def test_gaps_by_enumeration(data, numbers, family, keep):
-    rows = [r for r in numbers["gap"]["rows"] if (r["data"], r["family"], r["keep"]) == (data.name, family, keep)]
+    rows = [r for r in numbers["gap"]["rows"] if (r["data"], r["family"], r["asked"]) == (data.name, family, keep)]
     (row,) = rows
+    # Of five coordinates 0.3 are 1.5, rounded to two.
+    assert row["keep"] == (round(keep * 5) / 5 if family == "Rand-K" else keep)
+    assert row["K"] == (round(keep * 5) if family == "Rand-K" else None)
     f, masks = Plain(data.A, data.y), masks_of(family, keep)
     best, lowest = f.least()
     sketched = f.least(masks)[1]
@@ -256,6 +275,7 @@ def test_gaps_on_a5a_agree_with_the_documentation(monkeypatch):
     for row in gap._rows(ms.load("a5a"), quick=True, seed=0):
         for key in ("fD_inf", "gap"):
             assert f"{row[key]:.12f}" == f"{documented(row['sketch'])[key]:.12f}"
+        assert row["keep"] == (111 / 123 if row["family"] == "Rand-K" else 0.9)
 
 
 @pytest.mark.skipif(not (ROOT / "figures" / "gap.json").exists(), reason="the figure has not been made yet")
@@ -267,6 +287,34 @@ def test_committed_gaps_agree_with_the_documentation():
     for row in rows:
         for key in ("fD_inf", "gap"):
             assert f"{row[key]:.12f}" == f"{documented(row['sketch'])[key]:.12f}"
+
+
+def test_findings_of_gaps(numbers):
+    head = {"data": "a", "gap": 0.5, "bound": 1.0, "certificate": 0.0, "gap_sharp": 0.1, "gap_sharp_stderr": 0.0}
+    rows = [
+        head | {"family": "Rand-K", "keep": 0.1, "K": 1, "gap": 0.99, "gap_sharp": 0.0},
+        head | {"family": "Rand-K", "keep": 0.4, "K": 4},
+        head | {"family": "Bernoulli", "keep": 0.4, "K": None, "gap": 0.25, "gap_sharp_stderr": 0.01},
+    ]
+    found = {key: value for entry in gap._findings(rows) for key, value in entry.items()}
+    assert found["largest gap over bound"] == 0.5
+    assert found["smallest gap over bound"] == 0.25
+    assert (found["smallest sharp gap over gap"], found["largest sharp gap over gap"]) == (0.2, 0.4)
+    assert found["standard error of largest sharp gap over gap"] == pytest.approx(0.04)
+    assert found["standard error of sharp gap, Bernoulli, keep 0.4"] == 0.01
+    assert found["sharp gap, Rand-K, keep 0.1"] == 0
+    assert sum(key.startswith("standard error") for key in found) == 2
+
+
+def test_bounds_of_gaps_are_drawn_for_each_family_at_its_own_keep(data, numbers):
+    document = numbers["gap"]
+    axes = gap.draw(document).axes[[table["name"] for table in document["tables"]].index(data.name)]
+    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 2
+    for line, family in zip(dashed, ("Rand-K", "Bernoulli"), strict=True):
+        rows = [row for row in document["rows"] if (row["data"], row["family"]) == (data.name, family)]
+        assert list(line.get_xdata()) == [row["keep"] for row in rows]
+        assert list(line.get_ydata()) == [row["bound"] for row in rows]
 
 
 # ------------------------------------------------------------------------------------------ Bernoulli beside Rand-K
@@ -562,17 +610,54 @@ def test_steps_to_both_goals(data, numbers):
         x = f.least(masks)[0]
         assert row["target_excess"] == pytest.approx((f.value(x) - lowest) / (zero - lowest), rel=1e-8, abs=1e-12)
         F = ms.Mast(ms.LogisticRegression(data.A, data.y, condition_number=100), ms.RandK(5, row["K"]))
-        taken = {"own": [], "f": []}
-        for gamma in row["grid"]:
+
+        def taken(gamma, seed, goal, F=F, x=x, steps=150, off=0):
+            replicas, measure = 16 * 150 // steps, "f"
+            if goal == "own":
+                steps, replicas, measure = 300, 4, "distance"
             run = ms.simulate(
-                ms.DSGD(gamma), F, steps=300, replicas=2, seed=0, x0=np.zeros(5), every=1, measures=("distance", "f")
+                ms.DSGD(gamma), F, steps=steps, replicas=replicas, seed=seed, x0=np.zeros(5), every=1, measures=(measure,)
             )
             # The minimiser differs by rounding from the one of the package.
-            taken["own"].append(held(run.recorded, run.distance.mean(axis=0), 0.05 * x @ x))
-            taken["f"].append(held(run.recorded, run.f.mean(axis=0), lowest + 0.25 * (zero - lowest)))
-        for goal, found in taken.items():
-            assert row["steps"][goal]["paper"] == found[0]
-        assert row["steps"]["f"]["best"] == min((t for t in taken["f"] if t is not None), default=None)
+            level = 0.05 * x @ x if goal == "own" else lowest + 0.25 * (zero - lowest)
+            values = getattr(run, measure)
+            return held(run.recorded, values.mean(axis=0) + off * values.std(axis=0, ddof=1) / replicas**0.5, level)
+
+        # Chosen with seed 0, reported with seed 1.
+        for goal, grid in (("own", row["grid"][:-1]), ("f", row["grid"])):
+            tried = [(t, gamma) for gamma in grid if (t := taken(gamma, 0, goal)) is not None]
+            best = min(tried, default=(None, None))[1]
+            assert row["stepsizes"][goal] == {"paper": row["grid"][0], "best": best}
+            for way, gamma in row["stepsizes"][goal].items():
+                before = None if gamma is None else taken(gamma, 0, goal)
+                steps = 150 if before is None else min(150, 2 * before + 10)
+                assert row["steps"][goal][way] == (None if gamma is None else taken(gamma, 1, goal, steps=steps))
+                if goal == "f" and gamma is not None and row["K"] < 5:
+                    said = row["measured_f"][way]
+                    ends = [taken(gamma, 1, goal, steps=steps, off=off) for off in (-2, 2)]
+                    assert [said["fewest"], said["most"]] == ends
+                    assert said["replicas"] == 2400 // steps
+
+
+def test_steps_without_a_sketch_are_those_of_gradient_descent(data, numbers):
+    f, document = Plain(data.A, data.y), numbers["cost"]
+    lowest, zero = f.least()[1], f.value(np.zeros(5))
+    (row,) = (row for row in document["rows"] if row["keep"] == 1)
+    assert document["resolution"] == 1
+    assert row["stepsizes"]["f"]["paper"] == pytest.approx(1 / f.L, rel=1e-10)
+    for way in ("paper", "best"):
+        x, step = np.zeros(5), 0
+        while f.value(x) - lowest > 0.25 * (zero - lowest):
+            x, step = x - row["stepsizes"]["f"][way] * f.gradient(x), step + 1
+        assert row["steps"]["f"][way] == step > 0
+
+
+def test_of_equally_fast_steps_the_smaller_is_chosen_and_none_where_none_arrives():
+    F = ms.Mast(ms.Quadratic(np.eye(1), np.ones(1)), ms.RandK(1, k=1))
+    run_at = runs(F, Search(20, 1, 2.0), seed=0, measure="f")
+    # f(x) = x²/2 − x, of which the excess is (1 − γ)^{2t}/2.
+    assert cost._fastest(run_at, [0.1, 0.9, 0.95], -0.5 + 0.02) == 0.9
+    assert cost._fastest(run_at, [0.001, 2.5], -0.5 + 0.02) is None
 
 
 # ------------------------------------------------------------------------------------------ what they share

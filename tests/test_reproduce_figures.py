@@ -333,31 +333,53 @@ def check_arm(said, scores, ends, kept, rows, stopping):
     assert np.mean(table < said["percentiles"]["5"]) <= 0.05 + 1e-12
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_network_findings_are_means_over_seeds(seed):
+QUANTILES = {2: 12.706205, 3: 4.302653, 5: 2.776445}
+"""Student's 97.5 % quantiles from a table, by the number of seeds."""
+
+
+def sides_of(gains, beyond):
+    """Return 1, −1 or 0 for each list: beyond so many standard errors above 0, below, or neither."""
+    n = len(gains[0])
+    means = [sum(each) / n for each in gains]
+    errors = [math.sqrt(sum((g - m) ** 2 for g in each) / (n - 1) / n) for each, m in zip(gains, means, strict=True)]
+    return [(m > beyond * e) - (m < -beyond * e) for m, e in zip(means, errors, strict=True)]
+
+
+@pytest.mark.parametrize("seeds", QUANTILES)
+@pytest.mark.parametrize("seed", range(2))
+def test_network_findings_are_those_of_student_intervals_over_seeds(seeds, seed):
     rng, arms, ways = np.random.default_rng(seed), tuple(network.ARMS), tuple(network.STOPPING)
     rows = [
-        {arm: {way: {"seed_means": rng.random(3).tolist(), "unpruned": [0.5]} for way in ways} for arm in arms}
-        for _ in range(8)
+        {
+            arm: {way: {"seed_means": (rng.random() + 0.1 * rng.random(seeds)).tolist(), "unpruned": [0.5]} for way in ways}
+            for arm in arms
+        }
+        for _ in range(300)
     ]
     dense = {way: {"mean": 0.75} for way in ways}
     found = {key: value for finding in network._findings(rows, dense, 0.6) for key, value in finding.items()}
-    assert (found["dense_baseline_test_accuracy_early"], found["majority_test_accuracy"], found["settings"]) == (
-        0.75,
-        0.6,
-        8,
-    )
+    assert (found["dense_baseline_test_accuracy_early"], found["majority_test_accuracy"]) == (0.75, 0.6)
+    assert found["settings"] == 300
     assert found["best_unpruned_mast_minus_dense_baseline_early"] == -0.25
-    for over, way in itertools.product(arms[1:], ways):
-        gains = [np.subtract(row["mast"][way]["seed_means"], row[over][way]["seed_means"]).tolist() for row in rows]
-        means = [sum(each) / 3 for each in gains]
-        errors = [math.sqrt(sum((g - m) ** 2 for g in each) / 2 / 3) for each, m in zip(gains, means, strict=True)]
-        assert found[f"largest_gain_over_{over}_{way}"] == pytest.approx(max(means), abs=1e-12)
-        assert found[f"smallest_gain_over_{over}_{way}"] == pytest.approx(min(means), abs=1e-12)
-        better = sum(m > 2 * e for m, e in zip(means, errors, strict=True))
-        worse = sum(m < -2 * e for m, e in zip(means, errors, strict=True))
-        assert found[f"mast_better_than_{over}_by_two_stderr_{way}"] == better
-        assert found[f"mast_worse_than_{over}_by_two_stderr_{way}"] == worse
+    assert not [key for key in found if "stderr" in key]
+    for way in ways:
+        told = {}
+        for over in arms[1:]:
+            gains = [np.subtract(row["mast"][way]["seed_means"], row[over][way]["seed_means"]).tolist() for row in rows]
+            means = [sum(each) / seeds for each in gains]
+            assert found[f"largest_gain_over_{over}_{way}"] == pytest.approx(max(means), abs=1e-12)
+            assert found[f"smallest_gain_over_{over}_{way}"] == pytest.approx(min(means), abs=1e-12)
+            told[over] = sides_of(gains, QUANTILES[seeds])
+            counts = [told[over].count(1), told[over].count(-1)]
+            assert [found[f"mast_{word}_than_{over}_at_95_percent_{way}"] for word in ("better", "worse")] == counts
+            two = sides_of(gains, 2)
+            assert two.count(1) > counts[0] > 0, "two standard errors would count more"
+            assert two.count(-1) > counts[1] > 0
+        pairs = list(zip(*told.values(), strict=True))
+        both, either = pairs.count((1, 1)), sum(-1 in pair for pair in pairs)
+        assert 0 < both < min(side.count(1) for side in told.values())
+        assert found[f"mast_better_than_both_baselines_at_95_percent_{way}"] == both
+        assert found[f"mast_worse_than_a_baseline_at_95_percent_{way}"] == either > max(s.count(-1) for s in told.values())
 
 
 # Tight factor --------------------------------------------------------------------------------------------------------

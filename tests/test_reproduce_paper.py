@@ -256,8 +256,39 @@ def test_boxes_majority_and_findings_are_recomputed(numbers):
             assert model["box"]["q1"] == pytest.approx(ordered[9] + 0.75 * (ordered[10] - ordered[9]))
             assert model["box"]["q3"] == pytest.approx(ordered[29] + 0.25 * (ordered[30] - ordered[29]))
             assert found[f"median_masked_accuracy {name} keep {row['keep']:g}"] == model["box"]["med"]
-        apart = [a - b for a, b in zip(row["models"]["mast"]["correct"], row["models"]["erm"]["correct"], strict=True)]
-        assert found[f"points_of_accuracy mast - erm keep {row['keep']:g}"] == pytest.approx(100 * np.mean(apart) / rows)
+        pairs = (("mast", "erm"), ("dsgd_stopped", "erm_stopped"), ("mast", "erm_tuned"), ("dsgd_stopped", "erm_tuned"))
+        for one, other in pairs:
+            check_pair(found, row, one, other, rows)
+
+
+def check_pair(found, row, one, other, rows):
+    """Compare mean, median and standard error of the differences under the same masks."""
+    counts = zip(row["models"][one]["correct"], row["models"][other]["correct"], strict=True)
+    apart, pair = sorted(100 * (a - b) / rows for a, b in counts), f"points_of_accuracy {one} - {other} keep {row['keep']:g}"
+    n, half = len(apart), len(apart) // 2
+    mean = sum(apart) / n
+    assert found[pair] == pytest.approx(mean, abs=1e-12)
+    assert found[f"median_{pair}"] == pytest.approx((apart[half - 1] + apart[half]) / 2, abs=1e-12)
+    assert found[f"{pair} stderr"] == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in apart) / (n - 1) / n), abs=1e-12)
+
+
+def test_the_median_of_differences_is_neither_their_mean_nor_the_difference_of_medians():
+    """MAST less tuned ERM, under three masks of ten rows: differences 0, 1, 8 with mean 3 and median 1; medians 8 and 1."""
+    correct = {
+        "mast": [0, 8, 9],
+        "erm": [0, 0, 8],
+        "erm_tuned": [0, 7, 1],
+        "dsgd_stopped": [2, 2, 9],
+        "erm_stopped": [2, 2, 2],
+    }
+    models = {name: {"box": {"med": 0.0}, "dense_accuracy": [0.0], "correct": counts} for name, counts in correct.items()}
+    row = {"keep": 0.5, "models": models}
+    listed = test_accuracy._findings({"test": {"rows": 10, "majority_accuracy": 0.5}, "rows": [row]})
+    found = {key: value for each in listed for key, value in each.items()}
+    wanted = {"mast - erm": 10, "mast - erm_tuned": 10, "dsgd_stopped - erm_stopped": 0, "dsgd_stopped - erm_tuned": 20}
+    for pair, median in wanted.items():
+        assert found[f"median_points_of_accuracy {pair} keep 0.5"] == pytest.approx(median, abs=1e-12)
+    assert found["points_of_accuracy mast - erm_tuned keep 0.5"] == pytest.approx(30, abs=1e-12)
 
 
 def test_early_stopping_by_hand_for_both():

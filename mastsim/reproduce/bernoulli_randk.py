@@ -19,6 +19,7 @@ from mastsim.reproduce.critics import (
     Rows,
     accuracy,
     beside_bound,
+    bound_findings,
     distances,
     draw_line,
     held_out_rows,
@@ -128,7 +129,7 @@ def _findings(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> list[
         found += [{f"largest {name} of Bernoulli over Rand-K": max(ratios)}]
     apart = [abs(row["Bernoulli"]["accuracy"] - row["Rand-K"]["accuracy"]) for row in rows]
     found.append({"largest difference of accuracies": max(apart)})
-    found.append({"curves that cross": float(sum(bool(curve["crosses_at"]) for curve in curves))})
+    found += bound_findings(curves)
     for family in FAMILIES:
         for curve in (curve for curve in curves if curve["family"] == family):
             found.append({f"last distance, {family}, keep {curve['keep']:g}": curve["mean"][-1]})

@@ -153,10 +153,11 @@ def distances(F: Mast, gamma: float, *, steps: int, replicas: int, seed: int, x0
     )
 
 
-def beside_bound(F: Mast, gamma: float, run: Run, sharp: bool = False) -> dict[str, Any]:
+def beside_bound(F: Mast, gamma: float, run: Run, sharp: bool = False, stride: int = 1) -> dict[str, Any]:
     """Return the mean distance of a run beside the bound of Theorem 2, and where it crosses it.
 
-    The bound starts from the mean over replicas of the distance at the start.
+    The bound starts from the mean over replicas of the distance at the start, where their ratio is 1 by construction; the
+    largest ratio is that over all later records.
 
     Parameters
     ----------
@@ -168,6 +169,8 @@ def beside_bound(F: Mast, gamma: float, run: Run, sharp: bool = False) -> dict[s
         With squared distances to x_D*.
     sharp : bool, default False
         Whether to use the sharp constants.
+    stride : int, default 1
+        Which records are listed, every one or fewer; all are compared with the bound.
 
     References
     ----------
@@ -189,14 +192,33 @@ def beside_bound(F: Mast, gamma: float, run: Run, sharp: bool = False) -> dict[s
         "sketch": F.sketch_name,
         "stepsize": gamma,
         "replicas": run.replicas,
-        "steps": run.recorded.tolist(),
-        "mean": mean.tolist(),
-        "stderr": error.tolist(),
-        "bound": bound.tolist(),
+        "steps": run.recorded[::stride].tolist(),
+        "mean": mean[::stride].tolist(),
+        "stderr": error[::stride].tolist(),
+        "bound": bound[::stride].tolist(),
         "rounding": theorem.rounding(gamma, run.steps) ** 2,
-        "largest_ratio": float((mean / allowed).max()),
+        "largest_ratio": float((mean / allowed)[1:].max()),
         "crosses_at": run.recorded[mean - 2 * error > allowed].tolist(),
     }
+
+
+def bound_findings(curves: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return how many curves cross their bounds, and how near to them the nearest comes after the start.
+
+    Parameters
+    ----------
+    curves : list of dict
+        As `beside_bound` returns them.
+
+    Examples
+    --------
+    >>> bound_findings([{"crosses_at": [], "largest_ratio": 0.5}, {"crosses_at": [3], "largest_ratio": 1.5}])[0]
+    {'curves that cross': 1.0}
+    """
+    return [
+        {"curves that cross": float(sum(bool(curve["crosses_at"]) for curve in curves))},
+        {"largest measured over bound after the start": max(curve["largest_ratio"] for curve in curves)},
+    ]
 
 
 def draw_line(axes: Axes, x: Any, y: Any, *, place: int, label: str, bound: bool = False, error: Any = None) -> None:

@@ -14,11 +14,12 @@ from mastsim.methods import DSGD, SGD, Nice
 from mastsim.problems import Dataset
 from mastsim.reproduce.common import COLOURS, MARKERS, facts, subtitle
 from mastsim.reproduce.network_setup import FAMILIES, FULL, QUICK, Parts, Plan, masks, parts, starts
-from mastsim.reproduce.pruning import Choice, accuracy, chosen, diagonals, pruned, trained
+from mastsim.reproduce.pruning import Choice, accuracy, chosen, diagonals, gain, pruned, side, trained
 from mastsim.sketches import Identity
 
 TITLE = "A two-layer network pruned at random: trained by DSGD, and without masks (no theorem applies: L_f is infinite)"
 ARMS = {"mast": "DSGD (MAST)", "baseline": "SGD without masks", "baseline_unscaled": "the same, kept weights not rescaled"}
+BASELINES = ("baseline", "baseline_unscaled")
 STOPPING = {"early": "early stopping for all", "last": "no early stopping"}
 
 
@@ -146,38 +147,19 @@ def _dense(split: Parts, plan: Plan, plain: np.ndarray) -> dict[str, Any]:
     return out
 
 
-def gain(row: dict[str, Any], stopping: str, over: str) -> tuple[float, float]:
-    """Return by how much DSGD is more accurate than a baseline, seed by seed: mean and its standard error.
-
-    Parameters
-    ----------
-    row : dict
-        One of the rows that `compute` returns.
-    stopping : {"early", "last"}
-        With or without early stopping.
-    over : {"baseline", "baseline_unscaled"}
-        Which baseline.
-
-    Examples
-    --------
-    >>> arm = {"early": {"seed_means": [0.5, 0.75]}}
-    >>> gain({"mast": arm, "baseline": {"early": {"seed_means": [0.5, 0.5]}}}, "early", "baseline")
-    (0.125, 0.125)
-    """
-    apart = np.subtract(row["mast"][stopping]["seed_means"], row[over][stopping]["seed_means"])
-    return float(apart.mean()), float(apart.std(ddof=min(1, len(apart) - 1)) / len(apart) ** 0.5)
-
-
 def _findings(rows: list[dict[str, Any]], dense: dict[str, Any], majority: float) -> list[dict[str, float]]:
     out: list[dict[str, float]] = [{"majority_test_accuracy": majority}]
     out += [{f"dense_baseline_test_accuracy_{stopping}": dense[stopping]["mean"]} for stopping in STOPPING]
-    for over in ("baseline", "baseline_unscaled"):
-        for stopping in STOPPING:
-            gains = [gain(row, stopping, over) for row in rows]
-            out.append({f"mast_better_than_{over}_by_two_stderr_{stopping}": float(sum(g > 2 * e for g, e in gains))})
-            out.append({f"mast_worse_than_{over}_by_two_stderr_{stopping}": float(sum(g < -2 * e for g, e in gains))})
-            out.append({f"largest_gain_over_{over}_{stopping}": max(g for g, _ in gains)})
-            out.append({f"smallest_gain_over_{over}_{stopping}": min(g for g, _ in gains)})
+    for stopping in STOPPING:
+        told = np.array([[side(row, stopping, over) for over in BASELINES] for row in rows])
+        for over, sides in zip(BASELINES, told.T, strict=True):
+            gains = [gain(row, stopping, over)[0] for row in rows]
+            out.append({f"mast_better_than_{over}_at_95_percent_{stopping}": float((sides > 0).sum())})
+            out.append({f"mast_worse_than_{over}_at_95_percent_{stopping}": float((sides < 0).sum())})
+            out.append({f"largest_gain_over_{over}_{stopping}": max(gains)})
+            out.append({f"smallest_gain_over_{over}_{stopping}": min(gains)})
+        out.append({f"mast_better_than_both_baselines_at_95_percent_{stopping}": float((told > 0).all(axis=1).sum())})
+        out.append({f"mast_worse_than_a_baseline_at_95_percent_{stopping}": float((told < 0).any(axis=1).sum())})
     unpruned = [float(np.mean(row["mast"]["early"]["unpruned"])) - dense["early"]["mean"] for row in rows]
     return [
         *out,

@@ -17,6 +17,7 @@ from mastsim.reproduce.critics import (
     CONFIDENCE,
     accuracy,
     beside_bound,
+    bound_findings,
     distances,
     draw_line,
     rand_k,
@@ -128,8 +129,7 @@ def _findings(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> list[
         found += [{f"{key}, {words}": row[key]} for key in ("gap", "accuracy_of_shift", "accuracy", "accuracy_sketched")]
     found += [{f"last distance, {SHIFTS[curve['shift']]}": curve["mean"][-1]} for curve in curves]
     found.append({"rows above Lemma 1": float(sum(row["gap"] > row["bound"] + row["rounding"] for row in rows))})
-    found.append({"curves that cross": float(sum(bool(curve["crosses_at"]) for curve in curves))})
-    return found
+    return found + bound_findings(curves)
 
 
 def draw(numbers: dict[str, Any]) -> Figure:

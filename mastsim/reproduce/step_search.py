@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from mastsim.expected import Mast
-from mastsim.reproduce.critics import distances
+from mastsim.methods import DSGD
 from mastsim.run import Run
+from mastsim.simulation import simulate
 
 ACCURACY = 0.05
 """The squared distance to x_D* aimed at, as a share of that at the start."""
+RESOLUTION = 1
+"""Steps between records."""
 RULES = {
     "start": "x0 = v = 0",
     "usable": "the largest step of the grid, from the paper's upwards, such that for it and every smaller one no replica "
@@ -49,8 +52,8 @@ class Search:
     ratio: float
 
 
-def runs(F: Mast, search: Search, seed: int) -> Callable[[float], Run]:
-    """Return the function that runs `DSGD` from 0 at a step size, each step size once.
+def runs(F: Mast, search: Search, seed: int, measure: str = "distance") -> Callable[[float], Run]:
+    """Return the function that runs `DSGD` from 0 at a step size, each step size once, and records every step.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def runs(F: Mast, search: Search, seed: int) -> Callable[[float], Run]:
         Length and number of runs.
     seed : int
         The seed.
+    measure : str, default "distance"
+        What is recorded.
 
     Examples
     --------
@@ -72,7 +77,17 @@ def runs(F: Mast, search: Search, seed: int) -> Callable[[float], Run]:
 
     @cache
     def run_at(gamma: float) -> Run:
-        return distances(F, gamma, steps=search.steps, replicas=search.replicas, seed=seed, x0=start, records=200)
+        return simulate(
+            DSGD(gamma),
+            F,
+            steps=search.steps,
+            replicas=search.replicas,
+            seed=seed,
+            x0=start,
+            every=RESOLUTION,
+            measures=(measure,),
+            progress=False,
+        )
 
     return run_at
 

@@ -17,11 +17,12 @@ from mastsim.reproduce.critics import (
     CONDITION_NUMBER,
     CONFIDENCE,
     beside_bound,
+    bound_findings,
     draw_line,
     rand_k,
     regression,
 )
-from mastsim.reproduce.step_search import ACCURACY, RULES, Search, late, runs, searched, to_accuracy
+from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, late, runs, searched, to_accuracy
 from mastsim.theorems import StronglyConvexDSGD
 
 TITLE = "How conservative is the step size of DSGD?"
@@ -34,6 +35,7 @@ STEPS = {
     "usable": "largest usable, simulated",
 }
 _KEEPS, _QUICK_KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.3, 0.9)
+_LISTED = 200
 FULL, QUICK = Search(800, 4, 2**0.5), Search(300, 4, 2.0)
 
 
@@ -79,6 +81,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         "condition_number": CONDITION_NUMBER,
         "accuracy": ACCURACY,
         "rules": RULES,
+        "resolution": RESOLUTION,
         "search": {"steps": search.steps, "replicas": search.replicas, "ratio": search.ratio},
         "confidence": CONFIDENCE,
         "rows": rows,
@@ -99,7 +102,10 @@ def _row(F: Mast, least: dict[str, float], search: Search, seed: int) -> dict[st
     found = searched(run_at, paper.stepsize, search)
     steps = {"paper": paper.stepsize, "sharp": sharp.stepsize, **least, "best": found["best"], "usable": found["usable"]}
     taken = {name: run_at(gamma) for name, gamma in steps.items() if gamma is not None}
-    curves = {name: beside_bound(F, steps[name], taken[name], sharp=name == "sharp") for name in ("paper", "sharp")}
+    stride = max(1, search.steps // _LISTED)
+    curves = {
+        name: beside_bound(F, steps[name], taken[name], sharp=name == "sharp", stride=stride) for name in ("paper", "sharp")
+    }
     return {
         "stepsizes": steps,
         "to_accuracy": {name: to_accuracy(taken[name]) if name in taken else None for name in steps},
@@ -123,8 +129,7 @@ def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
         found.append({f"neighbourhood of Theorem 2 over the start, {words}": row["neighbourhood"] / row["start"]})
         times = row["to_accuracy"]
         found += [{f"steps to accuracy, {name}, {words}": times[name]} for name in times if times[name] is not None]
-    crossings = sum(bool(curve["crosses_at"]) for row in rows for curve in row["curves"].values())
-    return [*found, {"curves that cross": float(crossings)}]
+    return found + bound_findings([curve for row in rows for curve in row["curves"].values()])
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
@@ -152,7 +157,8 @@ def draw(numbers: dict[str, Any]) -> Figure:
     _draw_runs(right, rows[0])
     for axes in figure.axes:
         axes.legend(fontsize=7)
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, κ_f = {numbers['condition_number']:g}, v = 0", fontsize=10)
+    words = f"κ_f = {numbers['condition_number']:g}, v = 0, steps counted to within {numbers['resolution']}"
+    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {words}", fontsize=10)
     return figure
 
 

@@ -90,7 +90,11 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     last iterate on f_D from N(0, I). For the other three, a fifth of the training rows is set aside for validation and
     the same λ kept: GD and DSGD check the mean accuracy of the sparsified iterate on these rows, under the same sketches
     and equally often in units of 1/(γμ), and keep the best iterate once as many checks as there are in one unit bring
-    nothing better; ``erm_tuned`` chooses λ by the same score. All models are tested under the same sketches.
+    nothing better; ``erm_tuned`` chooses λ by the same score. GD starts from N(0, I) as DSGD does, so that stopped early it
+    may keep some of a random start, which GD from 0 would not.
+
+    All models are tested under the same sketches, and findings are of paired differences: their standard errors are over
+    these sketches alone, and not over rows, splits or training runs.
 
     Parameters
     ----------
@@ -196,7 +200,10 @@ def _tested(points: np.ndarray, sketch: Sketch, work: _Work) -> dict[str, Any]:
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
-    """Return medians, and paired differences in percentage points with their standard errors over the sketches."""
+    """Return medians, and means and medians of paired differences, in percentage points, with standard errors.
+
+    These are over the sketches, which all models share.
+    """
     rows, found = numbers["test"]["rows"], [{"majority_accuracy": numbers["test"]["majority_accuracy"]}]
     pairs = (("mast", "erm"), ("dsgd_stopped", "erm_stopped"), ("mast", "erm_tuned"), ("dsgd_stopped", "erm_tuned"))
     for row in numbers["rows"]:
@@ -207,6 +214,7 @@ def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
         for one, other in pairs:
             apart = 100 * (np.array(row["models"][one]["correct"]) - np.array(row["models"][other]["correct"])) / rows
             found.append({f"points_of_accuracy {one} - {other} {at}": float(apart.mean())})
+            found.append({f"median_points_of_accuracy {one} - {other} {at}": float(np.median(apart))})
             found.append({f"points_of_accuracy {one} - {other} {at} stderr": float(apart.std(ddof=1) / len(apart) ** 0.5)})
     return found
 
