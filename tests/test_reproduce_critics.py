@@ -278,7 +278,6 @@ def test_gaps_on_a5a_agree_with_the_documentation(monkeypatch):
         assert row["keep"] == (111 / 123 if row["family"] == "Rand-K" else 0.9)
 
 
-@pytest.mark.skipif(not (ROOT / "figures" / "gap.json").exists(), reason="the figure has not been made yet")
 def test_committed_gaps_agree_with_the_documentation():
     document = json.loads((ROOT / "figures" / "gap.json").read_text())
     rows = [row for row in document["rows"] if row["data"] == "a5a"]
@@ -434,10 +433,7 @@ def test_better_shifts_have_smaller_gaps_and_the_optimal_one_none(numbers):
 def test_with_the_optimal_shift_dsgd_goes_to_its_minimiser(numbers, source):
     document = numbers["shift"]
     if source == "committed":
-        path = ROOT / "figures" / "shift.json"
-        if not path.exists():
-            pytest.skip("the figure has not been made yet")
-        document = json.loads(path.read_text())
+        document = json.loads((ROOT / "figures" / "shift.json").read_text())
     curves = {curve["shift"]: curve for curve in document["curves"]}
     optimal, zero = curves["optimal"], curves["zero"]
     assert optimal["mean"][-1] < (1e-14 if document["quick"] else 1e-24)
@@ -670,9 +666,9 @@ def test_a_score_of_zero_counts_as_minus_one():
 
 
 def test_rows_for_tests_are_never_downloaded(monkeypatch):
-    from mastsim.reproduce import critics
+    from mastsim.reproduce import common
 
-    monkeypatch.setattr(critics, "locate", lambda name: None)
+    monkeypatch.setattr(common, "locate", lambda name: None)
     table = ms.load("synthetic:n=9,d=2")
     assert held_out_rows(table) is None
     renamed = type(table)("a5a", table.A, table.y, table.sha256, table.source)

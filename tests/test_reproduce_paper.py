@@ -16,7 +16,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 import mastsim as ms
 from mastsim.documents import dumps
-from mastsim.reproduce import accuracy, convergence, sketch_families, test_accuracy
+from mastsim.reproduce import common, convergence, sketch_families, test_accuracy
 from mastsim.reproduce.accuracy import Table, box, correct, examination, masked, masked_accuracy, set_aside
 from mastsim.reproduce.columns import widest
 from mastsim.reproduce.early_stopping import checked, stopping
@@ -139,11 +139,11 @@ def test_rows_set_aside_are_no_longer_trained_on(n, share, seed):
 
 def test_a5a_is_tested_on_its_own_test_set_where_it_lies(monkeypatch):
     a5a, other = (ms.problems.Dataset(name, DATA.A[:n], DATA.y[:n], "", "") for name, n in (("a5a", 40), ("a5a.t", 7)))
-    monkeypatch.setattr(accuracy, "load", {"a5a.t": other}.get)
-    monkeypatch.setattr(accuracy, "locate", Path)
+    monkeypatch.setattr(common, "load", {"a5a.t": other}.get)
+    monkeypatch.setattr(common, "locate", Path)
     seen = examination(a5a, seed=0)
     assert (len(seen.train.y), len(seen.test.y), seen.how) == (40, 7, "a5a.t")
-    monkeypatch.setattr(accuracy, "locate", lambda name: None)
+    monkeypatch.setattr(common, "locate", lambda name: None)
     seen = examination(a5a, seed=0)
     assert (len(seen.train.y), len(seen.test.y)) == (28, 12)
 
@@ -201,10 +201,7 @@ def bounded(document):
 
 
 def committed(name):
-    path = ROOT / "figures" / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"figures/{name}.json is not made yet")
-    return json.loads(path.read_text())
+    return json.loads((ROOT / "figures" / f"{name}.json").read_text())
 
 
 @pytest.mark.parametrize("source", ["quick", "committed"])

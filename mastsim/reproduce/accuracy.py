@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mastsim.backend import Streams
-from mastsim.problems import Dataset, load
-from mastsim.problems.data import locate
+from mastsim.problems import Dataset
+from mastsim.reproduce.common import own_tests
 from mastsim.sketches import Sketch
 
 TEST_SHARE = 0.3
 """How much of the data is held out where they do not come with a test set."""
 VALIDATION_SHARE = 0.2
 """How much of the training rows early stopping sets aside."""
-
-_TEST_SETS = {"a5a": "a5a.t"}
 
 
 class Table(NamedTuple):
@@ -74,10 +72,9 @@ def examination(data: Dataset, seed: int) -> Examination:
     """
     if data.n < 4:
         raise ValueError(f"data with {data.n} rows are not accepted: at least 4 are needed to train, validate and test")
-    name = _TEST_SETS.get(data.name)
-    if name is not None and locate(name) is not None:
-        test = load(name)
-        return Examination(Table(data.A, data.y), Table(test.A, test.y), name)
+    test = own_tests(data)
+    if test is not None:
+        return Examination(Table(data.A, data.y), Table(test.A, test.y), test.name)
     train, held = set_aside(Table(data.A, data.y), TEST_SHARE, seed)
     return Examination(train, held, f"{TEST_SHARE:.0%} of the rows, seed {seed}")
 

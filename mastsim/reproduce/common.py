@@ -20,6 +20,7 @@ from mastsim.problems import Dataset, load
 from mastsim.problems.data import DEFAULT_DATA, locate
 
 PREFERRED_DATA = "a5a"
+_TEST_SETS = {"a5a": "a5a.t"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000")
 """Colours that remain apart for colour-blind readers (Okabe and Ito); markers and dashes tell curves apart without them."""
 MARKERS = ("o", "s", "^", "D")
@@ -34,6 +35,24 @@ def default_data() -> Dataset:
     True
     """
     return load(PREFERRED_DATA if locate(PREFERRED_DATA) is not None else DEFAULT_DATA)
+
+
+def own_tests(data: Dataset) -> Dataset | None:
+    """Return what a data set's makers set aside for tests, where it lies on this machine; nothing is downloaded.
+
+    Parameters
+    ----------
+    data : Dataset
+        The data.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> own_tests(ms.load("breast-cancer")) is None
+    True
+    """
+    name = _TEST_SETS.get(data.name)
+    return None if name is None or locate(name) is None else load(name)
 
 
 def facts(name: str, data: Dataset, quick: bool, seed: int) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from mastsim.backend import Array
 from mastsim.expected import Mast
 from mastsim.methods import DSGD
-from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.data import locate
-from mastsim.reproduce.common import COLOURS, MARKERS, mean_and_error
+from mastsim.problems import Dataset, LogisticRegression
+from mastsim.reproduce.common import COLOURS, MARKERS, mean_and_error, own_tests
 from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.sketches import RandK
@@ -24,7 +23,6 @@ KEEPS = (0.1, 0.3, 0.5, 0.9)
 MORE_COLOURS = (*COLOURS, "#CC79A7", "#E69F00")
 MORE_MARKERS = (*MARKERS, "v", "P")
 CONFIDENCE = "a curve crosses its bound where the mean less two standard errors is above bound and rounding"
-_TESTS = {"a5a": "a5a.t"}
 
 
 class Rows(NamedTuple):
@@ -90,11 +88,8 @@ def held_out_rows(data: Dataset) -> Rows | None:
     >>> held_out_rows(ms.load("breast-cancer")) is None
     True
     """
-    name = _TESTS.get(data.name)
-    if name is None or locate(name) is None:
-        return None
-    found = load(name)
-    return Rows(name, found.A, found.y)
+    found = own_tests(data)
+    return None if found is None else Rows(found.name, found.A, found.y)
 
 
 def accuracy(rows: Rows, x: Array) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mastsim.problems import Dataset, TwoLayerNetwork, load
-from mastsim.problems.data import locate
+from mastsim.problems import Dataset, TwoLayerNetwork
+from mastsim.reproduce.common import own_tests
 from mastsim.sketches import Bernoulli, BlockBernoulli, RandK, Sketch
 from mastsim.validation import one_of
 
@@ -71,7 +71,7 @@ def parts(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], s
         )
     rng = np.random.Generator(np.random.Philox(seed))
     order, fifth = rng.permutation(data.n), data.n // 5
-    own, apart = _own_tests(data), order[:fifth]
+    own, apart = own_tests(data), order[:fifth]
     rest = order[fifth:] if own is None else order
     validation, train = rest[:fifth], rest[fifth:]
     table, note = (
@@ -85,13 +85,6 @@ def parts(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], s
 
     note += f"; at most {most[0]}, {most[1]} and {most[2]} rows for training, validation and tests"
     return Parts(network(data, train, most[0]), network(data, validation, most[1]), network(table, chosen, most[2]), note)
-
-
-def _own_tests(data: Dataset) -> Dataset | None:
-    name = f"{data.name}.t"
-    if data.name != "a5a" or locate(name) is None:
-        return None
-    return load(name)
 
 
 def masks(family: str, keep: float, f: TwoLayerNetwork) -> Sketch:
