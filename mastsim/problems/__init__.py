@@ -1,6 +1,7 @@
 """f: the problems, their losses and their data."""
 
-from mastsim.problems.base import Curvature, Minimum, Problem
+from mastsim.linalg import Curvature
+from mastsim.problems.base import Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.finite_sum import FiniteSum

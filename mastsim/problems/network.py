@@ -12,8 +12,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
+from mastsim.linalg import Curvature
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import Components, Curvature, Minimum, Problem, certified, total_weight
+from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant

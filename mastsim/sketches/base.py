@@ -173,6 +173,11 @@ class Sketch(ABC):
         return True
 
     @property
+    def is_diagonal(self) -> bool:
+        """Whether every S is a diagonal matrix."""
+        return False
+
+    @property
     @abstractmethod
     def L_max(self) -> float:
         """L_S^max, the essential supremum of λ_max(SᵀS); infinite for unbounded sketches."""

@@ -118,6 +118,11 @@ class IndependentDiagonal(Sketch):
         return squares
 
     @property
+    def is_diagonal(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def L_max(self) -> float:
         """L_S^max = max c_i² over all values of all coordinates."""
         return float(self.largest_squares.max())

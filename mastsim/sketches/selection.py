@@ -88,6 +88,11 @@ class SelectionSketch(Sketch):
         """The law of the kept set."""
 
     @property
+    def is_diagonal(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def L_max(self) -> float:
         """L_S^max = max 1/keep²."""
         return float((1 / self.selection.keep**2).max())
