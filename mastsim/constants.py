@@ -232,9 +232,11 @@ class Constants(_Table):
         x = F.minimize().x
         gradients = np.asarray(F.sketched_gradient(x, batch))
         noise = float(weights @ (gradients**2).sum(axis=1))
-        points = F.center + np.asarray(batch.apply(np.broadcast_to(x - F.center, (len(weights), F.dim))))
-        terms = np.asarray(F.problem.gradient_terms(points))
-        norms = np.asarray(batch.square_norms()[1])
+        z, norms = x - F.center, np.asarray(batch.square_norms()[1])
+        away = np.abs(F.center) + np.abs(x) + np.abs(np.asarray(batch.apply(np.broadcast_to(z, (len(weights), F.dim)))))
+        # Rounding of x − v comes back multiplied by S.
+        away = away + np.sqrt(norms)[:, None] * np.linalg.norm(np.abs(F.center) + np.abs(x))
+        terms = F.problem.gradient_terms(away)
         size = float(weights @ (norms * (terms**2).sum(axis=1)))
         return noise, F.problem.gradient_rounding * math.sqrt(size), size
 
@@ -403,7 +405,7 @@ def product(factors: Sequence[Constant], kind: Kind, source: str) -> Constant:
 
 def _sharper_gap(gap: Constant, fD_inf: Constant, sketched: Constant, source: str) -> Constant:
     """Return f_D^inf less the mean of sketched infima where that is known to be smaller than the gap, else the gap."""
-    if gap == 0 and gap.error == 0:
+    if gap.value == 0.0 and gap.error == 0:
         return gap
     found = difference(fD_inf, sketched, source)
     if found.kind == "estimate" or (found.kind == "upper" and gap.kind == "exact" and gap <= found):

@@ -214,7 +214,8 @@ def difference(upper: Constant, lower: Constant, source: str) -> Constant:
     source : str
         What the difference is.
     """
-    value, error = max(upper.value - lower.value, 0.0), upper.error + lower.error
+    value = max(upper.value - lower.value, 0.0)
+    error = upper.error + lower.error + _EPS * value
     if "estimate" in (upper.kind, lower.kind):
         return Constant(value, "estimate", f"{source}; {upper.source}; {lower.source}", error)
     if upper.kind == lower.kind == "exact":

@@ -32,17 +32,17 @@ def sketched_curvature(sketch: Sketch, curvature: Curvature) -> Curvature:
     """
     if sketch.support_size == 1 and sketch.unbiased:
         return curvature
+    doubt = curvature.doubt + 8 * (dd.UNIT if isinstance(sketch, SelectionSketch) else _EPS)
     if isinstance(sketch, SelectionSketch):
         product = _second_moments(sketch.selection) * curvature.pair
-        matrix, low, doubt = product.hi, product.lo, curvature.doubt + 8 * dd.UNIT
     else:
-        matrix = sketch.quadratic_moment(curvature.matrix)
-        low = None if curvature.low is None else sketch.quadratic_moment(curvature.low)
-        plain = curvature.doubt + 8 * _EPS
-        doubt = plain if sketch.is_diagonal else _doubt_of_products(sketch, curvature, np.diag(matrix))
+        rest = np.zeros_like(curvature.matrix) if curvature.low is None else sketch.quadratic_moment(curvature.low)
+        product = Pair(sketch.quadratic_moment(curvature.matrix), rest)
+    if not sketch.is_diagonal:
+        doubt = _doubt_of_products(sketch, curvature, np.diag(product.hi))
     if not curvature.is_proven_semidefinite:
-        return Curvature(matrix, low, doubt)
-    return Curvature(matrix, low, doubt, curvature.floor * sketch.mu_D, _stack(sketch, curvature), True)
+        return Curvature(product.hi, product.lo, doubt)
+    return Curvature(product.hi, product.lo, doubt, curvature.floor * sketch.mu_D, _stack(sketch, curvature), True)
 
 
 def _second_moments(selection: Selection) -> Pair:

@@ -49,7 +49,9 @@ def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Con
     values, errors = np.array(found).T
     size = float(weights @ np.abs(values))
     error = float(weights @ errors) + 2 * len(weights) * float(np.finfo(float).eps) * size
-    return graded(float(weights @ values), error, "enumeration of E inf f_S", "lower", size)
+    # The values are differences of f(v) and what a sketch gains.
+    scale = size + abs(float(problem.value(shift)))
+    return graded(float(weights @ values), error, "enumeration of E inf f_S", "lower", scale)
 
 
 def _without_sketch(problem: Problem, why: str) -> Constant:

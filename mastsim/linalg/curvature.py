@@ -86,10 +86,13 @@ class Curvature:
         least, rounding = float(self.spectrum[0]), self.rounding
         if least < -rounding or least >= 1e9 * rounding:
             return graded(least, rounding, "λ_min", otherwise="lower")
-        if (definite := self._least_of_definite()) is not None:
+        definite = self._least_of_definite()
+        if definite is not None and definite.kind == "exact":
             return definite
         if self._is_deficient:
             return Constant(self.floor, "exact", "λ_min, by the exact rank")
+        if definite is not None:
+            return definite
         if self.semidefinite:
             return Constant(self.floor, "lower", "λ_min ≥ 0: what is below rounding is not decided")
         return Constant(0.0, "lower", "λ_min is within rounding of 0", rounding)

@@ -135,13 +135,14 @@ class Problem(ABC):
             raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
         return points
 
-    def gradient_terms(self, x: Array) -> Array:
-        """Return the sizes of the terms that add up to ∇f(x), shape of `x`; here those of |∇f(0)| + **L**|x|, entrywise.
+    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
+        """Return a bound on the terms that add up to ∇f at points with entries of at most `size`, shape of `size`.
 
-        Rounding changes an entry of a gradient by at most `gradient_rounding` times its terms.
+        Rounding changes an entry of a gradient, or of a point before it is handed in, by what `gradient_rounding` says of it
+        relative to these terms. Here they are |∇f(0)| and √(L_ii)·Σ √(L_jj) size_j.
         """
         root = np.sqrt(np.maximum(np.diag(self.upper_curvature.matrix), 0.0))
-        return np.abs(self.gradient(np.zeros(self.dim))) + root * (np.abs(x) @ root)[..., None]
+        return np.abs(self.gradient(np.zeros(self.dim))) + root * (size @ root)[..., None]
 
     @property
     def gradient_rounding(self) -> float:

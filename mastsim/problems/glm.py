@@ -115,15 +115,17 @@ class GeneralizedLinearModel(Problem):
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
-    def gradient_terms(self, x: Array) -> Array:
-        """Return |A|ᵀ(|φ'| + |A||x|·sup|φ''|)/n + λ|x|, shape of `x`: what rounding of ∇f(x) is relative to."""
-        x = np.asarray(self._points("x", x))
-        size = abs(self.A)
-        margins = np.asarray(rows_times(size, np.abs(x)))
+    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
+        """Return |A|ᵀ(|φ'(0)| + sup|φ''|·|A|·size)/n + λ·size, shape of `size`: what rounding of ∇f is relative to."""
+        rows, zero = abs(self.A), np.zeros(self.rows)
+        margins = np.asarray(rows_times(rows, np.asarray(size)))
+        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
         with np.errstate(over="ignore"):
-            slopes = np.abs(np.asarray(self.loss.derivative(rows_times(self.A, x), self.y))) + np.abs(self.y)
-            bend = self.loss.curvature_max if math.isfinite(self.loss.curvature_max) else slopes
-        return np.asarray(rows_times(size.T, slopes + bend * margins)) / self.rows + self.ridge * np.abs(x)
+            if not math.isfinite(bend):
+                ends = [np.abs(self.loss.second_derivative(side * margins, self.y)) for side in (-1.0, 1.0)]
+                bend = np.maximum(*ends)
+            slopes = np.abs(self.loss.derivative(zero, self.y)) + bend * margins
+        return np.asarray(rows_times(rows.T, slopes)) / self.rows + self.ridge * size
 
     @property
     def gradient_rounding(self) -> float:

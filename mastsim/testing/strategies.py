@@ -104,7 +104,7 @@ def quadratics(draw: st.DrawFn, max_dim: int = 5) -> Quadratic:
     rng = draw(_generators())
     spectrum = np.zeros(dim)
     spectrum[:rank] = np.geomspace(1.0, 1 / draw(st.sampled_from([1.0, 10.0, 1e6])), rank)
-    # Rounded so that products are exact: a matrix that is singular by construction is so to the last bit, and b in its range.
+    # Rounded so that products are exact: the matrix is singular, and b in its range, to the last bit.
     root = _rounded(_basis(rng, dim)[:, :rank] * np.sqrt(spectrum[:rank]), 20)
     A = draw(st.sampled_from([1.0, 2.0**-7, 8.0])) * (root @ root.T)
     target = _rounded(draw(_scales()) * rng.standard_normal(dim) * draw(st.booleans()), 8)
