@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from mastsim.backend import Array, contiguous, inner, namespace, rows_times
+from mastsim.memory import check_room, check_square
 from mastsim.minimization import minimize_convex
 from mastsim.problems.base import DENSE_LIMIT, Components, Curvature, Minimum, Problem, certified, ridge, total_weight
 from mastsim.problems.losses import Loss, SquaredLoss
@@ -97,6 +98,7 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def dense_rows(self) -> np.ndarray:
         """The data as a dense array, shape (n, dim)."""
+        check_room("the data as a dense table", *self.A.shape, change="use fewer rows or columns")
         return np.asarray(self.A.toarray() if hasattr(self.A, "toarray") else self.A)
 
     @cached_property
@@ -123,6 +125,7 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def _gram(self) -> np.ndarray:
+        check_square("the matrix AᵀA of the data", self.dim)
         gram = self._transposed @ self.A
         return np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram) / self.rows
 
@@ -182,6 +185,7 @@ class GeneralizedLinearModel(Problem):
     def lower_curvature(self) -> Curvature:
         """**M** = (φ''min/n) AᵀA + λI."""
         if self.loss.curvature_min == 0:
+            check_square("the curvature matrix", self.dim)
             return Curvature(self.ridge * np.eye(self.dim))
         return Curvature(self.loss.curvature_min * self._gram + self.ridge * np.eye(self.dim))
 
