@@ -107,7 +107,7 @@ class Dataset:
         """
         if not self.binary:
             raise ValueError(
-                f"data set {self.name!r} has {len(self._distinct)} distinct labels ({_listed(self._distinct)}), but a "
+                f"data set {self.name!r} has the labels {_listed(self._distinct)}, {len(self._distinct)} in all, but a "
                 "classification needs two (problem='least-squares' takes them as targets)"
             )
         before = self._signs

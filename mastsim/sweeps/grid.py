@@ -140,7 +140,7 @@ def _number(name: str, accepts: Callable[[str, Any], float]) -> Callable[[Any], 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"grid key 'zero_based': {value!r} is not accepted: it must be true or false")
+        raise ValueError(f"grid key 'zero_based': {value!r} is not accepted: it must be true or false")
     return value
 
 
