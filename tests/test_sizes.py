@@ -134,7 +134,7 @@ def test_a_grid_is_refused_before_its_first_task():
         sweeps.read_grid(grid)
     values = list(range(1000))
     product = {"data": TINY, "sketch": "randk:0.5", "seed": values, "steps": [v + 1 for v in values]}
-    with pytest.raises(ValueError, match="the tasks of the grid.*split it up"):
+    with pytest.raises(ValueError, match=r"the tasks of the grid.*split it up"):
         sweeps.read_grid(product)
 
 
@@ -196,7 +196,7 @@ def test_matrices_of_problems_in_high_dimension_are_refused():
 
 
 def test_moments_of_too_many_steps_are_refused():
-    with pytest.raises(ValueError, match="the moments after every step .*propagate fewer steps"):
+    with pytest.raises(ValueError, match=r"the moments after every step .*propagate fewer steps"):
         ms.moments.propagate(quadratic(), ms.DSGD(0.1), np.zeros(2), 10**9)
 
 

@@ -107,8 +107,8 @@ class Dataset:
         """
         if not self.binary:
             raise ValueError(
-                f"data set {self.name!r} has the labels {_listed(self._distinct)}, {len(self._distinct)} in all, but a "
-                "classification needs two (problem='least-squares' takes them as targets)"
+                f"data set {self.name!r} has {_counted(self._distinct)}, but a "
+                "classification needs two, which become -1 and +1 (problem='least-squares' takes them as targets)"
             )
         before = self._signs
         after = dict(before)
@@ -126,6 +126,10 @@ class Dataset:
 def spell_label(label: float) -> str:
     """Return a label as a file would have it: ``1`` for 1.0, with every digit that tells it from others."""
     return repr(float(label)).removesuffix(".0")
+
+
+def _counted(labels: np.ndarray) -> str:
+    return f"{len(labels)} label{'' if len(labels) == 1 else 's'} ({_listed(labels)})"
 
 
 def _listed(labels: Iterable[float]) -> str:
