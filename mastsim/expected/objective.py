@@ -14,6 +14,7 @@ from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
 from mastsim.linalg import Curvature, QuadraticForm
+from mastsim.memory import check_square
 from mastsim.minimization import minimize_convex
 from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
@@ -141,6 +142,7 @@ class Objective(ABC):
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f_D(x) at one point, shape (dim, dim)."""
+        check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 

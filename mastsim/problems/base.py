@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
 from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.memory import check_square
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
 from mastsim.provenance import Constant, Kind
@@ -193,6 +194,7 @@ class Problem(ABC):
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
+        check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mastsim.backend import Array, contiguous, inner, namespace, rows_times
 from mastsim.linalg import Curvature, Pair, QuadraticForm, gram_form
+from mastsim.memory import check_room, check_square
 from mastsim.minimization import minimize_convex
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
 from mastsim.problems.certificates import Minimum, certified, quadratic_minimum
@@ -97,6 +98,7 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def dense_rows(self) -> np.ndarray:
         """The data as a dense array, shape (n, dim)."""
+        check_room("the data as a dense table", *self.A.shape, change="use fewer rows or columns")
         return np.asarray(self.A.toarray() if hasattr(self.A, "toarray") else self.A)
 
     @cached_property
@@ -140,6 +142,7 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def _gram(self) -> np.ndarray:
+        check_square("the matrix AᵀA of the data", self.dim)
         gram = self._transposed @ self.A
         return np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram) / self.rows
 
@@ -202,6 +205,7 @@ class GeneralizedLinearModel(Problem):
 
     def _curvature(self, bend: float) -> Curvature:
         """Return (bend/n) AᵀA + λI."""
+        check_square("the curvature matrix", self.dim)
         if bend > 0 and self.is_quadratic:
             return self.quadratic_form.curvature
         ridge = self.ridge * np.eye(self.dim)

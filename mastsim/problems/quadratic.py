@@ -9,10 +9,12 @@ import numpy as np
 
 from mastsim.backend import Array, inner, namespace, rows_times
 from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.memory import check_room
 from mastsim.problems.base import Problem
 from mastsim.problems.certificates import Minimum, quadratic_minimum
 from mastsim.validation import matrix, real, vector
 
+_COPIES = 4
 _RANGE = 1e-9
 
 
@@ -50,6 +52,7 @@ class Quadratic(Problem):
 
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
+        check_room("the matrix A as a dense table", *A.shape, change="use a smaller A", itemsize=8 * _COPIES)
         A = A.toarray() if hasattr(A, "toarray") else A
         if A.shape[0] != A.shape[1]:
             raise ValueError(f"A has shape {A.shape}, but it must be square")
