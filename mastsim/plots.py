@@ -56,7 +56,8 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     run : Run
         The run; it must have recorded what the theorem bounds, and the distance when there is none.
     theorem : Rate, optional
-        The theorem whose bound to draw, beside the distance where the run did not record the Lyapunov function it bounds; it is about the last step, or averages and minima of what is plotted.
+        The theorem whose bound to draw, beside the distance where the run did not record the Lyapunov function that it
+        bounds; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
     """

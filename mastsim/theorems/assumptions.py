@@ -45,7 +45,7 @@ class Assumption:
 
 def nodes(objective: Objective) -> tuple[Mast, ...]:
     """Return the objectives of the clients; a single node is its own."""
-    return objective.clients if isinstance(objective, Distributed) else (objective,)
+    return objective.clients if isinstance(objective, Distributed) else (objective,)  # type: ignore[return-value]
 
 
 SINGLE_NODE = Assumption(

@@ -221,6 +221,11 @@ class CompressedIterates(LinearRate):
         return max(self.constants.L_D - 1, 0.0) if self.compression is None else self.compression.omega(F.dim)
 
     @property
+    def roughness(self) -> float:
+        """Rounding of a step: the compressor enlarges that of the iterates by √(1 + ω) in the mean."""
+        return math.sqrt(1 + self.omega) * super().roughness
+
+    @property
     def stepsize(self) -> float:
         """The largest step size 2/(L_f + μ_f)."""
         return 2 / (self.constants.L_f + self.constants.mu_f)

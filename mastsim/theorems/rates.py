@@ -219,7 +219,12 @@ class Rate(Theorem):
         size = sum(float(np.linalg.norm(p)) for p in points) + (math.sqrt(2 * drop / L) if L > 0 else 0.0)
         forgotten = self.forgetting(stepsize)
         remembered = np.minimum(steps, 1 / forgotten) if forgotten > 0 else np.asarray(steps)
-        return self.displacement(self.measure) + self.stretch * _FINEST * size * np.maximum(remembered, 1.0)
+        return self.displacement(self.measure) + self.stretch * self.roughness * size * np.maximum(remembered, 1.0)
+
+    @property
+    def roughness(self) -> float:
+        """Rounding of a step, in proportion to the iterates: 1e-14, times by what the method enlarges it."""
+        return _FINEST
 
     def displacement(self, measure: str) -> float:
         """Return how far the square root of a measure may be off because the minimiser is known up to its certificate.

@@ -73,7 +73,8 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Compariso
     One point at which even the lower end of what was measured exceeds the lenient bound refutes. The claim is confirmed by
     points at which the upper end is within 1e-9 of the bound as it stands. Points whose error exceeds the bound say nothing
     and are left out, which depends on the errors, not on what was measured; if some of the others are in doubt, the same is
-    tried with those points alone at which rounding does not matter.
+    tried with those points alone at which rounding does not matter. A point that is certainly above the bound as it stands,
+    though not above the lenient one, is never left out.
 
     Parameters
     ----------
@@ -89,10 +90,13 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Compariso
         ratios = np.where(unknown, np.nan, ratios)
         refuted = ~unknown & (left.low > np.maximum(lenient, 0.0) * (1 + ROUNDING))
         confirmed = ~unknown & (left.high <= right * (1 + ROUNDING))
+        exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))
     if refuted.any():
         return _said("refuted", "", ratios, refuted, "")
     if unknown.any():
         return _said("inconclusive", "not a number", ratios, unknown, "")
+    if exceeded.any():
+        return _said("inconclusive", "rounding", ratios, exceeded, "")
     for share, words in _LIMITS.items():
         clear = error <= share * right
         if clear.any() and confirmed[clear].all():

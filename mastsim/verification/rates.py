@@ -250,7 +250,7 @@ def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Me
     with np.errstate(over="ignore", invalid="ignore"):
         moments = _FINEST * remembered(size, forgotten)
         # A step that lands on the minimiser leaves the rounding of where it came from.
-        root = root + _FINEST * remembered(np.sqrt(np.maximum(size, np.append(0.0, size[:-1]))), forgotten / 2)
+        root = root + theorem.roughness * remembered(np.sqrt(np.maximum(size, np.append(0.0, size[:-1]))), forgotten / 2)
         error = 2 * np.sqrt(history[:, 0]) * root + root**2 + moments
     # What rounds does not come out as 0.
     error = np.where(history[:, 0] == 0, theorem.displacement(theorem.measure) ** 2, error)
