@@ -67,7 +67,7 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
     Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
-    refuted as published are left out.
+    refuted as quoted are left out.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
         positive("accuracy", accuracy)
     found: list[Guarantee] = []
     for kind in ALL:
-        if not issubclass(kind, Rate) or kind.status == "refuted as published":
+        if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
         if (why := kind.refuse(objective)) is not None:
             found.append(Guarantee(kind.id, kind.source, reason=why))
@@ -152,7 +152,7 @@ def covering(objective: Objective, method: str, steps: int, sampling: Sampling |
     """
     found: list[Rate] = []
     for kind in ALL:
-        if not (issubclass(kind, Rate) and kind.method == method and kind.status != "refuted as published"):
+        if not (issubclass(kind, Rate) and kind.method == method and kind.status != "refuted as quoted"):
             continue
         takes_sampling = "sampling" in kind.__dataclass_fields__
         if kind.refuse(objective) is not None or (sampling is not None) > takes_sampling:

@@ -181,7 +181,7 @@ def _attack(
     if witness is not None:
         found.save(witness)
     kind = attackable()[found.theorem]
-    false = kind.status == "refuted as published" or kind in ALL_FALSE
+    false = kind.status == "refuted as quoted" or kind in ALL_FALSE
     _emit(found.record(), json_to, f"{found}\n{found.witness}")
     sys.exit(0 if (found.verdict == "refuted") == false else 1)
 

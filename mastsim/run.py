@@ -19,10 +19,10 @@ DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
 
 MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
-"""What a run can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
+"""What a run of any method can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
 
-TRACES = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}
-"""The trace that stands for what a theorem bounds, where it bears another name: the root of it, or one of its terms."""
+LYAPUNOV = "lyapunov"
+"""What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
 
 _TABLES = ("recorded", "traces", "state")
 
@@ -48,7 +48,7 @@ class Run:
     recorded : ndarray of int, shape (records,)
         The steps at which measures were taken, from 0.
     traces : dict of str to ndarray, shape (replicas, records)
-        One table a measure, see `MEASURES`; `distance` is squared, and a diverged replica measures infinite.
+        One table a measure, see `MEASURES` and `LYAPUNOV`; `distance` is squared, and a diverged replica measures infinite.
     state : dict of str to ndarray
         The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
     seconds : float

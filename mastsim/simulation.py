@@ -19,7 +19,7 @@ from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.memory import check_room
 from mastsim.methods import Method, State
-from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
+from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Run
 from mastsim.validation import finite, instance, integer, one_of
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
@@ -75,7 +75,8 @@ def simulate(
         Record every so many steps, and the last. By default 100 records, or 10 when f_D takes quadrature; as in `resume`
         when that is given.
     measures : tuple of str, optional
-        What to record; `mastsim.run.DEFAULT_MEASURES` by default, as in `resume` when that is given.
+        What to record; by default `mastsim.run.DEFAULT_MEASURES` and the Lyapunov function where the method has one that can
+        be computed (``"lyapunov"``), as in `resume` when that is given.
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, optional
@@ -120,7 +121,7 @@ def simulate(
     threads, where = integer("threads", threads, 1), find_device(device)
     chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
-    stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume)
+    stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume, method, objective)
     check_sizes(objective.dim, steps, replicas, stride, recorded)
     _check_draws(objective, min(chunk, replicas) * threads)
     one_of("engine", engine, ENGINES)
@@ -216,7 +217,7 @@ def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tq
             bar.update(count)
         states = engine.advance(states, now, stop)
         pace.took(stop - now)
-        recorder.add(stop, states, engine.measure(states.x, tuple(recorder.tables)))
+        recorder.add(stop, states, engine.measure(states, tuple(recorder.tables)))
         bar.update(stop - now)
         now = stop
         pace.start()
@@ -322,12 +323,17 @@ def _chunk(replicas: int, threads: int, where: Device) -> int:
     return min(_CHUNK, share)
 
 
-def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:
+def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method, objective: Objective) -> tuple[str, ...]:
+    own = (LYAPUNOV,) if method.knows_lyapunov(objective) else ()
     if measures is None:
-        return DEFAULT_MEASURES if resume is None else tuple(resume.traces)
+        return (*DEFAULT_MEASURES, *own) if resume is None else tuple(resume.traces)
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
-    return tuple(one_of("measure", name, MEASURES) for name in measures)
+    if LYAPUNOV in measures and not own:
+        raise ValueError(
+            f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
+        )
+    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in measures)
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:

@@ -122,7 +122,7 @@ def test_records_are_complete(kind):
     assert "$" not in kind.statement
     assert ">>> " in kind.__doc__
     assert kind.kind in ("upper bound", "identity")
-    assert kind.status in ("holds", "refuted as published", "corrected")
+    assert kind.status in ("holds", "refuted as quoted", "corrected")
     assert kind.assumptions
     assert set(kind.constants_used) <= set(kind(example(kind)).constants.names)
     assert len(set(kind.constants_used)) == len(kind.constants_used)

@@ -134,6 +134,14 @@ class Mast(Objective):
         return (values if self._device is None else values.on(self._device)), weights
 
     @cached_property
+    def fourth_moment(self) -> np.ndarray | None:
+        """E[SᵀLSSᵀLS] for the upper curvature matrix **L**, shape (dim, dim); None where the sketch does not know it."""
+        try:
+            return self.sketch.fourth_moment(self.problem.upper_curvature.matrix)
+        except ValueError:
+            return None
+
+    @cached_property
     def kernel_tables(self) -> dict[tuple[type, str], Any]:
         """What kernels read instead of the problem, by type of number and center; they fill it when first used."""
         return {}

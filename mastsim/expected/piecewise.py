@@ -202,7 +202,10 @@ def piecewise(
     out = (np.zeros(len(layout.offset)), np.zeros(len(theta)), np.zeros(len(theta)))
     seen = np.arange(len(theta)) - layout.segment_start[layout.segment]
     law = (layout.members[layout.segment], layout.kept[layout.segment].astype(float), seen)
-    terms = _Terms(theta, np.zeros(len(theta)) if delta is None else delta, *law)
+    # Whole numbers would have all kernels compiled once more.
+    terms = _Terms(
+        theta.astype(float, copy=False), np.zeros(len(theta)) if delta is None else delta.astype(float, copy=False), *law
+    )
     with LOCK:
         _all_rows(order, rows, layout.start, layout.offset, terms, pieces, out)
     return out

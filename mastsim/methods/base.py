@@ -86,6 +86,14 @@ class Method(ABC):
         best: np.ndarray = objective.minimize().x
         return best
 
+    def knows_lyapunov(self, objective: Any) -> bool:
+        """Return whether `lyapunov` can be computed on an objective; no, unless a subclass has one."""
+        return False
+
+    def lyapunov(self, objective: Any, state: Any) -> np.ndarray:
+        """Return the Lyapunov function of the method's theory at every state, shape (replicas,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no Lyapunov function")
+
     @abstractmethod
     def init(self, objective: Any, x0: Array) -> Any:
         """Return the first state for the starting points `x0`, shape (replicas, dim)."""

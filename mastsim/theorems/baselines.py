@@ -121,12 +121,15 @@ class StronglyConvexSGD(LinearRate):
 
     @property
     def variance(self) -> float:
-        """σ² = E‖g(x*)‖², at the certified minimiser."""
+        """A proven upper bound on σ² = E‖g(x*)‖²: that at the certified minimiser, and what the certificate leaves open."""
         problem = self.objective.problem
         shares, _ = self.sampling.second_moment(problem.components)
-        best, n = problem.minimize().x, problem.components
-        norms = [self._norm(best, i) for i in range(n)] if shares.any() else [0.0] * n
-        return float(np.mean(shares * norms))
+        if not shares.any():
+            return 0.0
+        best = problem.minimize()
+        noise = float(np.mean(shares * [self._norm(best.x, i) for i in range(problem.components)]))
+        moved = float(np.mean(shares * problem.component_smoothness**2)) * 2 * best.excess_bound / self.constants.mu_f
+        return (math.sqrt(noise) + math.sqrt(moved)) ** 2
 
     def _norm(self, x: np.ndarray, i: int) -> float:
         single = Minibatch(np.array([[i]]), np.ones((1, 1)))
@@ -215,17 +218,17 @@ class CompressedIterates(LinearRate):
     def omega(self) -> float:
         """ω of the compressor; L_D − 1 for a sketch."""
         F = self.objective
-        return F.sketch.L_D - 1 if self.compression is None else self.compression.omega(F.dim)
+        return max(self.constants.L_D - 1, 0.0) if self.compression is None else self.compression.omega(F.dim)
+
+    @property
+    def roughness(self) -> float:
+        """Rounding of a step: the compressor enlarges that of the iterates by √(1 + ω) in the mean."""
+        return math.sqrt(1 + self.omega) * super().roughness
 
     @property
     def stepsize(self) -> float:
         """The largest step size 2/(L_f + μ_f)."""
         return 2 / (self.constants.L_f + self.constants.mu_f)
-
-    def initial_at(self, x0: np.ndarray) -> float:
-        """Return ‖x^0 − x*‖²."""
-        y = x0 - self.objective.problem.minimize().x
-        return float(y @ y)
 
     def contraction(self, stepsize: float) -> float:
         """Return 1 − (1 − γμ)²(1 + 2ω)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from mastsim.validation import integer, nonnegative, positive
 
 class LinearRate(Rate):
     """E[measure] ≤ (1 − ρ)^T · initial + neighbourhood."""
+
+    derived: ClassVar[dict[str, str]] = {"rate": "contraction", "radius": "neighbourhood"}
 
     @abstractmethod
     def contraction(self, stepsize: float) -> float:
@@ -86,6 +89,8 @@ class LinearRate(Rate):
 
 class SublinearRate(Rate):
     """E[measure] ≤ weight · initial/(γT) + noise, over the average or minimum of x^0, …, x^{T−1}."""
+
+    derived: ClassVar[dict[str, str]] = {"rate": "weight", "radius": "noise"}
 
     @abstractmethod
     def weight(self, steps: Array, stepsize: float) -> Array:
@@ -187,13 +192,11 @@ class HorizonRate(SublinearRate):
         """Return 3, which (1 + γ²𝔇)^T does not exceed for γ ≤ 1/√(𝔇T)."""
         return np.full_like(steps, 3.0)
 
-    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
-        """Return the bound after T ≤ `horizon` steps; see `Rate.bound`."""
+    def _check_steps(self, steps: Array) -> None:
         if (np.asarray(steps) > self.horizon).any():
             raise AssumptionError(
                 f"steps={np.max(steps)} is more than the horizon={self.horizon} that the step size is for; raise the horizon"
             )
-        return super().bound(steps, stepsize, initial)
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return 1/√(𝔇T) for the T of `steps_to_accuracy`, for the start at the shift.

@@ -19,7 +19,7 @@ from mastsim.validation import integer, one_of
 from mastsim.verification.controls import false_inequalities, false_rates, published_constants
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
-from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion, trace_of
+from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion
 from mastsim.verification.sequential import family_alpha
 from mastsim.verification.trees import decide_rate_on_tree, tree_depth
 from mastsim.verification.verdict import Outcome, Verdict
@@ -135,7 +135,7 @@ def _fitting(instances: Instances, kind: type[Theorem]) -> list[Objective]:
 
 def _measures_f(kind: type[Rate]) -> bool:
     """Whether replicas are measured by values or gradients of f_D."""
-    return trace_of(kind) not in ("distance", "error")
+    return kind.measure in ("gap", "gradient_norm2")
 
 
 def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
