@@ -19,7 +19,8 @@ from mastsim.moments.probes import STEPS, probing_points
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22
-_AGREE = 1e-9
+_AGREE = 1024 * float(np.finfo(float).eps)
+_FIXED_POINTS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,7 @@ class EnumeratedRecursion(Recursion):
         maps[:, wide, wide] = 1.0
         self._compare(maps, points, ends[size:], STEPS[0])
         if not self._is_of_this_package:
+            self._probe_closer(maps)
             self._probe_later(maps, weights, points[:2])
         return maps, weights
 
@@ -128,7 +130,7 @@ class EnumeratedRecursion(Recursion):
     @property
     def _reach(self) -> float:
         """How far from the origin maps are read off."""
-        return 1.0 + float(np.abs(self.origin).max())
+        return 1.0 + float(max(np.abs(self.origin).max(), np.abs(self.objective.center).max()))
 
     def _ends(self, starts: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where every start leads under every outcome, both counted from the origin, shape (starts, outcomes, ·)."""
@@ -144,6 +146,16 @@ class EnumeratedRecursion(Recursion):
         with np.errstate(all="ignore"):
             ends, weights = outcomes(step, len(starts), number, limit=max(WORK_LIMIT // self.size**4, 1))
         return ends.reshape(len(starts), len(weights), starts.shape[1]), weights
+
+    def _probe_closer(self, maps: np.ndarray) -> None:
+        """Refuse a method whose steps bend at and around points that an outcome does not move, where gradients vanish."""
+        wide = self.size - 1
+        chosen = maps[np.unique(np.linspace(0, len(maps) - 1, _FIXED_POINTS).round().astype(int))]
+        pull = (np.eye(wide) - chosen[:, :wide, :wide]) * self.units
+        still = np.einsum("nij,nj->ni", np.linalg.pinv(pull, rcond=1e-10), chosen[:, :wide, wide])
+        around = probing_points(wide, 1e-3 * self._reach)[:4]
+        starts = np.concatenate([still, *(still + away for away in around)]) * self.units
+        self._compare(maps, starts, self._ends(starts, STEPS[0])[0], STEPS[0])
 
     def _probe_later(self, maps: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> None:
         """Refuse a method whose later steps are not what the maps of the first say."""

@@ -7,13 +7,13 @@ import numpy as np
 STEPS = (0, 1, 2, 3, 10, 12, 100, 997, 1000, 65536, 10**6)
 """Numbers of steps: early ones, late ones, and multiples of common periods."""
 
-_SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6)
+_SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6, 1e12)
 _MULTIPLES = (-1.0, 0.5, 2.0, 1e3)
 _SEED = 20_231_116
 
 
 def probing_points(size: int, reach: float) -> np.ndarray:
-    """Return random points at distances from 1e-6 to 1e6 times `reach`, and some on one line, shape (points, size).
+    """Return random points at distances from 1e-6 to 1e12 times `reach`, and some on one line, shape (points, size).
 
     The directions are normal, and so are in general position; the first point and its multiples lie on one line through the
     origin, and two points and those between and beyond them on one that misses it.
@@ -28,7 +28,7 @@ def probing_points(size: int, reach: float) -> np.ndarray:
     Examples
     --------
     >>> probing_points(2, 1.0).shape
-    (13, 2)
+    (14, 2)
     """
     rng = np.random.Generator(np.random.Philox(_SEED))
     apart = rng.standard_normal((len(_SCALES), size)) * np.array(_SCALES)[:, None]
