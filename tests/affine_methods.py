@@ -195,7 +195,7 @@ NOT_AFFINE = (
     Clipped(0.05),
     Clipped(0.05, limit=1.0),
     DeadZone(0.05),
-    Polyak(0.05),
+    Polyak(10.0),
     Polyak(1e3),
     EF21(0.05),
     Together(0.05),

@@ -7,7 +7,7 @@ import numpy as np
 STEPS = (0, 1, 2, 3, 10, 12, 100, 997, 1000, 65536, 10**6)
 """Numbers of steps: early ones, late ones, and multiples of common periods."""
 
-_SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6, 1e12)
+_SCALES = (1.0, 1e-6, 1e-3, 1e3, 1e6, 1e12)
 _MULTIPLES = (-1.0, 0.5, 2.0, 1e3)
 _SEED = 20_231_116
 
@@ -15,8 +15,8 @@ _SEED = 20_231_116
 def probing_points(size: int, reach: float) -> np.ndarray:
     """Return random points at distances from 1e-6 to 1e12 times `reach`, and some on one line, shape (points, size).
 
-    The directions are normal, and so are in general position; the first point and its multiples lie on one line through the
-    origin, and two points and those between and beyond them on one that misses it.
+    The directions are normal, and so are in general position. Some points lie on one line through the origin, others on one
+    that misses it. The first two are about as far as `reach`.
 
     Parameters
     ----------
@@ -35,4 +35,4 @@ def probing_points(size: int, reach: float) -> np.ndarray:
     first, second = rng.standard_normal((2, size))
     through = np.array(_MULTIPLES)[:, None] * first
     between = first + np.array([0.0, 0.5, -3.0, 1.0])[:, None] * (second - first)
-    return np.asarray(reach * np.concatenate([between[:1], apart[-1:], apart[:-1], through, between[1:]]))
+    return np.asarray(reach * np.concatenate([between[:1], apart, through, between[1:]]))

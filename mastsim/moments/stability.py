@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 
 from mastsim.expected import Distributed, Objective
 from mastsim.methods import DSGD, DistributedDSGD, Method
@@ -176,12 +177,18 @@ def _linear_starts(chain: EnumeratedRecursion) -> np.ndarray:
 
 
 def _quotient(chain: EnumeratedRecursion, linear: np.ndarray) -> np.ndarray:
-    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all."""
-    U, blocks = _starts(chain.objective).T, len(chain.fields)
-    Q = np.kron(np.eye(blocks), U)
-    kernel = np.eye(len(Q)) - Q @ Q.T
-    leaves = np.abs(Q.T @ linear @ kernel).max(initial=0.0)
-    return Q if leaves <= _REACHED * np.abs(linear).max() else np.eye(len(Q))
+    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all.
+
+    A compressor may turn gradients along the kernel of H_D out of it: then only points are taken modulo the kernel.
+    """
+    U, whole = _starts(chain.objective).T, np.eye(chain.objective.dim)
+    points = [name in chain.method.points for name in chain.fields]
+    for parts in ([U] * len(points), [U if is_point else whole for is_point in points]):
+        Q = np.asarray(scipy.linalg.block_diag(*parts))
+        leaves = np.abs(Q.T @ linear @ (np.eye(len(Q)) - Q @ Q.T)).max(initial=0.0)
+        if leaves <= _REACHED * np.abs(linear).max():
+            return Q
+    return np.eye(len(Q))
 
 
 def _reached_by(maps: np.ndarray, starts: np.ndarray) -> np.ndarray:
