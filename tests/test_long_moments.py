@@ -7,6 +7,8 @@ import pytest
 import mastsim as ms
 from mastsim.draws import outcomes
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, standard_forms
+from mastsim.moments.operators import DSGDRecursion, moment_operators, run
+from mastsim.moments.operators.recursion import settled
 
 STEPS = 10_000
 SEEN = (0, 1, 2, 7, 50, 400, 3000, STEPS)
@@ -203,3 +205,37 @@ def test_moments_of_many_coordinates_shrink_as_long_as_they_are_followed(keep):
         settled = (distance[-1] / distance[STEPS // 2]) ** (2 / STEPS)
         assert factor.lower <= settled * (1 + 1e-3)
         assert settled <= factor.upper * (1 + 1e-6)
+
+
+class Shrinking(DSGDRecursion):
+    """A recursion that is wrong: it takes the noise away instead of adding it."""
+
+    def _advance(self, state):
+        right = super()._advance(state)
+        return right._replace(second=right.second - 0.5 * np.eye(len(right.mean)))
+
+
+def test_a_squared_distance_below_zero_is_an_error_and_never_cut_off():
+    half = moment_operators(ms.Bernoulli(2, 0.5), np.eye(2))
+    with pytest.raises(
+        ArithmeticError, match=r"a squared length has the expectation -.* after 1 steps, and rounding explains"
+    ):
+        run(Shrinking(half, 0.25, np.zeros(2), np.zeros(2)), np.array([0.1, 0.1]), 5)
+
+
+def test_what_rounding_explains_is_zero_and_nothing_else_is():
+    assert settled(np.array([[-1e-18], [3.0]]), np.full((2, 1), 1e-17)).ravel().tolist() == [0.0, 3.0]
+    with pytest.raises(ArithmeticError, match="rounding explains only 1e-19"):
+        settled(np.array([[1.0], [-1e-18]]), np.full((2, 1), 1e-19))
+
+
+def test_rounding_grows_with_the_steps_and_is_infinite_where_moments_are():
+    F = instance("full")
+    form = [standard_forms(F, F.minimize().x)["distance"]]
+    for kind in (ClosedRecursion, EnumeratedRecursion):
+        calm = kind(F, ms.GD(G)).rounding(np.ones(2), 2000, form)[:, 0]
+        assert np.isfinite(calm).all()
+        assert 0 < calm[0] < calm[10]
+        wild = kind(F, ms.DSGD(1e3)).rounding(np.ones(2), 2000, form)[:, 0]
+        assert np.isinf(wild[-1])
+        assert not np.isnan(wild).any()

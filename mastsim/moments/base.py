@@ -113,15 +113,22 @@ def written_out(form: Form, fields: tuple[str, ...], dim: int) -> np.ndarray:
 
 
 def misplacement(objective: Objective, center: np.ndarray) -> float:
-    """Return how far a point taken for x_D* may be from it along range(H_D): by its gradient and what that rounds by."""
-    values, U, _ = range_of(objective.curvature)
-    if not len(values):
-        return 0.0
-    H, d = objective.curvature, objective.dim
-    away = np.abs(center - objective.center)
-    size = float(np.linalg.norm(H) * np.linalg.norm(away) + np.linalg.norm(objective.gradient(objective.center)))
-    slope = np.abs(U.T @ np.asarray(objective.gradient(center))) + UNIT * d * size
-    return float(np.linalg.norm(slope / values))
+    """Return how far x_D*, and x* where it is the center, may be off along the range of the Hessian of f_D, or of f."""
+    best, middle = objective.minimize().x, objective.center
+    off = _off(
+        objective.curvature, np.asarray(objective.gradient(best)), np.asarray(objective.gradient(middle)), best - middle
+    )
+    if np.array_equal(center, best):
+        return off
+    A, f = objective.problem.upper_curvature.matrix, objective.problem
+    return off + _off(A, np.asarray(f.gradient(center)), np.asarray(f.gradient(middle)), center - middle)
+
+
+def _off(H: np.ndarray, slope: np.ndarray, linear: np.ndarray, away: np.ndarray) -> float:
+    """Return the Newton step for a slope and what it rounds by; H times `away` and `linear` are the terms of the slope."""
+    values, U, _ = range_of(H)
+    size = float(np.linalg.norm(H) * np.linalg.norm(away) + np.linalg.norm(linear))
+    return float(np.linalg.norm((np.abs(U.T @ slope) + UNIT * len(H) * size) / values))
 
 
 def displaced(history: np.ndarray, rounding: np.ndarray, forms: list[np.ndarray], reach: float, points: int) -> np.ndarray:

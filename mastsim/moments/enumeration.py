@@ -233,11 +233,7 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def _misplaced(self) -> float:
-        return misplacement(self.objective, self.center) if np.array_equal(self.center, self._minimiser) else 0.0
-
-    @property
-    def _minimiser(self) -> np.ndarray:
-        return np.asarray(self.objective.minimize().x)
+        return misplacement(self.objective, self.center)
 
     @cached_property
     def _amplification(self) -> float:
