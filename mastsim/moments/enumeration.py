@@ -218,7 +218,7 @@ class EnumeratedRecursion(Recursion):
         E, errors, history = np.zeros((self.size, self.size)), [], []
         with np.errstate(over="ignore", invalid="ignore"):
             for t, second in enumerate(self._seconds(x0, steps)):
-                trace = float(np.sum(second.diagonal()[:-1] / self.units**2))
+                trace = float(np.sum(np.abs(second.diagonal()[:-1]) / self.units**2))
                 # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
                 size = trace + 2 * self._reach * np.sqrt(trace) + u * self._reach**2
                 if t == 0:

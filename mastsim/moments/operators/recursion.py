@@ -242,7 +242,7 @@ class Path:
         E, weight = np.diag(UNIT * d * (float(self.y0 @ self.y0) + still) * units**2), 0.0
         out = np.full((steps + 1, len(forms)), np.inf)
         for t, state in enumerate(self.states(steps)):
-            size = float(np.sum(state.second.diagonal() / units**2)) + still
+            size = float(np.sum(np.abs(state.second.diagonal()) / units**2)) + still
             local = UNIT * d * size
             own = [np.vdot(Q[:-1, :-1], E) + local * float(Q[:-1, :-1].diagonal() @ units**2) for Q in sizes]
             out[t] = own + np.array([Q[-1, -1] * (weight + UNIT * d) for Q in sizes])
