@@ -64,6 +64,12 @@ class Method(ABC):
     points: ClassVar[tuple[str, ...]] = ("x",)
     """The fields of the state that are points; the others are gradients."""
 
+    affine: ClassVar[bool] = False
+    """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a constant step size.
+
+    Exact moments need it. A subclass that changes anything about the step must say it again.
+    """
+
     def __post_init__(self) -> None:
         rule = step_rule(self.stepsize)
         object.__setattr__(self, "_rule", rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ class Compressor(ABC):
     ----------
     Khaled, Richtárik, arXiv 1909.04716, Definition 1 (ω); MAST, arXiv 2311.16086, Section 4 (compressed gradients).
     """
+
+    linear: ClassVar[bool] = False
+    """Whether every map Q is linear; exact moments need it. A subclass that changes anything must say it again."""
 
     @property
     @abstractmethod
@@ -52,6 +55,8 @@ class Uncompressed(Compressor):
     >>> Uncompressed().law(3).uniforms, Uncompressed().omega(3)
     (0, 0.0)
     """
+
+    linear = True
 
     @property
     def name(self) -> str:
@@ -149,6 +154,8 @@ class SketchCompressor(Compressor):
     >>> SketchCompressor(RandK(4, k=1)).omega(4)
     3.0
     """
+
+    linear = True
 
     sketch: Sketch
 

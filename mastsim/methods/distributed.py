@@ -43,6 +43,8 @@ class DistributedDSGD(StochasticMethod):
     'DistributedDSGD'
     """
 
+    affine = True
+
     def init(self, objective: Distributed, x0: Array) -> State:
         """Return the first state."""
         if not isinstance(objective, Distributed):

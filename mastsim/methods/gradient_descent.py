@@ -35,6 +35,8 @@ class GD(Method):
     'GD'
     """
 
+    affine = True
+
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
         return State(x0)
@@ -72,6 +74,8 @@ class DSGD(StochasticMethod):
     >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
     (0.5, 'DSGD, 32-nice')
     """
+
+    affine = True
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
@@ -114,6 +118,8 @@ class SGD(StochasticMethod):
     0.5
     """
 
+    affine = True
+
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""
         return objective.problem.minimize().x
@@ -152,6 +158,8 @@ class GDCI(Method):
     >>> GDCI(0.5).name
     'GDCI'
     """
+
+    affine = True
 
     compression: Compressor | None = None
 

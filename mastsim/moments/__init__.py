@@ -10,12 +10,14 @@ from mastsim.methods import Method
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
+from mastsim.moments.operators import FactorBracket
 from mastsim.moments.stability import contraction, largest_stable_stepsize
 from mastsim.validation import integer, vector
 
 __all__ = [
     "ClosedRecursion",
     "EnumeratedRecursion",
+    "FactorBracket",
     "Form",
     "Moments",
     "Recursion",

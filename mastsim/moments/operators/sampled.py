@@ -51,6 +51,16 @@ class SampledGradient(GradientMoments):
     compression: MomentOperators | None = None
 
     @property
+    def z_star(self) -> np.ndarray:  # type: ignore[override]
+        """x_D* − v, shape (dim,)."""
+        return self.whole.z_star
+
+    @property
+    def self_adjoint(self) -> bool:
+        """Whether every H is symmetric: QH is not for a compressor Q."""
+        return self.compression is None
+
+    @property
     def mean(self) -> np.ndarray:
         """H_D, shape (dim, dim)."""
         return self.whole.mean
@@ -109,6 +119,11 @@ class SampledRecursion(GradientRecursion):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+
+    @property
+    def keeps_range(self) -> bool:  # type: ignore[override]
+        """Whether a step only moves along range(H_D): a compressor turns directions out of it."""
+        return self.sampled.compression is None
 
     @property
     def gradient(self) -> SampledGradient:
