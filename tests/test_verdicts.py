@@ -375,3 +375,7 @@ def test_strategies_pass_under_the_defaults_of_hypothesis(tmp_path):
     done = subprocess.run([*command, str(tmp_path)], env=fresh, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "3 passed" in done.stdout
+
+
+def test_a_bound_that_divides_by_zero_decides_nothing():
+    assert verify(with_constant(two_signs(), "mu_fD", 0.0, 0.0)).words == "inconclusive (not a number)"

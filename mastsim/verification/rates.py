@@ -65,8 +65,11 @@ class Trial:
         return np.asarray(theorem.claim(steps, self.stepsize, initial))
 
     def bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
-        """Return the bound as it is claimed: what a confirmation must stay below."""
-        return self.claimed(self.theorem, steps, initial)
+        """Return the bound as it is claimed, what a confirmation must stay below; NaN where a divisor is zero."""
+        try:
+            return self.claimed(self.theorem, steps, initial)
+        except (ZeroDivisionError, OverflowError):
+            return np.full(np.broadcast_shapes(np.shape(steps), np.shape(initial)), np.nan)
 
     def lenient_bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
         """Return the bound with every constant and the start moved by their errors: what a refutation must exceed."""
