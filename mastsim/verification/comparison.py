@@ -67,7 +67,7 @@ class Comparison:
 _LIMITS = {1.0: "where the bound exceeds rounding", ROUNDING: "where rounding is below 1e-9 of the bound"}
 
 
-def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Comparison:
+def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.ndarray | float = 0.0) -> Comparison:
     """Compare what was measured with a bound, and with the bound that errors of constants leave in doubt.
 
     One point at which even the lower end of what was measured exceeds the lenient bound refutes. The claim is confirmed by
@@ -82,6 +82,8 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Compariso
         The left sides.
     right, lenient : ndarray, shape of the left sides
         The right sides, as claimed and with every error given to the claim.
+    floor : ndarray or float, default 0.0
+        Sizes below which nothing is told apart: a bound of zero is met where what was measured is below them, error and all.
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         error = np.where(np.isfinite(left.value), left.high - left.value, 0.0)
@@ -89,7 +91,7 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Compariso
         ratios = np.where(left.value == 0, np.where(right >= 0, 0.0, np.inf), left.value / np.maximum(right, 0.0))
         ratios = np.where(unknown, np.nan, ratios)
         refuted = ~unknown & (left.low > np.maximum(lenient, 0.0) * (1 + ROUNDING))
-        confirmed = ~unknown & (left.high <= right * (1 + ROUNDING))
+        confirmed = ~unknown & ((left.high <= right * (1 + ROUNDING)) | (left.high <= floor))
         exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))
     if refuted.any():
         return _said("refuted", "", ratios, refuted, "")
@@ -98,7 +100,7 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray) -> Compariso
     if exceeded.any():
         return _said("inconclusive", "rounding", ratios, exceeded, "")
     for share, words in _LIMITS.items():
-        clear = error <= share * right
+        clear = (error <= share * right) | (left.high <= floor)
         if clear.any() and confirmed[clear].all():
             return _said("holds", "", ratios, clear, "" if clear.all() else words)
     return _said("inconclusive", "rounding", ratios, ~confirmed, "")

@@ -29,6 +29,8 @@ _RANGE_LIMIT = 1e4
 _MOST_DOUBLINGS = 4
 _TINY = 1e-300
 _FINEST = 1e-14
+_UNIT = 2.0**-100
+"""Rounding of minimisers, which are found in 106-bit arithmetic, relative to squared distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +236,8 @@ def _tables(
     initials = [trial.initial_from(x0) for x0 in starts.values()]
     right = np.stack([np.broadcast_to(trial.bound(times, initial), times.shape) for initial in initials])
     lenient = np.stack([np.broadcast_to(trial.lenient_bound(times, initial), times.shape) for initial in initials])
-    return left, right, compare(left, right, lenient)
+    floor = np.array([[_UNIT * float(np.max(initial))] for initial in initials])
+    return left, right, compare(left, right, lenient, floor)
 
 
 def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Measured:
