@@ -89,7 +89,7 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
         error = np.where(np.isfinite(left.value), left.high - left.value, 0.0)
         unknown = np.isnan(left.value) | np.isnan(right) | (np.isinf(left.value) & np.isinf(right))
         ratios = np.where(left.value == 0, np.where(right >= 0, 0.0, np.inf), left.value / np.maximum(right, 0.0))
-        ratios = np.where(unknown, np.nan, ratios)
+        ratios = np.where(unknown, np.nan, np.where(np.isinf(ratios) & (left.high <= floor), 0.0, ratios))
         refuted = ~unknown & (left.low > np.maximum(lenient, 0.0) * (1 + ROUNDING))
         confirmed = ~unknown & ((left.high <= right * (1 + ROUNDING)) | (left.high <= floor))
         exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))
