@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that ``mastsim --help`` answers at 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -39,18 +40,26 @@ class _Refusal(click.ClickException):
 
 
 def _command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn refusals of the package into usage errors, and interruption into exit code 130."""
+    """Turn refusals into usage errors, warnings into lines on stderr, and interruption into exit code 130."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
         try:
-            return function(*args, **options)
+            with warnings.catch_warnings():
+                # Said each time, and never an error: what a weak number means is in its label.
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = _say
+                return function(*args, **options)
         except (ValueError, TypeError, OSError) as refusal:
             raise _Refusal(str(refusal)) from refusal
         except KeyboardInterrupt:
             sys.exit(130)
 
     return run
+
+
+def _say(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"warning: {message}", err=True)
 
 
 def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -13,6 +13,7 @@ from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.rounding import summed
 from mastsim.sketches import Sketch
 
 
@@ -80,3 +81,9 @@ class ClosedForm(Expectation):
     def error_bound(self, x: Array) -> float:
         """Zero: no approximation is made."""
         return 0.0
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on the rounding of ∇f_D at one point; E[SᵀAS] is taken to be off by a product's rounding."""
+        turn = np.abs(self.matrix) @ np.abs(x - self.shift) + np.abs(self._at_shift[1])
+        at_shift = float(self.problem.gradient_error(self.shift))
+        return at_shift + float(np.linalg.norm(2 * summed(len(x) + 8) * turn))

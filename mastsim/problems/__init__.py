@@ -1,6 +1,6 @@
 """f: the problems, their losses and their data."""
 
-from mastsim.problems.base import Curvature, Minimum, Problem
+from mastsim.problems.base import CertificateWarning, Curvature, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.finite_sum import FiniteSum
@@ -33,6 +33,7 @@ __all__ = [
     "ALL_PROBLEMS",
     "CATALOGUE",
     "DEFAULT_DATA",
+    "CertificateWarning",
     "Curvature",
     "Dataset",
     "ExponentialClassification",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from mastsim.provenance import Constant
 
 if TYPE_CHECKING:
     from mastsim.problems.base import Problem
+
+_ACCURACY = 1e-9  # of the value, or absolute for values below 1, that makes a minimum exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Minimum:
     value : float
         The objective there.
     gap_bound : float
-        A proven bound on ``value - infimum``; infinite when nothing is proven.
+        A proven bound on ``|value - infimum|``, the rounding of the value counted; infinite when nothing is proven.
     gradient_norm : float
         Norm of the gradient there.
     certificate : str
@@ -45,27 +48,83 @@ class Minimum:
 
     def infimum(self) -> Constant:
         """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it."""
-        kind: Any = "exact" if self.gap_bound <= 1e-9 * max(1.0, abs(self.value)) else "upper"
+        kind: Any = "exact" if self.gap_bound <= _ACCURACY * max(1.0, abs(self.value)) else "upper"
         return Constant(self.value, kind, f"value at a minimiser; {self.certificate}", self.gap_bound)
+
+
+class CertificateWarning(UserWarning):
+    """A minimum whose certificate does not reach the accuracy of an exact value; the message says by how much, and why."""
 
 
 def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
     """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
 
-    The norm is enlarged by what rounding may have hidden: 1e-14 of the smoothness (where that is infinite, of the curvature
-    at the point) times the size of the point.
+    Both hold for the number that is reported: the rounding of the value is added, that of the gradient enlarges its norm.
+
+    Parameters
+    ----------
+    objective : Problem or Objective
+        The function, with `value`, `gradient`, their bounds `error_bound` and `gradient_error`, and `lower_bound`.
+    x : ndarray, shape (dim,)
+        The point.
+    mu : float
+        A strong convexity constant; 0 for functions that are only convex, negative for others.
+    smoothness : float
+        A smoothness constant; a gap of ‖gradient‖²/(2·smoothness) is certain, and the bound is never below it.
     """
-    value = float(objective.value(x))
-    norm = float(np.linalg.norm(objective.gradient(x)))
-    floor = max(value - objective.lower_bound, 0.0)
-    if mu > 0:
-        if not math.isfinite(smoothness):
-            smoothness = float(np.linalg.norm(objective.hessian(x)))
-        hidden = 1e-14 * smoothness * (1.0 + float(np.linalg.norm(x)))
-        if (norm + hidden) ** 2 / (2 * mu) <= floor:
-            return Minimum(x, value, (norm + hidden) ** 2 / (2 * mu), norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}")
+    value, gradient = float(objective.value(x)), np.asarray(objective.gradient(x))
+    slack, hidden = float(objective.error_bound(x)), float(objective.gradient_error(x))
+    norm, floor = float(np.linalg.norm(gradient)), value - float(objective.lower_bound)
+    # The infimum is at most the value, which may be rounded down.
+    floor = max(floor, slack) if math.isfinite(value) else math.inf
     where = "stationary point of a nonconvex function; " if mu < 0 else ""
+    if mu > 0:
+        # The last factor covers the rounding of this line.
+        bound = ((norm + hidden) ** 2 / (2 * min(mu, smoothness)) + slack) * (1 + 1e-14)
+        if bound <= floor:
+            return Minimum(x, value, bound, norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}, and rounding")
     return Minimum(x, value, floor, norm, f"{where}value minus the lower bound {objective.lower_bound:g}")
+
+
+def certified_minimum(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
+    """Return what `certified` makes of a point that is as good as the search for a minimiser could make it.
+
+    Parameters
+    ----------
+    objective, x, mu, smoothness
+        As in `certified`.
+
+    Warns
+    -----
+    CertificateWarning
+        If the function is convex and the bound is larger than 1e-9 of the value, or than 1e-9 for smaller values.
+    """
+    found = certified(objective, x, mu, smoothness)
+    if mu >= 0 and found.gap_bound > _ACCURACY * max(1.0, abs(found.value)):
+        _warn(objective, found, mu)
+    return found
+
+
+def _warn(objective: Any, found: Minimum, mu: float) -> None:
+    wanted, hidden = _ACCURACY * max(1.0, abs(found.value)), float(objective.gradient_error(found.x))
+    if mu == 0:
+        why = (
+            "the function is not strongly convex (μ = 0), so that only its lower bound says how low it goes; "
+            "regularisation l2 > 0 makes it so"
+        )
+    elif found.gradient_norm <= 2 * hidden:
+        why = (
+            f"the gradient has only its rounding left, up to {hidden:.3g}, which a strong convexity of μ = {mu:.3g} turns "
+            "into that; scale the columns of the data, or take a larger l2"
+        )
+    else:
+        why = f"the search ended where the gradient has norm {found.gradient_norm:.3g}, and μ = {mu:.3g}"
+    warnings.warn(
+        f"{objective.name}: the minimum {found.value:.9g} is certified within {found.gap_bound:.3g} only, "
+        f"{found.gap_bound / wanted:.3g} times the {wanted:.3g} of an exact value: {why}",
+        CertificateWarning,
+        stacklevel=4,
+    )
 
 
 def least_norm_solution(A: np.ndarray, b: np.ndarray) -> np.ndarray:
