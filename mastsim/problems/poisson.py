@@ -73,7 +73,7 @@ class PoissonRegression(GeneralizedLinearModel):
 
     Examples
     --------
-    >>> f = PoissonRegression(np.ones((2, 1)), np.array([1.0, 3.0]), l2=0.0)
+    >>> f = PoissonRegression(np.ones((2, 1)), np.array([1.0, 3.0]), l2=1e-9)
     >>> bool(np.isclose(f.minimize().x[0], np.log(2.0))), f.L_f.value
     (True, inf)
     """
