@@ -359,6 +359,7 @@ def test_error_bounds():
     for instance, route in ((rows, "enumeration"), (rows, "rows by enumeration"), (make("squared"), "rows")):
         with forced(instance, route) as F:
             assert 1e-16 < F.error_bound(instance.x) < 1e-10
+    assert 0 < make("squared").mast().error_bound(rows.x) < 1e-11
 
 
 def test_sketched_value_and_gradient():

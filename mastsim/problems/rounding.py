@@ -18,8 +18,8 @@ OPERATIONS = 8
 
 
 def summed(count: Any) -> Any:
-    """Return γ = count·ε/(1 − count·ε), the relative error of a sum of `count` products; ε is twice the unit roundoff."""
-    return count * EPS / (1 - np.minimum(count * EPS, 0.5))
+    """Return γ = mu/(1 − mu), the relative error of a sum of m products, with the unit roundoff u = ε/2."""
+    return count * (0.5 * EPS) / (1 - np.minimum(count * EPS, 0.5))
 
 
 def loss_error(loss: Loss, w: np.ndarray, away: np.ndarray, order: int) -> np.ndarray:

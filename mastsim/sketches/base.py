@@ -11,6 +11,7 @@ import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace, rows_at, rows_times
 from mastsim.devices import Device
+from mastsim.memory import check_room
 from mastsim.provenance import Constant
 from mastsim.sketches.fourth_moment import enumerated_fourth_moment
 from mastsim.validation import finite, floats, integer
@@ -173,6 +174,11 @@ class Sketch(ABC):
         return True
 
     @property
+    def is_diagonal(self) -> bool:
+        """Whether every S is a diagonal matrix."""
+        return False
+
+    @property
     @abstractmethod
     def L_max(self) -> float:
         """L_S^max, the essential supremum of λ_max(SᵀS); infinite for unbounded sketches."""
@@ -317,7 +323,9 @@ class Sketch(ABC):
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
-        return self.from_uniforms(rng.random((integer("size", size, 1), self.uniforms)))
+        size, numbers = integer("size", size, 1), max(self.uniforms, self.dim)
+        check_room(f"samples of {self.name}", size, numbers, change="draw fewer at once (size)", itemsize=32)
+        return self.from_uniforms(rng.random((size, self.uniforms)))
 
     def check_matrix(self, A: np.ndarray) -> np.ndarray:
         """Return `A` as a float array, refusing anything but a finite (dim, dim) matrix."""

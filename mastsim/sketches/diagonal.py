@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch, Sketch
 from mastsim.sketches.bernoulli import Bernoulli
@@ -118,6 +119,11 @@ class IndependentDiagonal(Sketch):
         return squares
 
     @property
+    def is_diagonal(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def L_max(self) -> float:
         """L_S^max = max c_i² over all values of all coordinates."""
         return float(self.largest_squares.max())
@@ -134,6 +140,7 @@ class IndependentDiagonal(Sketch):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS] = Diag(E c_i²), shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return np.diag(self.moments[2])
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
@@ -183,6 +190,9 @@ class IndependentDiagonal(Sketch):
         return float(math.prod(counts.tolist())) if np.log2(counts).sum() < 1000 else math.inf
 
     def _enumerate(self) -> tuple[DiagonalBatch, np.ndarray]:
+        check_room(
+            f"the support of {self.name}", self.support_size, self.dim, change="sample the sketch instead", itemsize=32
+        )
         diagonals, chances = np.zeros((1, 0)), np.ones(1)
         for values, weights in zip(self.values, self.weights, strict=True):
             own, chance = values[weights > 0], weights[weights > 0]

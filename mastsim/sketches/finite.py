@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.memory import check_square
 from mastsim.sketches.base import MatrixBatch, Sketch
 from mastsim.validation import finite, floats
 
@@ -93,6 +94,7 @@ class FiniteSupport(Sketch):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS], shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return self.quadratic_moment(np.eye(self.dim))
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.memory import check_square
 from mastsim.provenance import Constant
 from mastsim.sketches.base import Sketch, SketchBatch
 from mastsim.sketches.factors import FactorBatch, normal_uniforms, normals, symmetric
@@ -85,6 +86,7 @@ class Haar(Sketch):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS] = (d/k)·I, shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return self._scale * np.eye(self.dim)
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from mastsim.backend import Array, columns_at, namespace, put
+from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
 from mastsim.sketches.base import DiagonalBatch, Sketch
 from mastsim.sketches.fourth_moment import selection_fourth_moment
@@ -88,6 +89,11 @@ class SelectionSketch(Sketch):
         """The law of the kept set."""
 
     @property
+    def is_diagonal(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def L_max(self) -> float:
         """L_S^max = max 1/keep²."""
         return float((1 / self.selection.keep**2).max())
@@ -104,6 +110,7 @@ class SelectionSketch(Sketch):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS] = Diag(1/keep), shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return np.diag(1 / self.selection.keep)
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
@@ -151,6 +158,9 @@ class SelectionSketch(Sketch):
         return self.selection.patterns
 
     def _enumerate(self) -> tuple[DiagonalBatch, np.ndarray]:
+        check_room(
+            f"the support of {self.name}", self.support_size, self.dim, change="sample the sketch instead", itemsize=32
+        )
         s = self.selection
         masks, weights = np.zeros((1, 0), dtype=bool), np.ones(1)
         for M, N in zip(s.members.astype(int), s.kept, strict=True):

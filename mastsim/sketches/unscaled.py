@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.memory import check_square
 from mastsim.sketches.base import DiagonalBatch, Sketch
 from mastsim.sketches.selection import SelectionSketch
 
@@ -73,6 +74,7 @@ class Unscaled(Sketch):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS] = Diag(keep), shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return np.diag(self._keep)
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
