@@ -40,12 +40,14 @@ class _Refusal(click.ClickException):
 
 
 def _command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn refusals of the package into usage errors, and interruption into exit code 130."""
+    """Turn refusals into usage errors, warnings into lines on stderr, and interruption into exit code 130."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
         try:
             with warnings.catch_warnings():
+                # Said each time, and never an error: what a weak number means is in its label.
+                warnings.simplefilter("always", UserWarning)
                 warnings.showwarning = _show_warning
                 return function(*args, **options)
         # An EOFError would look to click as if somebody had pressed Ctrl-D.

@@ -169,6 +169,7 @@ def test_component_infima_of_convex_losses_are_the_infima(family, l2):
                 assert bound <= min(along(t - shift), along(t + shift)) + 4e-16 * max(1.0, problem.y[i])
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @settings(max_examples=60)
 @given(problem=problems(families=MODELS), seed=st.integers(0, 99))
 def test_component_infima_are_below_every_value(problem, seed):

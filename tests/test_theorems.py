@@ -598,6 +598,7 @@ def test_sides_are_what_the_lemmas_say(kind, F, seed):
             assert left <= right * (1 + 1e-9) + noise, part
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @pytest.mark.parametrize("kind", [Lemma1, Lemma2, Lemma3, MinimizerSuboptimality], ids=lambda kind: kind.id)
 @given(objectives())
 def test_true_inequalities_hold(kind, F):

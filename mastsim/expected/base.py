@@ -73,7 +73,11 @@ class Expectation(ABC):
 
     @abstractmethod
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`, rounding left aside."""
+        """Return a bound on the error of the values at the points `x`, rounding included."""
+
+    @abstractmethod
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
@@ -120,6 +124,10 @@ class HostOnly(Expectation):
         self._refuse()
 
     def error_bound(self, x: Array) -> float:
+        """Refuse."""
+        self._refuse()
+
+    def gradient_error(self, x: np.ndarray) -> float:
         """Refuse."""
         self._refuse()
 

@@ -17,6 +17,7 @@ from mastsim.expected.objective import Objective, gap_between
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import PermK, Sketch
 from mastsim.validation import vector
@@ -139,6 +140,22 @@ class Distributed(Objective):
         """Return f_D(x) and ∇f_D(x)."""
         values, gradients = zip(*(client.value_and_gradient(x) for client in self.clients), strict=True)
         return self._mean(values), self._mean(gradients)
+
+    def error_bound(self, x: Array) -> float:
+        """Return a bound on the error of the values at the points `x`, rounding included; infinite for an estimate."""
+        sizes = self._mean([np.abs(client.value(x)).max() for client in self.clients])
+        rounding = summed(len(self.clients) + 2) * sizes
+        return float(self._mean([client.error_bound(x) for client in self.clients]) + rounding)
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+        sizes = self._mean([np.linalg.norm(client.gradient(x)) for client in self.clients])
+        rounding = summed(len(self.clients) + 2) * sizes
+        return float(self._mean([client.gradient_error(x) for client in self.clients]) + rounding)
+
+    def hessian_model(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean of the clients' models; see `Mast.hessian_model`."""
+        return np.asarray(self._mean([client.hessian_model(x) for client in self.clients]))
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""

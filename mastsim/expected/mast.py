@@ -41,6 +41,8 @@ ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
 }
 """Ways to evaluate f_D, sharpest first; the first that applies is taken."""
 
+_FEW_SKETCHES = 8
+
 
 @dataclass(frozen=True, eq=False)
 class Mast(Objective):
@@ -176,8 +178,18 @@ class Mast(Objective):
         return self.expectation.hessian_product(x, w)
 
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`, rounding left aside."""
+        """Return a bound on the error of the values at the points `x`, rounding included; infinite for an estimate."""
         return self.expectation.error_bound(self._points("x", x))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+        return self.expectation.gradient_error(np.asarray(self._points("x", x), dtype=float))
+
+    def hessian_model(self, x: np.ndarray) -> np.ndarray:
+        """Return E[SᵀHS] for the mean H of ∇²f(v + Sz) over a few sketches: near ∇²f_D(x), and cheap, shape (dim, dim)."""
+        batch = self.sketch.sample(np.random.Generator(np.random.Philox(0)), _FEW_SKETCHES)
+        points = self.center + np.asarray(batch.apply(x - self.center))
+        return self.sketch.quadratic_moment(np.mean([self.problem.hessian(point) for point in points], axis=0))
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Protocol, Self
@@ -12,6 +13,7 @@ from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
 from mastsim.linalg import Curvature, Pair, QuadraticForm
 from mastsim.memory import check_square
+from mastsim.problems.certificates import CertificateWarning as CertificateWarning
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
 from mastsim.provenance import Constant, Kind
@@ -191,6 +193,54 @@ class Problem(ABC):
         least = self.lower_curvature.smallest
         kind: Kind = "lower" if least.kind == "exact" and not self.curvature_is_attained else least.kind
         return Constant(least, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)", least.error)
+
+    def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `value`; to first order unless a subclass counts its own operations.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,) or (points, dim)
+            Points.
+        moved : ndarray, shape of `x`, optional
+            How far each coordinate may be from where the value is wanted; zero when left out.
+
+        Returns
+        -------
+        ndarray, shape ``x.shape[:-1]``
+            One number a point.
+        """
+        x = np.asarray(self._points("x", x), dtype=float)
+        away = np.zeros(x.shape) if moved is None else moved
+        slope, bend = np.abs(self.gradient(x)), self.L_f.value if away.any() else 0.0
+        rounding = (self.dim + 100) * np.finfo(float).eps * (np.abs(self.value(x)) + (slope * np.abs(x)).sum(axis=-1))
+        return np.asarray(rounding + (slope * away).sum(axis=-1) + 0.5 * bend * (away**2).sum(axis=-1))
+
+    def gradient_error(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on ‖computed ∇f − ∇f‖; to first order unless a subclass counts its own operations.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,) or (points, dim)
+            Points.
+        moved : ndarray, shape of `x`, optional
+            How far each coordinate may be from where the gradient is wanted; zero when left out.
+
+        Returns
+        -------
+        ndarray, shape ``x.shape[:-1]``
+            One number a point.
+        """
+        x = np.asarray(self._points("x", x), dtype=float)
+        bend = self.L_f.value
+        if not math.isfinite(bend):
+            bend = max(float(np.linalg.norm(self.hessian(point))) for point in np.reshape(x, (-1, self.dim)))
+        away = 0.0 if moved is None else np.linalg.norm(moved, axis=-1)
+        return np.asarray(bend * (1e-14 * (1 + np.linalg.norm(x, axis=-1)) + away))
+
+    @property
+    def column_scale(self) -> np.ndarray:
+        """Positive factors s, shape (dim,), such that f(s∘y) bends about equally along every coordinate of y."""
+        return np.ones(self.dim)
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""

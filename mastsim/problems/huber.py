@@ -63,7 +63,7 @@ class HuberRegression(GeneralizedLinearModel):
 
     Examples
     --------
-    >>> f = HuberRegression(np.ones((3, 1)), np.array([0.0, 0.0, 9.0]), l2=0.0, delta=1.0)
+    >>> f = HuberRegression(np.ones((3, 1)), np.array([0.0, 0.0, 9.0]), l2=1e-9, delta=1.0)
     >>> bool(np.isclose(f.minimize().x[0], 0.5))
     True
     """

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
 from mastsim.memory import check_room
-from mastsim.minimization import minimize_convex
+from mastsim.minimization import find_stationary
 from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
@@ -261,5 +261,5 @@ class TwoLayerNetwork(Problem):
     def _minimum(self) -> Minimum:
         # Not from zero: there all hidden units are alike and stay so.
         start = np.random.Generator(np.random.Philox(0)).standard_normal(self.dim) / math.sqrt(self.inputs + 1)
-        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
+        x = find_stationary(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
         return certified(self, x, self.mu_f.value, self.L_f.value)
