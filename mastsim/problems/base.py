@@ -138,20 +138,6 @@ class Problem(ABC):
             raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
         return points
 
-    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
-        """Return a bound on the terms that add up to ∇f at points with entries of at most `size`, shape of `size`.
-
-        Rounding changes an entry of a gradient, or of a point before it is handed in, by what `gradient_rounding` says of it
-        relative to these terms. Here they are |∇f(0)| and √(L_ii)·Σ √(L_jj) size_j.
-        """
-        root = np.sqrt(np.maximum(np.diag(self.upper_curvature.matrix), 0.0))
-        return np.abs(self.gradient(np.zeros(self.dim))) + root * (size @ root)[..., None]
-
-    @property
-    def gradient_rounding(self) -> float:
-        """How much rounding may change an entry of a gradient, relative to its terms."""
-        return 4 * (self.dim + 4) * float(np.finfo(float).eps)
-
     @property
     def is_quadratic(self) -> bool:
         """Whether the Hessian is the same everywhere."""

@@ -118,23 +118,6 @@ class GeneralizedLinearModel(Problem):
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
-    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
-        """Return |A|ᵀ(|φ'(0)| + sup|φ''|·|A|·size)/n + λ·size, shape of `size`: what rounding of ∇f is relative to."""
-        rows, zero = abs(self.A), np.zeros(self.rows)
-        margins = np.asarray(rows_times(rows, np.asarray(size)))
-        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
-        with np.errstate(over="ignore"):
-            if not math.isfinite(bend):
-                ends = [np.abs(self.loss.second_derivative(side * margins, self.y)) for side in (-1.0, 1.0)]
-                bend = np.maximum(*ends)
-            slopes = np.abs(self.loss.derivative(zero, self.y)) + bend * margins
-        return np.asarray(rows_times(rows.T, slopes)) / self.rows + self.ridge * size
-
-    @property
-    def gradient_rounding(self) -> float:
-        """How much rounding may change an entry of a gradient, relative to its terms."""
-        return 4 * (self.rows + self.dim + 4) * float(np.finfo(float).eps)
-
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
