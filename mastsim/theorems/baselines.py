@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from mastsim.backend import Array
 from mastsim.expected import Objective
 from mastsim.methods import GDCI, SGD, Compressor, FullBatch, Method, Sampling
 from mastsim.methods.minibatch import Minibatch
@@ -230,9 +231,16 @@ class CompressedIterates(LinearRate):
         """The largest step size 2/(L_f + μ_f)."""
         return 2 / (self.constants.L_f + self.constants.mu_f)
 
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size; q, which 1 − contraction would round to 0, is taken as it is."""
+        return self._q(stepsize) ** np.asarray(steps) * initial + self.neighbourhood(stepsize)
+
     def contraction(self, stepsize: float) -> float:
         """Return 1 − (1 − γμ)²(1 + 2ω)."""
-        return 1 - (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)
+        return 1 - self._q(stepsize)
+
+    def _q(self, stepsize: float) -> float:
+        return (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2ω(1 − γμ)²‖x* − v‖²/(1 − q); infinite where q ≥ 1."""
