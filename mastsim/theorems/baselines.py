@@ -9,7 +9,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mastsim.backend import Array
 from mastsim.expected import Objective
 from mastsim.methods import GDCI, SGD, Compressor, FullBatch, Method, Sampling
 from mastsim.methods.minibatch import Minibatch
@@ -26,6 +25,8 @@ from mastsim.theorems.assumptions import (
 from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
 from mastsim.validation import positive
+
+_BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 def _components_are_convex(problem: Problem) -> bool:
@@ -231,16 +232,10 @@ class CompressedIterates(LinearRate):
         """The largest step size 2/(L_f + μ_f)."""
         return 2 / (self.constants.L_f + self.constants.mu_f)
 
-    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
-        """Return the right side for any step size; q, which 1 − contraction would round to 0, is taken as it is."""
-        return self._q(stepsize) ** np.asarray(steps) * initial + self.neighbourhood(stepsize)
-
     def contraction(self, stepsize: float) -> float:
         """Return 1 − (1 − γμ)²(1 + 2ω)."""
-        return 1 - self._q(stepsize)
-
-    def _q(self, stepsize: float) -> float:
-        return (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)
+        # A part of q that vanishes beside 1 is not lost: nothing is claimed to shrink to nothing that does not.
+        return min(1 - (q := (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)), _BELOW_ONE if q > 0 else 1.0)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2ω(1 − γμ)²‖x* − v‖²/(1 − q); infinite where q ≥ 1."""
