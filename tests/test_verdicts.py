@@ -379,3 +379,11 @@ def test_strategies_pass_under_the_defaults_of_hypothesis(tmp_path):
 
 def test_a_bound_that_divides_by_zero_decides_nothing():
     assert verify(with_constant(two_signs(), "mu_fD", 0.0, 0.0)).words == "inconclusive (not a number)"
+
+
+def test_gdci_keeps_a_factor_that_is_smaller_than_rounding():
+    """κ = 1 + 2e-9: q = (1 − γμ)² = 1e-18, which vanishes beside 1."""
+    F = ms.Mast(ms.Quadratic(np.diag([1.0, 1 + 2e-9]), np.zeros(2)), ms.Identity(2))
+    t = theorems.CompressedIterates(F)
+    assert 1e-18 <= float(t.bound(1, initial=1.0)) <= 2e-16
+    assert decided(t).verdict == "holds"

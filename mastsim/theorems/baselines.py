@@ -26,6 +26,8 @@ from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
 from mastsim.validation import positive
 
+_BELOW_ONE = math.nextafter(1.0, 0.0)
+
 
 def _components_are_convex(problem: Problem) -> bool:
     """Whether every f_i is convex, which that of their mean does not imply."""
@@ -232,7 +234,8 @@ class CompressedIterates(LinearRate):
 
     def contraction(self, stepsize: float) -> float:
         """Return 1 − (1 − γμ)²(1 + 2ω)."""
-        return 1 - (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)
+        # A part of q that vanishes beside 1 is not lost: nothing is claimed to shrink to nothing that does not.
+        return min(1 - (q := (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)), _BELOW_ONE if q > 0 else 1.0)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2ω(1 − γμ)²‖x* − v‖²/(1 − q); infinite where q ≥ 1."""
