@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,7 +131,8 @@ class EnumeratedRecursion(Recursion):
     @property
     def _reach(self) -> float:
         """How far from the origin maps are read off."""
-        return 1.0 + float(max(np.abs(self.origin).max(), np.abs(self.objective.center).max()))
+        points = (self.origin, self.objective.center, self.objective.problem.minimize().x)
+        return 1.0 + max(float(np.abs(point).max()) for point in points)
 
     def _ends(self, starts: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return where every start leads under every outcome, both counted from the origin, shape (starts, outcomes, ·)."""
@@ -171,7 +173,7 @@ class EnumeratedRecursion(Recursion):
         inside = starts / self.units
         said = np.einsum("nij,sj->sni", linear, inside) + constant
         off = np.linalg.norm(ends / self.units - said, axis=2)
-        size = 1 + np.linalg.norm(linear, axis=(1, 2))
+        size = self._terms + np.linalg.norm(linear, axis=(1, 2))
         allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
             constant, axis=1
         )
@@ -214,13 +216,13 @@ class EnumeratedRecursion(Recursion):
         whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
         sizes = np.stack([absolute(Q).ravel() for Q in whole])
         units, u = np.append(self.units, 1.0), UNIT * self.size
-        rate = self._amplification
+        rate, reach = max(self._amplification, self._terms**2), self._reach * self._terms
         E, errors, history = np.zeros((self.size, self.size)), [], []
         with np.errstate(over="ignore", invalid="ignore"):
             for t, second in enumerate(self._seconds(x0, steps)):
                 trace = float(np.sum(np.abs(second.diagonal()[:-1]) / self.units**2))
                 # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
-                size = trace + 2 * self._reach * np.sqrt(trace) + u * self._reach**2
+                size = trace + 2 * reach * np.sqrt(trace) + u * reach**2
                 if t == 0:
                     E = np.diag(u * np.append(np.full(self.size - 1, size), 0.0) * units**2)
                 errors.append(
@@ -234,6 +236,14 @@ class EnumeratedRecursion(Recursion):
     @cached_property
     def _misplaced(self) -> float:
         return misplacement(self.objective, self.center)
+
+    @cached_property
+    def _terms(self) -> float:
+        """How large the terms of a step may be beside the points: those of a map may cancel, and their rounding stays."""
+        nodes = getattr(self.objective, "clients", (self.objective,))
+        stretch = max(math.sqrt(node.sketch.L_max) for node in nodes)
+        bend = self.method.rule.largest * max(float(node.problem.L_f) for node in nodes)
+        return (1 + stretch) * (1 + bend * stretch)
 
     @cached_property
     def _amplification(self) -> float:

@@ -241,34 +241,15 @@ def _tables(
 
 
 def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Measured:
-    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may have done to them.
-
-    Moments are off by 1e-14 of the squared distances that are remembered, and points by 1e-14 of the distances: values and
-    gradients of f_D vanish along directions in which the distance need not. To this comes what the error of x_D* does.
-    """
+    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may have done to them."""
     theorem = trial.theorem
     forms = [theorem.form(trial.stepsize, chain.center)]
-    if theorem.measure in ("gap", "gradient_norm2"):
-        forms.append({("x", "x"): np.eye(len(chain.center))})
-    history = chain.run(x0, steps, forms)
-    size = history[:, -1] * (theorem.stretch**2 if len(forms) > 1 else 1.0)
-    root, forgotten = theorem.rounding(trial.stepsize, np.arange(len(history))), theorem.forgetting(trial.stepsize)
+    history = chain.run(x0, steps, forms)[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):
-        moments = _FINEST * remembered(size, forgotten)
-        # A step that lands on the minimiser leaves the rounding of where it came from.
-        root = root + theorem.roughness * remembered(np.sqrt(np.maximum(size, np.append(0.0, size[:-1]))), forgotten / 2)
-        error = 2 * np.sqrt(history[:, 0]) * root + root**2 + moments
-    # What rounds does not come out as 0.
-    error = np.where(history[:, 0] == 0, theorem.displacement(theorem.measure) ** 2, error)
-    return gathered_means(Measured.of(history[:, 0], error), theorem.over)
-
-
-def remembered(sizes: np.ndarray, forgotten: float) -> np.ndarray:
-    """Return Σ_{s ≤ t} (1 − forgotten)^{t − s} sizes_s for every t."""
-    total, found = 0.0, np.empty(len(sizes))
-    for t, size in enumerate(sizes):
-        total = found[t] = (1 - forgotten) * total + size
-    return found
+        # The moments are about the minimiser as it was found.
+        away = theorem.displacement(theorem.measure)
+        error = chain.rounding(x0, steps, forms)[:, 0] + 2 * np.sqrt(history) * away + away**2
+    return gathered_means(Measured.of(history, error), theorem.over)
 
 
 def gathered_means(means: Measured, over: Over) -> Measured:
