@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -240,7 +241,7 @@ class EnumeratedRecursion(Recursion):
     @cached_property
     def _terms(self) -> float:
         """How large the terms of a step may be beside the points: those of a map may cancel, and their rounding stays."""
-        nodes = getattr(self.objective, "clients", (self.objective,))
+        nodes: Any = getattr(self.objective, "clients", (self.objective,))
         stretch = max(math.sqrt(node.sketch.L_max) for node in nodes)
         bend = self.method.rule.largest * max(float(node.problem.L_f) for node in nodes)
         return (1 + stretch) * (1 + bend * stretch)

@@ -241,7 +241,7 @@ def _tables(
 
 
 def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Measured:
-    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may have done to them."""
+    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may change."""
     theorem = trial.theorem
     forms = [theorem.form(trial.stepsize, chain.center)]
     history = chain.run(x0, steps, forms)[:, 0]
