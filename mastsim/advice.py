@@ -10,7 +10,7 @@ from mastsim.expected import Objective
 from mastsim.methods import Nice, Sampling
 from mastsim.theorems import ALL, HorizonRate, Rate
 from mastsim.theorems.theorem4 import SampledRate
-from mastsim.validation import instance, positive
+from mastsim.validation import DERIVED, instance, positive
 
 _LONGEST = 1e15
 
@@ -98,7 +98,9 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     """
     instance("objective", objective, Objective)
     if accuracy is not None:
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, DERIVED)
+    if sampling is not None:
+        instance("sampling", sampling, Sampling)
     found: list[Guarantee] = []
     for kind in ALL:
         if not issubclass(kind, Rate) or kind.status == "refuted as published":
@@ -114,7 +116,8 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
 
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
     initial = theorem.initial
-    target = 0.01 * initial if accuracy is None else accuracy
+    # A start nearer than any accuracy that can be asked for is taken to be there.
+    target = accuracy if accuracy is not None else 0.01 * initial if initial >= 100 * DERIVED.least else 0.0
     steps = theorem.steps_to_accuracy(target, initial) if 0 < target < math.inf else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))

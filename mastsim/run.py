@@ -14,6 +14,7 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.provenance import content_hash
+from mastsim.readonly import ReadOnly
 
 DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
@@ -28,7 +29,7 @@ _TABLES = ("recorded", "traces", "state")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(ReadOnly):
     """What replicas of a method did.
 
     Parameters

@@ -19,7 +19,7 @@ from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
-from mastsim.validation import finite, instance, integer, one_of
+from mastsim.validation import ENTRIES, entries, floats, instance, integer, one_of
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -127,6 +127,8 @@ def simulate(
         engine=way.name,
         precision=precision,
     )
+    if resume is not None:
+        instance("resume", resume, Run)
     start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
     replicated = Engine(method, objective, streams, threads, chunk, where, way)
     recorder = _Recorder(start, steps)
@@ -229,7 +231,7 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
         normal: np.ndarray = radius * np.cos(angle)
         return normal
-    start = objective.center if x0 is None else finite("x0", np.asarray(asnumpy(x0), dtype=float))
+    start = objective.center if x0 is None else entries("x0", floats("x0", x0), ENTRIES)
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
     # A problem's sums along a row may depend on the memory layout in the last bit.

@@ -26,7 +26,7 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
 from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import one_of, vector
+from mastsim.validation import ENTRIES, instance, one_of, vector
 
 ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "closed form": ClosedForm,
@@ -82,9 +82,11 @@ class Mast(Objective):
     _device: ClassVar[Device | None] = None
 
     def __post_init__(self) -> None:
+        instance("problem", self.problem, Problem)
+        instance("sketch", self.sketch, Sketch)
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
         _ = self.expectation

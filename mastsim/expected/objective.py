@@ -17,10 +17,11 @@ from mastsim.minimization import minimize_convex
 from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT, certified
 from mastsim.provenance import Constant
-from mastsim.validation import vector
+from mastsim.readonly import ReadOnly
+from mastsim.validation import points, vector
 
 
-class Objective(ABC):
+class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
 
     problem: Problem
@@ -171,10 +172,7 @@ class Objective(ABC):
         return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+        return points(name, x, self.dim)
 
 
 def least_eigenvalue(matrix: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, st
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
 from mastsim.moments.stability import contraction, largest_stable_stepsize
-from mastsim.validation import integer, vector
+from mastsim.validation import ENTRIES, instance, integer, vector
 
 __all__ = [
     "ClosedRecursion",
@@ -61,7 +61,8 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     >>> propagate(F, ms.DSGD(0.25), np.ones(1), 2).distance
     array([1.  , 0.5 , 0.25])
     """
-    steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim)
+    instance("objective", objective, Objective)
+    steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim, ENTRIES)
     chain = recursion(objective, method)
     forms = standard_forms(objective, chain.center)
     names = ("distance", "gap", "gradient_norm2")
@@ -74,8 +75,7 @@ def recursion(objective: Objective, method: Method) -> Recursion:
     Small supports are enumerated, which involves no cancellation; where that takes too long there may be a closed form.
     """
     require_quadratic(objective)
-    if not isinstance(method, Method):
-        raise TypeError(f"method={method!r} is not accepted: it must be a Method, for example DSGD(0.1)")
+    instance("method", method, Method)
     try:
         return EnumeratedRecursion(objective, method)
     except ValueError as too_many:

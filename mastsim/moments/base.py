@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.readonly import ReadOnly
+from mastsim.validation import instance
 
 Form = dict[tuple[str, str], np.ndarray]
 """A quadratic form of a state: a matrix for each pair of fields, where the field "" is the constant 1.
@@ -18,7 +20,7 @@ distance to it.
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(ReadOnly):
     """Exact expectations along the path of a method, one number a step from 0.
 
     Parameters
@@ -59,6 +61,7 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
     center : ndarray, shape (dim,)
         The point from which x is counted.
     """
+    instance("objective", objective, Objective)
     H, identity = objective.curvature, np.eye(objective.dim)
     best, without = objective.minimize().x, objective.problem.minimize().x
     return {
@@ -79,6 +82,7 @@ def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
 
 def require_quadratic(objective: Objective) -> None:
     """Refuse an objective whose Hessian is not constant."""
+    instance("objective", objective, Objective)
     if not objective.is_quadratic:
         raise ValueError(f"{objective.name} is not a quadratic in closed form: exact moments need a constant Hessian")
 

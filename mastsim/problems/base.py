@@ -16,14 +16,15 @@ from mastsim.problems.certificates import certified as certified
 from mastsim.problems.certificates import least_norm_solution as least_norm_solution
 from mastsim.problems.certificates import quadratic_minimum as quadratic_minimum
 from mastsim.provenance import Constant
-from mastsim.validation import nonnegative, positive
+from mastsim.readonly import ReadOnly
+from mastsim.validation import CONDITIONS, SETTINGS, nonnegative, points, positive
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
 
 
 @dataclass(frozen=True, eq=False)
-class Curvature:
+class Curvature(ReadOnly):
     """A symmetric matrix that bounds a Hessian.
 
     Parameters
@@ -73,7 +74,7 @@ class Components(Protocol):
         """Weights, shape (replicas, m), with m = n where `index` is None."""
 
 
-class Problem(ABC):
+class Problem(ReadOnly, ABC):
     """A differentiable function f: R^d → R, bounded below, and a finite sum f = (1/n) Σ f_i (n = 1 unless said otherwise).
 
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
@@ -171,10 +172,7 @@ class Problem(ABC):
         return there
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+        return points(name, x, self.dim)
 
     @property
     def is_quadratic(self) -> bool:
@@ -231,7 +229,7 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
     if condition_number is None:
         assert given is not None
         return given
-    kappa = positive("condition_number", condition_number)
+    kappa = positive("condition_number", condition_number, CONDITIONS)
     if kappa <= 1:
         raise ValueError(f"condition_number={kappa} is not accepted: it must be above 1")
     if curvature == 0:
@@ -241,5 +239,10 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
         raise ValueError(
             f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given where they disagree "
             f"(that condition number means l2={implied}); pass None for the other"
+        )
+    if given is None and not SETTINGS.least <= implied <= SETTINGS.most:
+        raise ValueError(
+            f"condition_number={kappa:g} is not accepted: it means l2={implied:g}, and l2 must be from {SETTINGS.least:g} to "
+            f"{SETTINGS.most:g}"
         )
     return implied if given is None else given

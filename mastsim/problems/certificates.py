@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 
 if TYPE_CHECKING:
     from mastsim.problems.base import Problem
 
 
 @dataclass(frozen=True, eq=False)
-class Minimum:
+class Minimum(ReadOnly):
     """A point with a proof of how far it is from optimal.
 
     Parameters
@@ -37,11 +38,6 @@ class Minimum:
     gap_bound: float
     gradient_norm: float
     certificate: str
-
-    def __post_init__(self) -> None:
-        x = np.array(self.x, dtype=float)
-        x.setflags(write=False)
-        object.__setattr__(self, "x", x)
 
     def infimum(self) -> Constant:
         """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it."""

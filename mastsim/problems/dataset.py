@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.readonly import ReadOnly
+
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ReadOnly):
     """A table of features with one label per row, and where it came from.
 
     Parameters

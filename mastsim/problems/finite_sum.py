@@ -23,6 +23,7 @@ from mastsim.problems.base import (
     quadratic_minimum,
 )
 from mastsim.provenance import Constant
+from mastsim.validation import instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,7 @@ class FiniteSum(Problem):
     problems: Sequence[Problem]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problems, Sequence):
-            kind = type(self.problems).__name__
-            raise TypeError(f"problems is not accepted: it must be a list or tuple of problems, not {kind}")
-        problems = tuple(self.problems)
-        for i, part in enumerate(problems):
-            if not isinstance(part, Problem):
-                raise TypeError(f"problems[{i}] is not accepted: it must be a Problem, not {type(part).__name__}")
+        problems = instances("problems", self.problems, Problem)
         if not problems:
             raise ValueError("problems is empty, but there must be at least one problem")
         for i, part in enumerate(problems):

@@ -17,7 +17,8 @@ from mastsim.problems.base import Components, Curvature, Minimum, Problem, certi
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
-from mastsim.validation import integer, matrix, nonnegative, vector
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
 _DENSE = 512
 
@@ -68,8 +69,8 @@ class TwoLayerNetwork(Problem):
 
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
-        A = A.toarray() if hasattr(A, "toarray") else A
-        y = vector("y", self.y, A.shape[0])
+        A = frozen(A.toarray(), copy=False) if hasattr(A, "toarray") else A
+        y = vector("y", self.y, A.shape[0], ENTRIES)
         LOSS.check_labels(y)
         width, l2 = integer("width", self.width, 1), nonnegative("l2", self.l2)
         for name, value in (("A", A), ("y", y), ("width", width), ("l2", l2)):

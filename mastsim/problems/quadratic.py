@@ -9,7 +9,8 @@ import numpy as np
 
 from mastsim.backend import Array, inner, namespace, rows_times
 from mastsim.problems.base import Curvature, Minimum, Problem, least_norm_solution, quadratic_minimum
-from mastsim.validation import matrix, real, vector
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, SETTINGS, matrix, real, vector
 
 _RANGE = 1e-9
 
@@ -54,7 +55,7 @@ class Quadratic(Problem):
         scale = max(float(np.abs(A).max()), np.finfo(float).tiny)
         if (asymmetry := float(np.abs(A - A.T).max())) > 1e-10 * scale:
             raise ValueError(f"A is not symmetric: largest deviation {asymmetry:.3g}; pass (A + A.T) / 2")
-        for name, value in (("A", (A + A.T) / 2), ("b", vector("b", self.b, len(A))), ("c", real("c", self.c))):
+        for name, value in (("A", frozen((A + A.T) / 2)), ("b", vector("b", self.b, len(A), ENTRIES)), ("c", real("c", self.c, SETTINGS))):
             object.__setattr__(self, name, value)
         if self.lower_curvature.smallest < 0:
             raise ValueError(f"A has the eigenvalue {self.lower_curvature.smallest:.3g}: it must be positive semidefinite")

@@ -12,8 +12,9 @@ import numpy as np
 from mastsim.backend import Array, asnumpy, namespace, rows_at, rows_times
 from mastsim.devices import Device
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 from mastsim.sketches.fourth_moment import enumerated_fourth_moment
-from mastsim.validation import finite, floats, integer
+from mastsim.validation import HESSIANS, entries, floats, integer, shown
 
 SUPPORT_LIMIT = 1 << 20
 CACHED_SUPPORT = 4096
@@ -142,7 +143,7 @@ class MatrixBatch(SketchBatch):
         return out
 
 
-class Sketch(ABC):
+class Sketch(ReadOnly, ABC):
     """A distribution D of random matrices S of shape (dim, dim).
 
     Every sketch is a deterministic function of a fixed number of uniform random numbers, which is what makes simulations
@@ -316,7 +317,7 @@ class Sketch(ABC):
             If `rng` is not a Generator.
         """
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
+            raise TypeError(f"rng={shown(rng)} is not accepted: it must be a numpy.random.Generator")
         return self.from_uniforms(rng.random((integer("size", size, 1), self.uniforms)))
 
     def check_matrix(self, A: np.ndarray) -> np.ndarray:
@@ -324,4 +325,4 @@ class Sketch(ABC):
         A = floats("A", A)
         if A.shape != (self.dim, self.dim):
             raise ValueError(f"A has shape {A.shape}, but this sketch needs ({self.dim}, {self.dim})")
-        return finite("A", A)
+        return entries("A", A, HESSIANS)

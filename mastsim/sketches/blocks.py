@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mastsim.readonly import frozen
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import keep_and_count, whole_numbers
 from mastsim.validation import integer, keep_fraction
@@ -65,7 +66,7 @@ class BlockBernoulli(SelectionSketch):
         keep = keep_fraction("keep", self.keep)
         if keep.shape not in ((), (self.count,)):
             raise ValueError(f"keep has shape {keep.shape}, but it must be a number or a vector of length {self.count}")
-        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else keep)
+        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else frozen(keep, copy=False))
 
     @property
     def name(self) -> str:
@@ -169,7 +170,7 @@ def _checked_blocks(blocks: int | np.ndarray, dim: int) -> int | np.ndarray:
         raise ValueError(
             f"blocks has shape {labels.shape}, but it must be a number or one label for each of {dim} coordinates"
         )
-    return labels.copy()
+    return frozen(labels)
 
 
 def _labels(blocks: int | np.ndarray, dim: int) -> np.ndarray:

@@ -11,14 +11,16 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from mastsim.backend import Array
 from mastsim.constants import Constants
 from mastsim.expected import Objective
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import SketchBatch
 from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.validation import instance
 
 Status = Literal["holds", "refuted as published", "corrected"]
 
 
 @dataclass(frozen=True, eq=False)
-class Theorem(ABC):
+class Theorem(ReadOnly, ABC):
     """A claim about one MAST objective; building it for an objective outside its assumptions is refused.
 
     Parameters
@@ -44,6 +46,7 @@ class Theorem(ABC):
     status: ClassVar[Status] = "holds"
 
     def __post_init__(self) -> None:
+        instance("objective", self.objective, Objective)
         if (why := self.refuse(self.objective)) is not None:
             raise AssumptionError(f"{self.title} does not apply to {self.objective.name}: {why}")
 

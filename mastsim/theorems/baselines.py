@@ -24,7 +24,7 @@ from mastsim.theorems.assumptions import (
 )
 from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
-from mastsim.validation import positive
+from mastsim.validation import DERIVED, positive
 
 
 def _components_are_convex(problem: Problem) -> bool:
@@ -246,7 +246,7 @@ class CompressedIterates(LinearRate):
         accuracy : float
             The squared distance aimed at, above 0.
         """
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, DERIVED)
         return self.stepsize
 
 
