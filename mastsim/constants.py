@@ -13,6 +13,7 @@ from mastsim.expected import Distributed, Mast
 from mastsim.problems.base import DENSE_LIMIT, Curvature
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches.base import CACHED_SUPPORT
+from mastsim.validation import shown
 
 
 class _Table(Mapping[str, Constant]):
@@ -67,7 +68,7 @@ class Constants(_Table):
 
     def __init__(self, objective: Mast) -> None:
         if not isinstance(objective, Mast):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Mast; see DistributedConstants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Mast; see DistributedConstants")
         self.objective = objective
 
     @cached_property
@@ -287,7 +288,7 @@ class DistributedConstants(_Table):
 
     def __init__(self, objective: Distributed) -> None:
         if not isinstance(objective, Distributed):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Distributed; see Constants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Distributed; see Constants")
         self.objective = objective
 
     @cached_property

@@ -63,13 +63,13 @@ class FrozenDict(dict):
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("this dictionary is read-only; take a copy with dict(…)")
 
-    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
 
 
-class FrozenRows(sp.csr_array):
+class FrozenRows(sp.csr_array):  # type: ignore[misc]
     """A CSR matrix that refuses new entries for as long as its stored ones cannot be written to."""
 
     def __setitem__(self, key: Any, value: Any) -> None:

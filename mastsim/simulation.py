@@ -19,7 +19,7 @@ from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
-from mastsim.validation import ENTRIES, entries, floats, instance, integer, one_of
+from mastsim.validation import ENTRIES, entries, flag, floats, instance, integer, one_of, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -114,6 +114,7 @@ def simulate(
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
+    shown = _show(progress)
     way = plan_on(where, method, objective, engine, precision)
     asked = Run.begin(
         method,
@@ -132,7 +133,7 @@ def simulate(
     start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
     replicated = Engine(method, objective, streams, threads, chunk, where, way)
     recorder = _Recorder(start, steps)
-    bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
+    bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     with threadpool_limits(limits=1, user_api="blas"), bar:
         try:
             _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
@@ -207,7 +208,7 @@ def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, .
         return DEFAULT_MEASURES if resume is None else tuple(resume.traces)
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
-    return tuple(one_of("measure", name, MEASURES) for name in measures)
+    return tuple(one_of("measure", name, MEASURES) for name in texts("measures", measures))
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:
@@ -220,7 +221,7 @@ def _stride(objective: Objective, steps: int, every: int | None, resume: Run | N
 
 
 def _show(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress
+    return sys.stderr.isatty() if progress is None else flag("progress", progress)
 
 
 def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams: Streams) -> np.ndarray:

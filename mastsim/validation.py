@@ -5,8 +5,8 @@ range of floating numbers:
 
 - entries of data, labels, linear terms, shifts and starting points are at most 1e20 in size (`ENTRIES`); small ones are not
   refused, since where a square of theirs underflows the loss is below every rounding error;
-- l2 and the settings of losses are zero (where that is allowed) or from 1e-60 to 1e60 (`SETTINGS`), condition numbers at most
-  1e20 (`CONDITIONS`);
+- l2 and the settings of losses are zero (where that is allowed) or from 1e-60 to 1e60 (`SETTINGS`), condition numbers at
+  most 1e20 (`CONDITIONS`);
 - keep fractions and probabilities of values of a sketch are at least 1e-40, and its entries at most 1e40 (`SCALES`);
 - step sizes, accuracies and smoothness constants, which are made of squares of these, are from 1e-120 to 1e120 (`DERIVED`),
   and matrices whose moments are asked for have entries up to 1e65 (`HESSIANS`).
@@ -18,14 +18,18 @@ import difflib
 import math
 import numbers
 import operator
+import os
 from collections.abc import Iterable
+from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from mastsim.readonly import FrozenRows, frozen, frozen_rows
+
 
 class Span(NamedTuple):
     """Sizes that are accepted, both ends included."""
@@ -41,6 +45,8 @@ SCALES = Span(1e-40, 1e40)
 HESSIANS = Span(0.0, 1e65)
 DERIVED = Span(1e-120, 1e120)
 UNLIMITED = Span(0.0, math.inf)
+
+_WORD = 2**63 - 1
 
 _EXAMPLES = {
     "Problem": "LogisticRegression(A, y, l2=0.01)",
@@ -83,12 +89,6 @@ def instance(name: str, value: Any, *kinds: type) -> None:
         raise TypeError(f"{name} is not accepted: {_wanted(kinds)}, not {described(value)}{once}{_for_example(kinds)}")
 
 
-def subclass(name: str, value: Any, kind: type) -> None:
-    """Refuse what is not a class that derives from another."""
-    if not (isinstance(value, type) and issubclass(value, kind)):
-        raise TypeError(f"{name} is not accepted: it must be a class that derives from {kind.__name__}, not {described(value)}")
-
-
 def instances(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     """Return a list or another sequence of instances of a class as a tuple, refusing anything else."""
     if isinstance(values, (str, bytes, dict, type, kind)) or not isinstance(values, Iterable):
@@ -123,16 +123,16 @@ def has(name: str, value: Any, *attributes: str) -> None:
         raise TypeError(f"{name} is not accepted: it must offer {', '.join(attributes)}; {described(value)} does not")
 
 
-def mapping(name: str, value: Any) -> None:
-    """Refuse what is not a dictionary."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{name} is not accepted: it must be a dictionary, not {described(value)}")
-
-
-def function(name: str, value: Any) -> None:
-    """Refuse what cannot be called."""
-    if not callable(value):
-        raise TypeError(f"{name} is not accepted: it must be a function, not {described(value)}")
+def settings(thing: Any, **kinds: type) -> None:
+    """Refuse fields of a dataclass that are not of the kind given for their name, but for None where it is the default."""
+    for item in fields(thing):
+        value, kind = getattr(thing, item.name), kinds.get(item.name)
+        if kind is None or (value is None and item.default is None):
+            continue
+        if kind is bool:
+            flag(item.name, value)
+        else:
+            instance(item.name, value, kind)
 
 
 def text(name: str, value: Any) -> str:
@@ -142,8 +142,22 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """Return a list or another sequence of texts as a tuple, refusing anything else."""
+    if isinstance(values, (str, dict)) or not isinstance(values, Iterable) or isinstance(values, type):
+        raise TypeError(f"{name} is not accepted: it must be a tuple of texts, not {described(values)}")
+    return tuple(text(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
+def path(name: str, value: Any) -> Path:
+    """Return ``value`` as a path, refusing anything that is neither a text nor a path."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} is not accepted: it must be the path of a file or folder, not {described(value)}")
+    return Path(value)
+
+
 def flag(name: str, value: Any) -> bool:
-    """Return ``value``, refusing anything but True and False."""
+    """Return ``value`` as a bool, refusing anything but True and False."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} is not accepted: it must be True or False, not {described(value)}")
     return bool(value)
@@ -163,7 +177,7 @@ def described(value: Any) -> str:
 
 def positive(name: str, value: Any, span: Span = SETTINGS) -> float:
     """Return ``value`` as a float, refusing anything that is not a number above zero of an accepted size."""
-    number = _float(name, value)
+    number = a_float(name, value)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name}={shown(value)} is not accepted: it must be a finite number > 0")
     return _sized(name, number, span)
@@ -171,7 +185,7 @@ def positive(name: str, value: Any, span: Span = SETTINGS) -> float:
 
 def nonnegative(name: str, value: Any, span: Span = SETTINGS) -> float:
     """Return ``value`` as a float, refusing anything that is not zero or a number above it of an accepted size."""
-    number = _float(name, value)
+    number = a_float(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name}={shown(value)} is not accepted: it must be a finite number >= 0")
     return _sized(name, number, span) if number else number
@@ -179,7 +193,7 @@ def nonnegative(name: str, value: Any, span: Span = SETTINGS) -> float:
 
 def real(name: str, value: Any, span: Span = UNLIMITED) -> float:
     """Return ``value`` as a float, refusing anything that is not a finite number of an accepted size."""
-    number = _float(name, value)
+    number = a_float(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name}={shown(value)} is not accepted: it must be a finite number")
     return math.copysign(_sized(name, abs(number), Span(0.0, span.most)), number)
@@ -187,7 +201,7 @@ def real(name: str, value: Any, span: Span = UNLIMITED) -> float:
 
 def between(name: str, value: Any, low: float, high: float) -> float:
     """Return ``value`` as a float, refusing anything outside the open interval."""
-    number = _float(name, value)
+    number = a_float(name, value)
     if not low < number < high:
         raise ValueError(f"{name}={shown(value)} is not accepted: it must be a number between {low:g} and {high:g}")
     return number
@@ -200,8 +214,8 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}={shown(value)} is not accepted: it must be {span}") from None
-    if number < low or (high is not None and number > high):
-        raise ValueError(f"{name}={shown(number)} is not accepted: it must be {span}")
+    if not low <= number <= (_WORD if high is None else high):
+        raise ValueError(f"{name}={shown(number)} is not accepted: it must be {span}{' and below 2**63' * (number > _WORD)}")
     return number
 
 
@@ -251,21 +265,28 @@ def vector(name: str, value: Any, dim: int, span: Span = UNLIMITED) -> np.ndarra
     return frozen(entries(name, found, span), copy=False)
 
 
-def matrix(name: str, value: Any, copy: bool = True) -> Any:
+def matrix(name: str, value: Any, copy: bool = True, span: Span = ENTRIES) -> Any:
     """Return ``value`` as a finite float64 matrix that cannot be written to, in canonical CSR form when it is sparse.
 
     A copy, unless ``copy`` is False and ``value`` is an array of floats in row-major order or a canonical CSR matrix.
     """
     value = _on_host(value)
     if sp.issparse(value):
-        return _csr(name, value, copy)
+        return _csr(name, value, copy, span)
     reusable = type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous
-    own = not copy or not value.flags.writeable if reusable else False
-    table = value if own and reusable else floats(name, value)
+    table = value if reusable else floats(name, value)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"{name} has shape {table.shape}, but it must be a matrix with at least one row and one column")
-    entries(name, table, ENTRIES, labels=_labels(value))
+    entries(name, table, span, labels=_labels(value))
     return frozen(table, copy=copy and table is value)
+
+
+def square(name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as a finite float64 matrix with as many rows as columns, a copy that cannot be written to."""
+    found = floats(name, value) if not (isinstance(value, np.ndarray) and value.dtype == np.float64) else value
+    if found.ndim != 2 or found.shape[0] != found.shape[1]:
+        raise ValueError(f"{name} has shape {found.shape}, but it must be a square matrix")
+    return frozen(finite(name, found), copy=found is value)
 
 
 def entries(name: str, table: np.ndarray, span: Span = ENTRIES, labels: list[str] | None = None) -> np.ndarray:
@@ -325,7 +346,8 @@ def shown(value: Any) -> str:
     return written if len(written) <= 60 and "\n" not in written else f"({_kind(value)})"
 
 
-def _float(name: str, value: Any) -> float:
+def a_float(name: str, value: Any) -> float:
+    """Return ``value`` as a float, NaN and infinity too, refusing what is not a real number."""
     refused = isinstance(value, (str, bytes, type, np.ma.MaskedArray)) or getattr(value, "shape", ()) != ()
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     if not refused and kind in "biuf" and (hasattr(value, "__float__") or hasattr(value, "__index__")):
@@ -357,7 +379,7 @@ def _refuse_masks(name: str, value: Any, depth: int = 3) -> None:
         if hidden.any():
             where = tuple(int(i) for i in np.argwhere(hidden)[0])
             raise ValueError(
-                f"{name} is a masked array whose entry at index {where} is masked: fill masked entries (filled) or drop their rows"
+                f"{name} is a masked array whose entry at index {where} is masked: fill masked entries or drop their rows"
             )
     elif isinstance(value, (list, tuple)) and depth:
         for part in value:
@@ -376,13 +398,15 @@ def _frame(name: str, frame: Any) -> np.ndarray:
             table[:, j] = column.to_numpy(dtype=float, na_value=np.nan)
         elif kind in "mMc":
             raise TypeError(
-                f"{name} is not accepted: it must be an array of real numbers, but its column {labels[j]!r} is of {column.dtype}"
+                f"{name} is not accepted: it must be an array of real numbers, but column {labels[j]!r} is of {column.dtype}"
             )
         else:
             table[:, j] = _from_entries(name, np.asarray(column, dtype=object), frame, labels[j])
         if np.isnan(table[:, j]).any():
             row = int(np.argmax(np.isnan(table[:, j])))
-            raise ValueError(f"{name} holds a missing value in column {labels[j]!r} at row {row}: every entry must be finite")
+            raise ValueError(
+                f"{name} holds a missing value in column {labels[j]!r} at row {row}: every entry must be finite"
+            )
     return table
 
 
@@ -416,7 +440,7 @@ def _labels(value: Any) -> list[str] | None:
     return [str(label) for label in value.columns] if hasattr(value, "columns") and hasattr(value, "iloc") else None
 
 
-def _csr(name: str, value: Any, copy: bool) -> FrozenRows:
+def _csr(name: str, value: Any, copy: bool, span: Span) -> FrozenRows:
     if value.dtype.kind not in "biuf":
         raise TypeError(f"{name} is not accepted: it must be a matrix of real numbers, not {_kind(value)}")
     if value.ndim != 2 or 0 in value.shape:
@@ -428,7 +452,7 @@ def _csr(name: str, value: Any, copy: bool) -> FrozenRows:
         raise ValueError(_not_finite(name, table.data[bad[0]], (row, int(table.indices[bad[0]])), None))
     sizes = np.zeros(table.shape[1])
     np.maximum.at(sizes, table.indices, np.abs(table.data))
-    _refuse_sizes(name, sizes, ENTRIES.most, None, single=False)
+    _refuse_sizes(name, sizes, span.most, None, single=False)
     return frozen_rows(table, copy=False)
 
 

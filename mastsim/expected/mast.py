@@ -253,6 +253,7 @@ class Mast(Objective):
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""
+        x = self._points("x", x)
         lowest, away = self.problem.minimize(), float(((x - self.center) ** 2).sum())
         excess = float(self.problem.value(x)) - lowest.value + lowest.gap_bound
         if away == 0:

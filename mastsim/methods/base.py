@@ -23,7 +23,8 @@ from mastsim.validation import instance
 
 
 def require_one_node(method: Method, objective: Objective) -> None:
-    """Refuse an objective with clients."""
+    """Refuse an objective with clients, and what is no objective."""
+    instance("objective", objective, Objective)
     if isinstance(objective, Distributed):
         name = type(method).__name__
         raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")

@@ -10,7 +10,7 @@ import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
 from mastsim.sketches import Sketch
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
 class Compressor(ABC):
@@ -154,7 +154,7 @@ class SketchCompressor(Compressor):
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, Sketch):
-            raise TypeError(f"sketch={self.sketch!r} is not accepted: it must be a sketch such as RandK(dim, k)")
+            raise TypeError(f"sketch={shown(self.sketch)} is not accepted: it must be a sketch such as RandK(dim, k)")
         if not self.sketch.unbiased:
             raise ValueError(f"sketch={self.sketch.name} is not accepted: a compressor must satisfy E[S] = I")
 

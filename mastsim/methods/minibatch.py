@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.backend import Array, rows_at
-from mastsim.validation import finite, floats, integer
+from mastsim.validation import array, finite, floats, integer
 
 SUPPORT_LIMIT = 1 << 20
 
@@ -32,6 +32,11 @@ class Minibatch:
 
     index: Array | None
     weights: Array
+
+    def __post_init__(self) -> None:
+        if self.index is not None:
+            array("index", self.index)
+        array("weights", self.weights)
 
     def take(self, index: Array) -> Minibatch:
         """Return the replicas that `index` lists."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.readonly import ReadOnly
-from mastsim.validation import instance
+from mastsim.validation import instance, vector
 
 Form = dict[tuple[str, str], np.ndarray]
 """A quadratic form of a state: a matrix for each pair of fields, where the field "" is the constant 1.
@@ -63,6 +63,7 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
     """
     instance("objective", objective, Objective)
     H, identity = objective.curvature, np.eye(objective.dim)
+    center = vector("center", center, objective.dim)
     best, without = objective.minimize().x, objective.problem.minimize().x
     return {
         "distance": squared(identity, center - best),

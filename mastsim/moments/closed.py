@@ -38,6 +38,7 @@ from mastsim.moments.operators import (
 )
 from mastsim.problems import Problem
 from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
+from mastsim.validation import instance
 
 COMPONENT_WORK = 1 << 18
 """The largest n·d³, the work of one step with sampled gradients, that is accepted: replicas are faster beyond."""
@@ -76,6 +77,7 @@ class ClosedRecursion(Recursion):
     method: Method
 
     def __post_init__(self) -> None:
+        instance("method", self.method, Method)
         _ = self.chain
 
     @cached_property

@@ -11,6 +11,7 @@ from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
 from mastsim.methods import ConstantStep, Method
 from mastsim.moments.base import Form, Recursion, finished, require_quadratic
+from mastsim.validation import instance
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22
@@ -50,6 +51,7 @@ class EnumeratedRecursion(Recursion):
 
     def __post_init__(self) -> None:
         require_quadratic(self.objective)
+        instance("method", self.method, Method)
         if not isinstance(self.method.rule, ConstantStep):
             raise ValueError(f"{self.method.name} has a step size that changes: exact moments need a constant one")
         _ = self.table

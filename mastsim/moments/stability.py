@@ -14,6 +14,7 @@ from mastsim.moments.operators import MomentState
 from mastsim.moments.operators import largest_stable_stepsize as stable_stepsize
 from mastsim.moments.operators.descent import GradientRecursion
 from mastsim.spectra import Bracket
+from mastsim.validation import instance
 
 _ITERATIONS = 20_000
 _SETTLED = 1e-12
@@ -93,6 +94,7 @@ def contraction(objective: Objective, method: Method) -> Bracket:
     >>> round(contraction(F, ms.PAGE(0.25, probability=1.0)).upper, 12)
     0.25
     """
+    instance("method", method, Method)
     try:
         chain = ClosedRecursion(objective, method)
     except ValueError:

@@ -17,7 +17,7 @@ from mastsim.problems.certificates import least_norm_solution as least_norm_solu
 from mastsim.problems.certificates import quadratic_minimum as quadratic_minimum
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
-from mastsim.validation import CONDITIONS, SETTINGS, nonnegative, points, positive
+from mastsim.validation import CONDITIONS, SETTINGS, has, nonnegative, points, positive, square, vector
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
@@ -39,6 +39,9 @@ class Curvature(ReadOnly):
     """
 
     matrix: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", square("matrix", self.matrix))
 
     @cached_property
     def spectrum(self) -> np.ndarray:
@@ -198,12 +201,13 @@ class Problem(ReadOnly, ABC):
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
-        point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
+        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
 
 def total_weight(minibatch: Components) -> Array:
     """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""
+    has("minibatch", minibatch, "index", "weights")
     xp = namespace(minibatch.weights)
     return xp.sum(contiguous(minibatch.weights), axis=-1)
 
@@ -242,7 +246,7 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
         )
     if given is None and not SETTINGS.least <= implied <= SETTINGS.most:
         raise ValueError(
-            f"condition_number={kappa:g} is not accepted: it means l2={implied:g}, and l2 must be from {SETTINGS.least:g} to "
-            f"{SETTINGS.most:g}"
+            f"condition_number={kappa:g} is not accepted: it means l2={implied:g}, and l2 must be from "
+            f"{SETTINGS.least:g} to {SETTINGS.most:g}"
         )
     return implied if given is None else given

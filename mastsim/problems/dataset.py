@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.readonly import ReadOnly
+from mastsim.validation import UNLIMITED, matrix, text, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,13 @@ class Dataset(ReadOnly):
     y: np.ndarray = field(repr=False)
     sha256: str
     source: str
+
+    def __post_init__(self) -> None:
+        for name in ("name", "sha256", "source"):
+            text(name, getattr(self, name))
+        A = matrix("A", self.A, span=UNLIMITED)
+        object.__setattr__(self, "A", A)
+        object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
 
     @property
     def n(self) -> int:

@@ -23,7 +23,7 @@ from mastsim.problems.base import (
     quadratic_minimum,
 )
 from mastsim.provenance import Constant
-from mastsim.validation import instances
+from mastsim.validation import has, instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +151,7 @@ class FiniteSum(Problem):
         x = self._points("x", x)
         xp = namespace(x)
         total = xp.zeros_like(x)
+        has("minibatch", minibatch, "index", "weights")
         for i, part in enumerate(self.problems):
             if minibatch.index is None:
                 total += minibatch.weights[:, i, None] * part.gradient(x)

@@ -55,7 +55,11 @@ class Quadratic(Problem):
         scale = max(float(np.abs(A).max()), np.finfo(float).tiny)
         if (asymmetry := float(np.abs(A - A.T).max())) > 1e-10 * scale:
             raise ValueError(f"A is not symmetric: largest deviation {asymmetry:.3g}; pass (A + A.T) / 2")
-        for name, value in (("A", frozen((A + A.T) / 2)), ("b", vector("b", self.b, len(A), ENTRIES)), ("c", real("c", self.c, SETTINGS))):
+        for name, value in (
+            ("A", frozen((A + A.T) / 2)),
+            ("b", vector("b", self.b, len(A), ENTRIES)),
+            ("c", real("c", self.c, SETTINGS)),
+        ):
             object.__setattr__(self, name, value)
         if self.lower_curvature.smallest < 0:
             raise ValueError(f"A has the eigenvalue {self.lower_curvature.smallest:.3g}: it must be positive semidefinite")

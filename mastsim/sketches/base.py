@@ -14,7 +14,7 @@ from mastsim.devices import Device
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
 from mastsim.sketches.fourth_moment import enumerated_fourth_moment
-from mastsim.validation import HESSIANS, entries, floats, integer, shown
+from mastsim.validation import HESSIANS, array, entries, floats, integer, shown
 
 SUPPORT_LIMIT = 1 << 20
 CACHED_SUPPORT = 4096
@@ -67,6 +67,9 @@ class DiagonalBatch(SketchBatch):
 
     diagonals: Array
 
+    def __post_init__(self) -> None:
+        array("diagonals", self.diagonals)
+
     def apply(self, z: Array) -> Array:
         """Return S z for every replica."""
         return self.diagonals * z
@@ -109,6 +112,10 @@ class MatrixBatch(SketchBatch):
 
     atoms: Array
     index: Array
+
+    def __post_init__(self) -> None:
+        array("atoms", self.atoms)
+        array("index", self.index)
 
     def apply(self, z: Array) -> Array:
         """Return S z for every replica."""

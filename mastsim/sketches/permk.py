@@ -16,7 +16,7 @@ from mastsim.draws import Values
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import whole_numbers
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class PermK(SelectionSketch):
             If `rng` is not a Generator.
         """
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
+            raise TypeError(f"rng={shown(rng)} is not accepted: it must be a numpy.random.Generator")
         return self.joint.from_uniforms(rng.random((integer("size", size, 1), self.joint.uniforms)))
 
     def cross_moment(self, A: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from mastsim.run import MEASURES
 from mastsim.sketches import parse_sketch
 from mastsim.sweeps.choices import method, method_choices, parse_stepsize
 from mastsim.sweeps.tasks import Task
-from mastsim.validation import integer, nonnegative, one_of, positive
+from mastsim.validation import integer, nonnegative, one_of, positive, shown
 
 _CONDITION = 100.0
 
@@ -79,7 +79,7 @@ def _mapping(grid: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, A
     if isinstance(grid, Mapping):
         return grid
     if not isinstance(grid, (str, os.PathLike)):
-        raise TypeError(f"grid={grid!r} is not accepted: it must be a mapping or the path of a TOML file")
+        raise TypeError(f"grid={shown(grid)} is not accepted: it must be a mapping or the path of a TOML file")
     try:
         return tomllib.loads(Path(grid).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from mastsim.backend import Array
 from mastsim.constants import Constants
 from mastsim.expected import Objective
+from mastsim.methods import Compressor, Sampling
 from mastsim.readonly import ReadOnly
 from mastsim.sketches import SketchBatch
 from mastsim.theorems.assumptions import Assumption, AssumptionError
-from mastsim.validation import instance
+from mastsim.validation import settings
 
 Status = Literal["holds", "refuted as published", "corrected"]
 
@@ -46,7 +47,7 @@ class Theorem(ReadOnly, ABC):
     status: ClassVar[Status] = "holds"
 
     def __post_init__(self) -> None:
-        instance("objective", self.objective, Objective)
+        settings(self, objective=Objective, sharp=bool, sampling=Sampling, compression=Compressor)
         if (why := self.refuse(self.objective)) is not None:
             raise AssumptionError(f"{self.title} does not apply to {self.objective.name}: {why}")
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import erfcx, log_ndtr
 
-from mastsim.validation import UNLIMITED, integer, nonnegative, positive
+from mastsim.validation import UNLIMITED, floats, integer, nonnegative, positive
 
 # Wealth is the average over constant fractions, not one plug-in fraction: it cannot peek, its final value does not
 # depend on the order of the replicas, and it is within log(15) of the best fraction on the grid, in hindsight. Halving
@@ -352,7 +352,7 @@ def _checked(samples: ArrayLike) -> np.ndarray:
 
 
 def _filled(name: str, values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
+    array = floats(name, values)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, but it must be a vector with at least one entry")
     missing = np.isnan(array)
