@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +18,12 @@ class ReadOnly:
     are frozen where they are checked, by `frozen`.
     """
 
-    def __init_subclass__(cls, **settings: Any) -> None:
+    _copied: ClassVar[bool] = True
+
+    def __init_subclass__(cls, copy: bool | None = None, **settings: Any) -> None:
         super().__init_subclass__(**settings)
+        if copy is not None:
+            cls._copied = copy
         for name, held in list(vars(cls).items()):
             if type(held) is cached_property:
                 kept = _FrozenProperty(held.func)
@@ -27,7 +31,10 @@ class ReadOnly:
                 setattr(cls, name, kept)
 
     def __post_init__(self) -> None:
-        """Replace arrays and dictionaries of arrays by read-only copies."""
+        """Replace arrays and dictionaries of arrays by read-only copies, or freeze the class's own with ``copy=False``."""
+        if not self._copied:
+            frozen_in_place(self)
+            return
         for item in fields(self):  # type: ignore[arg-type]
             held = getattr(self, item.name)
             if isinstance(held, np.ndarray):
@@ -103,32 +110,35 @@ def frozen(array: np.ndarray, copy: bool = True) -> np.ndarray:
 
 
 def frozen_rows(matrix: Any, copy: bool = True) -> FrozenRows:
-    """Return a canonical CSR matrix with read-only parts, of an own copy unless asked otherwise.
+    """Return a canonical CSR matrix of floats with read-only parts, of an own copy unless asked otherwise.
 
-    Without a copy the parts of a canonical CSR matrix are shared and become read-only.
+    Without a copy the parts of a canonical CSR matrix of floats are shared and become read-only.
     """
     if isinstance(matrix, FrozenRows) and _is_frozen(matrix.data):
         return matrix
-    table = FrozenRows(matrix, dtype=float, copy=copy or not matrix.has_canonical_format)
-    table.sum_duplicates()
-    table.sort_indices()
-    for name in ("data", "indices", "indptr"):
-        setattr(table, name, frozen(getattr(table, name), copy=False))
+    shared = not copy and matrix.format == "csr" and matrix.dtype == float and matrix.has_canonical_format
+    rows = matrix if shared else sp.csr_array(matrix, dtype=float, copy=True)
+    rows.sum_duplicates()
+    each = (getattr(rows, name) for name in ("data", "indices", "indptr"))
+    parts = tuple(frozen(part, copy=not (shared or part.flags.owndata)) for part in each)
+    table = FrozenRows(parts, shape=rows.shape)
+    table.has_canonical_format = True
     return table
 
 
 def frozen_in_place(value: Any) -> Any:
     """Return what a computation made with its arrays read-only, also those inside tuples, dictionaries and dataclasses."""
     if isinstance(value, np.ndarray):
-        return frozen(value, copy=False)
+        # What a view is cut from could still be written to.
+        return frozen(value, copy=not value.flags.owndata)
     if isinstance(value, sp.csr_array):
         return frozen_rows(value, copy=False) if value.dtype == float else value
     if isinstance(value, tuple):
         parts: Iterable[Any] = (frozen_in_place(part) for part in value)
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if type(value) is dict:
+    if isinstance(value, dict):
         # Tables that fill up later stay the ones that their owner fills.
-        value.update({name: frozen_in_place(part) for name, part in value.items()})
+        dict.update(value, {name: frozen_in_place(part) for name, part in value.items()})
     if is_dataclass(value) and not isinstance(value, type):
         for item in fields(value):
             if isinstance(part := getattr(value, item.name, None), np.ndarray):

@@ -225,7 +225,7 @@ def floats(name: str, value: Any) -> np.ndarray:
     Masks, dates, complex numbers and texts are refused, in tables by column.
     """
     value = _on_host(value)
-    _refuse_masks(name, value)
+    refuse_masks(name, value)
     if hasattr(value, "columns") and hasattr(value, "iloc"):
         return _frame(name, value)
     try:
@@ -259,10 +259,10 @@ def points(name: str, value: Any, dim: int) -> Any:
 
 def vector(name: str, value: Any, dim: int, span: Span = UNLIMITED) -> np.ndarray:
     """Return ``value`` as a finite float64 vector of length ``dim``, a copy that cannot be written to."""
-    found = floats(name, value)
+    found = value if _is_plain(value) else floats(name, value)
     if found.shape != (dim,):
         raise ValueError(f"{name} has shape {found.shape}, but it must be a vector of length {dim}")
-    return frozen(entries(name, found, span), copy=False)
+    return frozen(entries(name, found, span), copy=found is value)
 
 
 def matrix(name: str, value: Any, copy: bool = True, span: Span = ENTRIES) -> Any:
@@ -273,8 +273,7 @@ def matrix(name: str, value: Any, copy: bool = True, span: Span = ENTRIES) -> An
     value = _on_host(value)
     if sp.issparse(value):
         return _csr(name, value, copy, span)
-    reusable = type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous
-    table = value if reusable else floats(name, value)
+    table = value if _is_plain(value) else floats(name, value)
     if table.ndim != 2 or 0 in table.shape:
         raise ValueError(f"{name} has shape {table.shape}, but it must be a matrix with at least one row and one column")
     entries(name, table, span, labels=_labels(value))
@@ -283,7 +282,7 @@ def matrix(name: str, value: Any, copy: bool = True, span: Span = ENTRIES) -> An
 
 def square(name: str, value: Any) -> np.ndarray:
     """Return ``value`` as a finite float64 matrix with as many rows as columns, a copy that cannot be written to."""
-    found = floats(name, value) if not (isinstance(value, np.ndarray) and value.dtype == np.float64) else value
+    found = value if _is_plain(value) else floats(name, value)
     if found.ndim != 2 or found.shape[0] != found.shape[1]:
         raise ValueError(f"{name} has shape {found.shape}, but it must be a square matrix")
     return frozen(finite(name, found), copy=found is value)
@@ -373,7 +372,8 @@ def _on_host(value: Any) -> Any:
     return value.get() if on_device else value
 
 
-def _refuse_masks(name: str, value: Any, depth: int = 3) -> None:
+def refuse_masks(name: str, value: Any, depth: int = 3) -> None:
+    """Refuse arrays with masked entries, also inside lists, where NumPy would drop the mask without a word."""
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value)
         if hidden.any():
@@ -384,7 +384,7 @@ def _refuse_masks(name: str, value: Any, depth: int = 3) -> None:
     elif isinstance(value, (list, tuple)) and depth:
         for part in value:
             if isinstance(part, (list, tuple, np.ma.MaskedArray)):
-                _refuse_masks(name, part, depth - 1)
+                refuse_masks(name, part, depth - 1)
 
 
 def _frame(name: str, frame: Any) -> np.ndarray:
@@ -432,6 +432,10 @@ def _is_scalar(entry: Any) -> bool:
     return getattr(entry, "shape", None) == () and getattr(getattr(entry, "dtype", None), "kind", "O") in "biuf"
 
 
+def _is_plain(value: Any) -> bool:
+    return type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous
+
+
 def _is_date(value: Any) -> bool:
     return getattr(getattr(value, "dtype", None), "kind", "") in tuple("mM")
 
@@ -445,7 +449,7 @@ def _csr(name: str, value: Any, copy: bool, span: Span) -> FrozenRows:
         raise TypeError(f"{name} is not accepted: it must be a matrix of real numbers, not {_kind(value)}")
     if value.ndim != 2 or 0 in value.shape:
         raise ValueError(f"{name} has shape {value.shape}, but it must be a matrix with at least one row and one column")
-    table = sp.csr_array(value, dtype=float, copy=copy) if not isinstance(value, FrozenRows) else value
+    table = value if value.format == "csr" else sp.csr_array(value)
     bad = np.flatnonzero(~np.isfinite(table.data))
     if len(bad):
         row = int(np.searchsorted(table.indptr, bad[0], side="right")) - 1
@@ -453,7 +457,7 @@ def _csr(name: str, value: Any, copy: bool, span: Span) -> FrozenRows:
     sizes = np.zeros(table.shape[1])
     np.maximum.at(sizes, table.indices, np.abs(table.data))
     _refuse_sizes(name, sizes, span.most, None, single=False)
-    return frozen_rows(table, copy=False)
+    return frozen_rows(table, copy and table is value)
 
 
 def _refuse_sizes(name: str, sizes: np.ndarray, most: float, labels: list[str] | None, single: bool) -> None:

@@ -19,6 +19,7 @@ from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.sampling import FullBatch
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.readonly import ReadOnly
 from mastsim.validation import instance
 
 
@@ -43,7 +44,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method(ReadOnly, ABC):
     """An iterative method for a MAST objective.
 
     Subclasses are frozen dataclasses of settings; whatever changes is in the state, a NamedTuple of arrays of shape

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 from mastsim.validation import integer, shown
 
 
-class Compressor(ABC):
+class Compressor(ReadOnly, ABC):
     """A law of random maps Q with E Q(g) = g and E‖Q(g)‖² ≤ (1+ω)‖g‖²; subclasses are frozen dataclasses.
 
     References

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.backend import Array, rows_at
+from mastsim.readonly import ReadOnly
 from mastsim.validation import array, finite, floats, integer
 
 SUPPORT_LIMIT = 1 << 20
@@ -43,7 +44,7 @@ class Minibatch:
         return Minibatch(None if self.index is None else rows_at(self.index, index), rows_at(self.weights, index))
 
 
-class Sampling(ABC):
+class Sampling(ReadOnly, ABC):
     """A law of unbiased minibatches of any finite sum; subclasses are frozen dataclasses of settings."""
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.readonly import frozen
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import keep_and_count, whole_numbers
-from mastsim.validation import integer, keep_fraction
+from mastsim.validation import integer, keep_fraction, refuse_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +159,7 @@ class BlockRandK(SelectionSketch):
 
 
 def _checked_blocks(blocks: int | np.ndarray, dim: int) -> int | np.ndarray:
+    refuse_masks("blocks", blocks)
     labels = np.asarray(blocks)
     if labels.ndim == 0:
         return integer("blocks", blocks, 1, dim)

@@ -140,7 +140,8 @@ class SublinearRate(Rate):
         """
         target, gamma = positive("accuracy", accuracy, DERIVED), self.stepsize_to_accuracy(accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
-        steps = float(self.weight(np.asarray(1.0), gamma)) * start / (gamma * (target - self.noise(gamma)))
+        room = gamma * (target - self.noise(gamma))
+        steps = float(self.weight(np.asarray(1.0), gamma)) * start / room if room > 0 else math.inf
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
@@ -228,7 +229,8 @@ class HorizonRate(SublinearRate):
         root = math.sqrt(self.variance)
         if root == 0:
             return 0.0
-        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2
+        ratio = (3 * start * root + self.noise(1.0) / root) / target
+        steps = ratio * ratio  # a power would raise where a product is infinite
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
