@@ -14,7 +14,7 @@ from mastsim.problems import split as divide
 from mastsim.run import DEFAULT_MEASURES
 from mastsim.sketches import parse_sketch
 from mastsim.theorems import Rate
-from mastsim.validation import DERIVED, number, positive
+from mastsim.validation import STEPS, number, positive
 
 DEFAULT_CONDITION = 100.0
 """κ_f where neither it nor λ is given, as in Section 5 of the paper."""
@@ -64,7 +64,7 @@ def method_and_claim(name: str, stepsize: str, steps: int, size: int | None, F: 
     settings = {} if sampling is None else {"sampling": sampling}
     theorem = advice.covering(F, kind.__name__, steps, sampling, stepsize == "sharp")
     if stepsize not in ("theory", "sharp"):
-        gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"), DERIVED)
+        gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"), STEPS)
         return kind(gamma, **settings), theorem if theorem and gamma <= theorem.stepsize * (1 + 1e-12) else None
     if kind is methods.GD:
         smoothness = F.smoothness.value if stepsize == "sharp" else F.inherited_smoothness

@@ -19,7 +19,7 @@ from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
-from mastsim.validation import ENTRIES, entries, flag, floats, instance, integer, one_of, texts
+from mastsim.validation import finite, flag, floats, instance, integer, one_of, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -232,7 +232,7 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
         normal: np.ndarray = radius * np.cos(angle)
         return normal
-    start = objective.center if x0 is None else entries("x0", floats("x0", x0), ENTRIES)
+    start = objective.center if x0 is None else finite("x0", floats("x0", x0))
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
     # A problem's sums along a row may depend on the memory layout in the last bit.

@@ -3,13 +3,16 @@
 Sizes. One range holds everywhere, so that no product that theory forms (L_f·L_S^max·gap, squares, fourth moments) leaves the
 range of floating numbers:
 
-- entries of data, labels, linear terms, shifts and starting points are at most 1e20 in size (`ENTRIES`); small ones are not
-  refused, since where a square of theirs underflows the loss is below every rounding error;
+- entries of data, labels, linear terms, shifts and starts of exact moments are at most 1e20 in size (`ENTRIES`); small ones
+  are not refused, since where a square of theirs underflows the loss is below every rounding error;
 - l2 and the settings of losses are zero (where that is allowed) or from 1e-60 to 1e60 (`SETTINGS`), condition numbers at
   most 1e20 (`CONDITIONS`);
 - keep fractions and probabilities of values of a sketch are at least 1e-40, and its entries at most 1e40 (`SCALES`);
-- step sizes, accuracies and smoothness constants, which are made of squares of these, are from 1e-120 to 1e120 (`DERIVED`),
-  and matrices whose moments are asked for have entries up to 1e65 (`HESSIANS`).
+- accuracies, which are squares, are from 1e-120 to 1e120 (`ACCURACIES`), step sizes at most 1e120 (`STEPS`), and matrices
+  whose moments are asked for have entries up to 1e65 (`HESSIANS`).
+
+Points at which functions are evaluated and simulations start may be of any size: a path that overflows has diverged, and
+measures infinite.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -43,7 +46,8 @@ SETTINGS = Span(1e-60, 1e60)
 CONDITIONS = Span(1.0, 1e20)
 SCALES = Span(1e-40, 1e40)
 HESSIANS = Span(0.0, 1e65)
-DERIVED = Span(1e-120, 1e120)
+ACCURACIES = Span(1e-120, 1e120)
+STEPS = Span(0.0, 1e120)
 UNLIMITED = Span(0.0, math.inf)
 
 _WORD = 2**63 - 1
@@ -90,9 +94,9 @@ def instance(name: str, value: Any, *kinds: type) -> None:
 
 
 def instances(name: str, values: Any, kind: type) -> tuple[Any, ...]:
-    """Return a list or another sequence of instances of a class as a tuple, refusing anything else."""
-    if isinstance(values, (str, bytes, dict, type, kind)) or not isinstance(values, Iterable):
-        wanted = f"it must be a list or tuple of {kind.__name__}s"
+    """Return a sequence of instances of a class as a tuple, refusing anything else."""
+    if isinstance(values, (str, bytes, kind)) or not isinstance(values, Sequence):
+        wanted = f"it must be a list or tuple of {name}"
         raise TypeError(f"{name} is not accepted: {wanted}, not {described(values)}{_for_example((kind,))}")
     found = tuple(values)
     for i, value in enumerate(found):
@@ -359,7 +363,7 @@ def a_float(name: str, value: Any) -> float:
 
 def _sized(name: str, number: float, span: Span) -> float:
     if not span.least <= number <= span.most:
-        raise ValueError(f"{name}={number:g} is not accepted: it must be from {span.least:g} to {span.most:g} in size")
+        raise ValueError(f"{name}={number:g} is not accepted: it must be from {span.least:g} to {span.most:g}")
     return number
 
 
@@ -369,7 +373,9 @@ def _on_host(value: Any) -> Any:
     if isinstance(value, (np.ndarray, type)):
         return value
     on_device = any(hasattr(part, "__cuda_array_interface__") for part in (value, getattr(value, "data", None)))
-    return value.get() if on_device else value
+    if on_device:
+        return value.get()
+    return np.array(np.from_dlpack(value)) if hasattr(value, "__array_namespace__") else value
 
 
 def refuse_masks(name: str, value: Any, depth: int = 3) -> None:

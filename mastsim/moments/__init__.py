@@ -10,7 +10,7 @@ from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, st
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
 from mastsim.moments.stability import contraction, largest_stable_stepsize
-from mastsim.validation import ENTRIES, instance, integer, vector
+from mastsim.validation import ENTRIES, instance, integer, shown, vector
 
 __all__ = [
     "ClosedRecursion",
@@ -75,7 +75,8 @@ def recursion(objective: Objective, method: Method) -> Recursion:
     Small supports are enumerated, which involves no cancellation; where that takes too long there may be a closed form.
     """
     require_quadratic(objective)
-    instance("method", method, Method)
+    if not isinstance(method, Method):
+        raise TypeError(f"method={shown(method)} is not accepted: it must be a Method, for example DSGD(0.1)")
     try:
         return EnumeratedRecursion(objective, method)
     except ValueError as too_many:

@@ -24,7 +24,7 @@ from mastsim.theorems.assumptions import (
 )
 from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
-from mastsim.validation import DERIVED, positive, settings
+from mastsim.validation import UNLIMITED, positive, settings
 
 
 def _components_are_convex(problem: Problem) -> bool:
@@ -202,7 +202,7 @@ class CompressedIterates(LinearRate):
         return super().refuse(objective) or _too_strong(objective, objective.sketch.L_D - 1)  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
-        settings(self, objective=Objective, compression=Compressor)
+        settings(self, objective=Objective, sharp=bool, compression=Compressor)
         if self.compression is None:
             super().__post_init__()
         elif (why := super().refuse(self.objective) or _too_strong(self.objective, self.omega)) is not None:
@@ -247,7 +247,7 @@ class CompressedIterates(LinearRate):
         accuracy : float
             The squared distance aimed at, above 0.
         """
-        positive("accuracy", accuracy, DERIVED)
+        positive("accuracy", accuracy, UNLIMITED)
         return self.stepsize
 
 

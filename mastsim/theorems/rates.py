@@ -15,7 +15,7 @@ from mastsim.moments import Form, standard_forms
 from mastsim.run import Run
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.base import Theorem
-from mastsim.validation import DERIVED, floats, positive, shown
+from mastsim.validation import STEPS, floats, positive, shown
 
 Over = Literal["last", "average", "minimum"]
 
@@ -161,7 +161,7 @@ class Rate(Theorem):
         AssumptionError
             If `stepsize` is above the largest that the theorem allows.
         """
-        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize, DERIVED)
+        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize, STEPS)
         if gamma > self.limit * (1 + 1e-12):
             raise AssumptionError(
                 f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.limit:g}"

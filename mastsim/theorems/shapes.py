@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.rates import Rate
-from mastsim.validation import DERIVED, UNLIMITED, integer, nonnegative, positive
+from mastsim.validation import UNLIMITED, integer, nonnegative, positive
 
 
 class LinearRate(Rate):
@@ -50,7 +50,7 @@ class LinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy, DERIVED) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         if self.neighbourhood(top) <= half:
             return top
         return _proportional(self.neighbourhood, half, top)
@@ -70,7 +70,7 @@ class LinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy, DERIVED), self.stepsize_to_accuracy(accuracy)
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         left = target - self.neighbourhood(gamma)
         if start <= left:
@@ -120,7 +120,7 @@ class SublinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy, DERIVED) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         return top if self.noise(top) <= half else _proportional(self.noise, half, top)
 
     def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
@@ -138,7 +138,7 @@ class SublinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy, DERIVED), self.stepsize_to_accuracy(accuracy)
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
         start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         room = gamma * (target - self.noise(gamma))
         steps = float(self.weight(np.asarray(1.0), gamma)) * start / room if room > 0 else math.inf
@@ -224,7 +224,7 @@ class HorizonRate(SublinearRate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target = positive("accuracy", accuracy, DERIVED)
+        target = positive("accuracy", accuracy, UNLIMITED)
         start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         root = math.sqrt(self.variance)
         if root == 0:

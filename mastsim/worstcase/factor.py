@@ -10,7 +10,7 @@ import cvxpy as cp
 import numpy as np
 
 from mastsim.readonly import ReadOnly
-from mastsim.validation import DERIVED, integer, one_of, positive
+from mastsim.validation import UNLIMITED, integer, one_of, positive
 from mastsim.worstcase.program import Program, Residuals
 
 SOLVERS = ("CLARABEL", "SCS")
@@ -131,8 +131,8 @@ def worst_case_factor(
 
 
 def _program(stepsize: float, smoothness: float, strong_convexity: float, blocks: int, keep: int) -> Program:
-    gamma, L = positive("stepsize", stepsize, DERIVED), positive("smoothness", smoothness, DERIVED)
-    mu = positive("strong_convexity", strong_convexity, DERIVED)
+    gamma, L = positive("stepsize", stepsize, UNLIMITED), positive("smoothness", smoothness, UNLIMITED)
+    mu = positive("strong_convexity", strong_convexity, UNLIMITED)
     if mu > L:
         raise ValueError(f"strong_convexity={mu:g} is not accepted: it must be at most smoothness={L:g}")
     count = integer("blocks", blocks, 1)

@@ -15,7 +15,7 @@ from mastsim.moments.operators.gradients import DistributedGradient, GradientMom
 from mastsim.moments.operators.leading import PositiveMap
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
 from mastsim.spectra import Bracket
-from mastsim.validation import DERIVED, positive
+from mastsim.validation import STEPS, positive
 
 _RANK = 1e-13
 
@@ -109,7 +109,7 @@ class DSGDRecursion(GradientRecursion):
     g0: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, DERIVED))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property
@@ -162,7 +162,7 @@ class DistributedRecursion(GradientRecursion):
     joint: str = "independent"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, DERIVED))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property

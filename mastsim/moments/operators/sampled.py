@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.moments.operators.base import MomentOperators
 from mastsim.moments.operators.descent import GradientRecursion
 from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
-from mastsim.validation import DERIVED, positive
+from mastsim.validation import STEPS, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class SampledRecursion(GradientRecursion):
     stepsize: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, DERIVED))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     @property
     def gradient(self) -> SampledGradient:

@@ -10,7 +10,7 @@ import numpy as np
 from mastsim.moments.operators.base import MomentOperators, symmetric
 from mastsim.moments.operators.gradients import SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
-from mastsim.validation import DERIVED, UNLIMITED, integer, keep_fraction, nonnegative, positive
+from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
 
 
 def anchor_variance(atoms: int, batch: int) -> float:
@@ -90,7 +90,7 @@ class SVRGRecursion(MomentRecursion):
     spread: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, DERIVED))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
         object.__setattr__(self, "spread", nonnegative("spread", self.spread, UNLIMITED))
         _ = self._gradient
@@ -175,7 +175,7 @@ class PAGERecursion(MomentRecursion):
     batch: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, DERIVED))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
         object.__setattr__(self, "batch", integer("batch", self.batch, 1))
 
