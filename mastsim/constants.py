@@ -14,6 +14,7 @@ from mastsim.expected.objective import difference
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind, graded
 from mastsim.sketches.base import CACHED_SUPPORT
+from mastsim.validation import shown
 
 _EPS = float(np.finfo(float).eps)
 
@@ -70,7 +71,7 @@ class Constants(_Table):
 
     def __init__(self, objective: Mast) -> None:
         if not isinstance(objective, Mast):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Mast; see DistributedConstants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Mast; see DistributedConstants")
         self.objective = objective
 
     @cached_property
@@ -316,7 +317,7 @@ class DistributedConstants(_Table):
 
     def __init__(self, objective: Distributed) -> None:
         if not isinstance(objective, Distributed):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Distributed; see Constants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Distributed; see Constants")
         self.objective = objective
 
     @cached_property

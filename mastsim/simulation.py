@@ -20,7 +20,7 @@ from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.memory import check_room
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Run
-from mastsim.validation import finite, instance, integer, one_of
+from mastsim.validation import finite, flag, floats, instance, integer, one_of, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -126,6 +126,7 @@ def simulate(
     _check_draws(objective, min(chunk, replicas) * threads)
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
+    shown = _show(progress)
     way = plan_on(where, method, objective, engine, precision)
     asked = Run.begin(
         method,
@@ -139,10 +140,12 @@ def simulate(
         engine=way.name,
         precision=precision,
     )
+    if resume is not None:
+        instance("resume", resume, Run)
     start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
     replicated = Engine(method, objective, streams, threads, chunk, where, way)
     recorder = _Recorder(start, steps)
-    bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
+    bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     with threadpool_limits(limits=1, user_api="blas"), bar:
         try:
             _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
@@ -333,7 +336,7 @@ def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method,
         raise ValueError(
             f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
         )
-    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in measures)
+    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in texts("measures", measures))
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:
@@ -346,7 +349,7 @@ def _stride(objective: Objective, steps: int, every: int | None, resume: Run | N
 
 
 def _show(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress
+    return sys.stderr.isatty() if progress is None else flag("progress", progress)
 
 
 def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams: Streams) -> np.ndarray:
@@ -357,7 +360,7 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
         normal: np.ndarray = radius * np.cos(angle)
         return normal
-    start = objective.center if x0 is None else finite("x0", np.asarray(asnumpy(x0), dtype=float))
+    start = objective.center if x0 is None else finite("x0", floats("x0", x0))
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
     # A problem's sums along a row may depend on the memory layout in the last bit.

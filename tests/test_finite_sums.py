@@ -118,7 +118,7 @@ def test_a_problem_without_a_sum_has_one_component():
 @pytest.mark.parametrize("family", MODELS)
 def test_component_smoothness_is_the_largest_curvature_of_a_row(family, sparse):
     problem = model(family, sparse=sparse)
-    A = problem.A.toarray() if sparse else problem.A
+    A = problem.A.toarray() if sparse else problem.A.copy()
     A[0] = 0
     problem = family(sp.csr_array(A) if sparse else A, problem.y, l2=0.1)
     L = problem.component_smoothness

@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.problems import Problem
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 
 
@@ -33,7 +34,7 @@ class Evaluation:
     reason: str
 
 
-class Expectation(ABC):
+class Expectation(ReadOnly, ABC):
     """One way to evaluate f_D and its derivatives; subclasses are frozen dataclasses of problem, sketch and shift."""
 
     problem: Problem

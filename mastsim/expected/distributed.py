@@ -20,7 +20,7 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import PermK, Sketch
-from mastsim.validation import vector
+from mastsim.validation import ENTRIES, instances, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +61,18 @@ class Distributed(Objective):
     correlated: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.problems, Problem):
-            raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
-        problems = tuple(self.problems)
+        problems = instances("problems", self.problems, Problem)
         shared = isinstance(self.sketches, Sketch)
         if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
             raise ValueError(f"sketches is for {self.sketches.clients} clients, but there are {len(problems)} problems")
-        sketches = (self.sketches,) * len(problems) if isinstance(self.sketches, Sketch) else tuple(self.sketches)
+        sketches = (self.sketches,) * len(problems) if shared else instances("sketches", self.sketches, Sketch)
         if len(sketches) != len(problems):
             raise ValueError(f"sketches has {len(sketches)} entries, but there are {len(problems)} problems")
         object.__setattr__(self, "problems", problems)
         object.__setattr__(self, "sketches", sketches)
         object.__setattr__(self, "correlated", shared and isinstance(sketches[0] if sketches else None, PermK))
         object.__setattr__(self, "problem", FiniteSum(problems))
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         _ = self.clients
 

@@ -28,7 +28,7 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import one_of, vector
+from mastsim.validation import ENTRIES, instance, one_of, vector
 
 ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "closed form": ClosedForm,
@@ -86,9 +86,11 @@ class Mast(Objective):
     _device: ClassVar[Device | None] = None
 
     def __post_init__(self) -> None:
+        instance("problem", self.problem, Problem)
+        instance("sketch", self.sketch, Sketch)
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
         _ = self.expectation
@@ -283,6 +285,7 @@ class Mast(Objective):
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""
+        x = self._points("x", x)
         lowest, away = self.problem.minimize(), float(((x - self.center) ** 2).sum())
         excess = float(self.problem.value(x)) - lowest.value + lowest.gap_bound
         if away == 0:

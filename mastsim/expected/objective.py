@@ -22,12 +22,13 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.problems.certificates import below, certified_minimum, quadratic_minimum
 from mastsim.problems.newton import curvatures
 from mastsim.provenance import Constant, Kind, graded
-from mastsim.validation import vector
+from mastsim.readonly import ReadOnly
+from mastsim.validation import points, vector
 
 _EPS = float(np.finfo(float).eps)
 
 
-class Objective(ABC):
+class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
 
     problem: Problem
@@ -212,10 +213,7 @@ class Objective(ABC):
         return Constant(least, kind, source, least.error)
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+        return points(name, x, self.dim)
 
 
 def gap_between(objective: Objective, lower: Minimum) -> Constant:

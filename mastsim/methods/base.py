@@ -19,11 +19,13 @@ from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.sampling import FullBatch
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.readonly import ReadOnly
 from mastsim.validation import instance
 
 
 def require_one_node(method: Method, objective: Objective) -> None:
-    """Refuse an objective with clients."""
+    """Refuse an objective with clients, and what is no objective."""
+    instance("objective", objective, Objective)
     if isinstance(objective, Distributed):
         name = type(method).__name__
         raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")
@@ -42,7 +44,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method(ReadOnly, ABC):
     """An iterative method for a MAST objective.
 
     Subclasses are frozen dataclasses of settings; whatever changes is in the state, a NamedTuple of arrays of shape

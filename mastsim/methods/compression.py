@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
-class Compressor(ABC):
+class Compressor(ReadOnly, ABC):
     """A law of random maps Q with E Q(g) = g and E‖Q(g)‖² ≤ (1+ω)‖g‖²; subclasses are frozen dataclasses.
 
     References
@@ -161,7 +162,7 @@ class SketchCompressor(Compressor):
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, Sketch):
-            raise TypeError(f"sketch={self.sketch!r} is not accepted: it must be a sketch such as RandK(dim, k)")
+            raise TypeError(f"sketch={shown(self.sketch)} is not accepted: it must be a sketch such as RandK(dim, k)")
         if not self.sketch.unbiased:
             raise ValueError(f"sketch={self.sketch.name} is not accepted: a compressor must satisfy E[S] = I")
 

@@ -11,6 +11,7 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.validation import instance, settings
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class GD(Method):
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def step(self, state: State, objective: Objective, draw: Draw) -> State:
@@ -126,6 +128,7 @@ class SGD(StochasticMethod):
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def direction(self, state: State, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
@@ -162,6 +165,10 @@ class GDCI(Method):
     affine = True
 
     compression: Compressor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings(self, compression=Compressor)
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.moments.operators.recursion import UNIT, range_of
+from mastsim.readonly import ReadOnly
+from mastsim.validation import instance, vector
 
 Form = dict[tuple[str, str], np.ndarray]
 """A quadratic form of a state: a matrix for each pair of fields, where the field "" is the constant 1.
@@ -19,7 +21,7 @@ distance to it.
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(ReadOnly):
     """Exact expectations along the path of a method, one number a step from 0.
 
     Parameters
@@ -78,7 +80,9 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
     center : ndarray, shape (dim,)
         The point from which x is counted.
     """
+    instance("objective", objective, Objective)
     H, identity = objective.curvature, np.eye(objective.dim)
+    center = vector("center", center, objective.dim)
     best, without = objective.minimize().x, objective.problem.minimize().x
     return {
         "distance": squared(identity, center - best),
@@ -98,6 +102,7 @@ def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
 
 def require_quadratic(objective: Objective) -> None:
     """Refuse an objective whose Hessian is not constant."""
+    instance("objective", objective, Objective)
     if not objective.is_quadratic:
         raise ValueError(f"{objective.name} is not a quadratic in closed form: exact moments need a constant Hessian")
 

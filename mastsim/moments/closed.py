@@ -40,6 +40,7 @@ from mastsim.moments.operators import (
 from mastsim.moments.operators.recursion import Path, nonnegative_path
 from mastsim.problems import Problem
 from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
+from mastsim.validation import instance
 
 _KNOWN = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD)
 COMPONENT_WORK = 1 << 18
@@ -79,6 +80,7 @@ class ClosedRecursion(Recursion):
     method: Method
 
     def __post_init__(self) -> None:
+        instance("method", self.method, Method)
         _ = self.chain
 
     @cached_property

@@ -18,6 +18,7 @@ from mastsim.moments.base import Form, Recursion, displaced, misplacement, requi
 from mastsim.moments.operators.base import symmetric
 from mastsim.moments.operators.recursion import UNIT, absolute, settled
 from mastsim.moments.probes import STEPS, probing_points
+from mastsim.validation import instance
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22
@@ -60,6 +61,7 @@ class EnumeratedRecursion(Recursion):
 
     def __post_init__(self) -> None:
         require_quadratic(self.objective)
+        instance("method", self.method, Method)
         require_affine(self.method)
         _ = self.table
 

@@ -16,6 +16,7 @@ from mastsim.moments.operators import largest_stable_stepsize as stable_stepsize
 from mastsim.moments.operators.descent import GradientRecursion, on_range
 from mastsim.moments.operators.leading import PositiveMap
 from mastsim.moments.operators.recursion import UNIT, range_of
+from mastsim.validation import instance
 
 _REACHED = 1e-11
 
@@ -95,6 +96,7 @@ def contraction(objective: Objective, method: Method) -> FactorBracket:
     >>> round(contraction(F, ms.PAGE(0.25, probability=1.0)).upper, 9)
     0.25
     """
+    instance("method", method, Method)
     try:
         chain = closed_chain(objective, method)
     except ValueError:

@@ -17,7 +17,8 @@ from mastsim.problems.certificates import CertificateWarning as CertificateWarni
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
 from mastsim.provenance import Constant, Kind
-from mastsim.validation import nonnegative, positive
+from mastsim.readonly import ReadOnly
+from mastsim.validation import CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
@@ -35,7 +36,7 @@ class Components(Protocol):
         """Weights, shape (replicas, m), with m = n where `index` is None."""
 
 
-class Problem(ABC):
+class Problem(ReadOnly, ABC):
     """A differentiable function f: R^d → R, bounded below, and a finite sum f = (1/n) Σ f_i (n = 1 unless said otherwise).
 
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
@@ -133,10 +134,7 @@ class Problem(ABC):
         return there
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+        return points(name, x, self.dim)
 
     @property
     def is_quadratic(self) -> bool:
@@ -231,12 +229,13 @@ class Problem(ABC):
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
         check_square("the Hessian", self.dim, change="take products with it: hessian_product")
-        point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
+        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
 
 def total_weight(minibatch: Components) -> Array:
     """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""
+    has("minibatch", minibatch, "index", "weights")
     xp = namespace(minibatch.weights)
     return xp.sum(contiguous(minibatch.weights), axis=-1)
 
@@ -262,7 +261,7 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
     if condition_number is None:
         assert given is not None
         return given
-    kappa = positive("condition_number", condition_number)
+    kappa = positive("condition_number", condition_number, CONDITIONS)
     if kappa <= 1:
         raise ValueError(f"condition_number={kappa} is not accepted: it must be above 1")
     if curvature == 0:
@@ -272,5 +271,10 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
         raise ValueError(
             f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given where they disagree "
             f"(that condition number means l2={implied}); pass None for the other"
+        )
+    if given is None and not SETTINGS.least <= implied <= SETTINGS.most:
+        raise ValueError(
+            f"condition_number={kappa:g} is not accepted: it means l2={implied:g}, and l2 must be from "
+            f"{SETTINGS.least:g} to {SETTINGS.most:g}"
         )
     return implied if given is None else given

@@ -11,13 +11,14 @@ import numpy as np
 
 from mastsim.linalg import QuadraticForm
 from mastsim.provenance import Constant, Kind
+from mastsim.readonly import ReadOnly
 
 _ACCURACY = 2e-9  # of the value that makes a minimum exact
 _NOTHING = 1e-12  # a bound so small is worth no warning, whatever it is beside the value
 
 
 @dataclass(frozen=True, eq=False)
-class Minimum:
+class Minimum(ReadOnly):
     """A point with a proof of how far it is from optimal.
 
     Parameters
@@ -51,9 +52,8 @@ class Minimum:
     excess_bound: float = math.nan
 
     def __post_init__(self) -> None:
-        x = np.array(self.x, dtype=float)
-        x.setflags(write=False)
-        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "x", np.asarray(self.x, dtype=float))
+        super().__post_init__()
         if math.isnan(self.excess_bound):
             object.__setattr__(self, "excess_bound", self.gap_bound)
 

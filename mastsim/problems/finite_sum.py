@@ -17,6 +17,7 @@ from mastsim.problems.certificates import Minimum, below, certified_minimum, qua
 from mastsim.problems.newton import least_point
 from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant
+from mastsim.validation import has, instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +51,7 @@ class FiniteSum(Problem):
     problems: Sequence[Problem]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problems, Sequence):
-            kind = type(self.problems).__name__
-            raise TypeError(f"problems is not accepted: it must be a list or tuple of problems, not {kind}")
-        problems = tuple(self.problems)
-        for i, part in enumerate(problems):
-            if not isinstance(part, Problem):
-                raise TypeError(f"problems[{i}] is not accepted: it must be a Problem, not {type(part).__name__}")
+        problems = instances("problems", self.problems, Problem)
         if not problems:
             raise ValueError("problems is empty, but there must be at least one problem")
         for i, part in enumerate(problems):
@@ -174,6 +169,7 @@ class FiniteSum(Problem):
         x = self._points("x", x)
         xp = namespace(x)
         total = xp.zeros_like(x)
+        has("minibatch", minibatch, "index", "weights")
         for i, part in enumerate(self.problems):
             if minibatch.index is None:
                 total += minibatch.weights[:, i, None] * part.gradient(x)

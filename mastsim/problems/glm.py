@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from mastsim.problems.rounding import LinearModel
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import matrix, positive, vector
+from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +50,17 @@ class GeneralizedLinearModel(Problem):
     y: np.ndarray
     l2: float | None = None
     condition_number: float | None = None
+    _: KW_ONLY
+    copy: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
-        A = matrix("A", self.A)
-        y = vector("y", self.y, A.shape[0])
+    def __post_init__(self, copy: bool) -> None:
+        A = matrix("A", self.A, flag("copy", copy))
+        y = vector("y", self.y, A.shape[0], ENTRIES)
         self.loss.check_labels(y)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", y)
         if (kappa := self.condition_number) is not None:
-            object.__setattr__(self, "condition_number", positive("condition_number", kappa))
+            object.__setattr__(self, "condition_number", positive("condition_number", kappa, CONDITIONS))
         object.__setattr__(self, "l2", ridge(self.l2, kappa, self._data_curvature if kappa is not None else 0.0))
 
     @property

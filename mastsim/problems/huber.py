@@ -70,11 +70,11 @@ class HuberRegression(GeneralizedLinearModel):
 
     delta: float = 1.0
 
-    def __post_init__(self) -> None:
-        positive("delta", self.delta)
-        super().__post_init__()
+    def __post_init__(self, copy: bool) -> None:
+        object.__setattr__(self, "delta", positive("delta", self.delta))
+        super().__post_init__(copy)
 
     @property
     def loss(self) -> Loss:
         """The Huber loss."""
-        return HuberLoss(float(self.delta))
+        return HuberLoss(self.delta)

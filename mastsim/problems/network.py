@@ -19,7 +19,8 @@ from mastsim.problems.base import Components, Minimum, Problem, certified, total
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
-from mastsim.validation import integer, matrix, nonnegative, vector
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
 _DENSE, _COPIES = 512, 8
 
@@ -71,8 +72,8 @@ class TwoLayerNetwork(Problem):
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
         check_room("the matrix A as a dense table", *A.shape, change="use fewer rows or columns")
-        A = A.toarray() if hasattr(A, "toarray") else A
-        y = vector("y", self.y, A.shape[0])
+        A = frozen(A.toarray(), copy=False) if hasattr(A, "toarray") else A
+        y = vector("y", self.y, A.shape[0], ENTRIES)
         LOSS.check_labels(y)
         width, l2 = integer("width", self.width, 1), nonnegative("l2", self.l2)
         check_room(

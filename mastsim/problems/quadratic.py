@@ -13,7 +13,8 @@ from mastsim.memory import check_room
 from mastsim.problems.base import Problem
 from mastsim.problems.certificates import Minimum, quadratic_minimum
 from mastsim.problems.rounding import summed
-from mastsim.validation import matrix, real, vector
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, SETTINGS, matrix, real, vector
 
 _COPIES = 4
 _RANGE = 1e-9
@@ -60,7 +61,11 @@ class Quadratic(Problem):
         scale = max(float(np.abs(A).max()), np.finfo(float).tiny)
         if (asymmetry := float(np.abs(A - A.T).max())) > 1e-10 * scale:
             raise ValueError(f"A is not symmetric: largest deviation {asymmetry:.3g}; pass (A + A.T) / 2")
-        for name, value in (("A", (A + A.T) / 2), ("b", vector("b", self.b, len(A))), ("c", real("c", self.c))):
+        for name, value in (
+            ("A", frozen((A + A.T) / 2)),
+            ("b", vector("b", self.b, len(A), ENTRIES)),
+            ("c", real("c", self.c, SETTINGS)),
+        ):
             object.__setattr__(self, name, value)
         if self.lower_curvature.smallest < 0:
             least = self.lower_curvature.smallest

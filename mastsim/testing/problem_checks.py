@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mastsim.problems import CertificateWarning, Problem
 from mastsim.testing.comparison import about, agree, at_most, require, same
-from mastsim.validation import integer
+from mastsim.validation import instance, integer
 
 _EPS = float(np.finfo(float).eps)
 _RADII = (0.0, 0.1, 1.0, 1.0, 10.0, 10.0)
@@ -50,6 +50,7 @@ def check_problem(problem: Problem, seed: int = 0) -> None:
     ...     print(str(failure)[:69])
     Careless (d = 2): gradient against central differences of value fails
     """
+    instance("problem", problem, Problem)
     rng = np.random.default_rng(integer("seed", seed, 0))
     with threadpool_limits(limits=1, user_api="blas"), about(getattr(problem, "name", type(problem).__name__)):
         integer("dim", problem.dim, 1)

@@ -11,14 +11,17 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from mastsim.backend import Array
 from mastsim.constants import Constants
 from mastsim.expected import Objective
+from mastsim.methods import Compressor, Sampling
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import SketchBatch
 from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.validation import settings
 
 Status = Literal["holds", "refuted as quoted", "corrected"]
 
 
 @dataclass(frozen=True, eq=False)
-class Theorem(ABC):
+class Theorem(ReadOnly, ABC):
     """A claim about one MAST objective; building it for an objective outside its assumptions is refused.
 
     Parameters
@@ -64,6 +67,7 @@ class Theorem(ABC):
                 )
 
     def __post_init__(self) -> None:
+        settings(self, objective=Objective, sharp=bool, sampling=Sampling, compression=Compressor)
         if (why := self.refuse(self.objective)) is not None:
             raise AssumptionError(f"{self.title} does not apply to {self.objective.name}: {why}")
 

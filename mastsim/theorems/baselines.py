@@ -24,7 +24,7 @@ from mastsim.theorems.assumptions import (
 )
 from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
-from mastsim.validation import positive
+from mastsim.validation import UNLIMITED, positive, settings
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
@@ -207,6 +207,7 @@ class CompressedIterates(LinearRate):
         return super().refuse(objective) or _too_strong(objective, objective.sketch.L_D - 1)  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
+        settings(self, objective=Objective, sharp=bool, compression=Compressor)
         if self.compression is None:
             super().__post_init__()
         elif (why := super().refuse(self.objective) or _too_strong(self.objective, self.omega)) is not None:
@@ -252,7 +253,7 @@ class CompressedIterates(LinearRate):
         accuracy : float
             The squared distance aimed at, above 0.
         """
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, UNLIMITED)
         return self.stepsize
 
 

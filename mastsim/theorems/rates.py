@@ -15,7 +15,7 @@ from mastsim.moments import Form, standard_forms
 from mastsim.run import Run
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.base import Theorem
-from mastsim.validation import positive
+from mastsim.validation import STEPS, floats, positive, shown
 
 Over = Literal["last", "average", "minimum"]
 
@@ -189,7 +189,7 @@ class Rate(Theorem):
         AssumptionError
             If `stepsize` is above the largest that the theorem allows.
         """
-        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
+        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize, STEPS)
         self._check_steps(steps)
         if gamma > self.limit * (1 + 1e-12):
             raise AssumptionError(
@@ -281,7 +281,7 @@ class SingleNodeRate(Rate):
 
 
 def _no_negative(name: str, value: Array) -> Array:
-    array = np.asarray(value)
+    array = floats(name, value)
     if not (array >= 0).all():
-        raise ValueError(f"{name}={value!r} is not accepted: every entry must be >= 0")
+        raise ValueError(f"{name}={shown(value)} is not accepted: every entry must be >= 0")
     return array

@@ -12,7 +12,7 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.rates import Rate
-from mastsim.validation import integer, nonnegative, positive
+from mastsim.validation import UNLIMITED, integer, nonnegative, positive
 
 
 class LinearRate(Rate):
@@ -53,7 +53,7 @@ class LinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         if self.neighbourhood(top) <= half:
             return top
         return _proportional(self.neighbourhood, half, top)
@@ -73,8 +73,8 @@ class LinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         left = target - self.neighbourhood(gamma)
         if start <= left:
             return 0.0
@@ -125,7 +125,7 @@ class SublinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         return top if self.noise(top) <= half else _proportional(self.noise, half, top)
 
     def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
@@ -143,9 +143,10 @@ class SublinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
-        steps = float(self.weight(np.asarray(1.0), gamma)) * start / (gamma * (target - self.noise(gamma)))
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
+        room = gamma * (target - self.noise(gamma))
+        steps = float(self.weight(np.asarray(1.0), gamma)) * start / room if room > 0 else math.inf
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
@@ -226,12 +227,13 @@ class HorizonRate(SublinearRate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target = positive("accuracy", accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
+        target = positive("accuracy", accuracy, UNLIMITED)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         root = math.sqrt(self.variance)
         if root == 0:
             return 0.0
-        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2
+        ratio = (3 * start * root + self.noise(1.0) / root) / target
+        steps = ratio * ratio  # a power would raise where a product is infinite
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 

@@ -13,7 +13,7 @@ from mastsim.sketches import SketchBatch
 from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
 from mastsim.theorems.leniency import lenient
-from mastsim.validation import integer
+from mastsim.validation import instance, integer
 from mastsim.verification.verdict import ROUNDING, Outcome, Reason, Verdict
 
 _NOISE = 1e-12
@@ -87,6 +87,9 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     ValueError
         If f_D is only estimated.
     """
+    instance("theorem", theorem, Inequality)
+    integer("points", points, 4)
+    integer("seed", seed, 0, 2**64 - 1)
     require_exact(theorem.objective)
     spectral = {part: theorem.spectral_sides(part) for part in theorem.parts}
     everywhere = all(sides is not None for sides in spectral.values())

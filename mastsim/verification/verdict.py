@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mastsim.documents import dumps
+from mastsim.readonly import ReadOnly
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
 Reason = Literal["", "rounding", "a part", "not a number"]
@@ -21,7 +22,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(ReadOnly):
     """A measured left side beside the claimed right side, for plots.
 
     Parameters

@@ -14,7 +14,7 @@ from mastsim.moments.operators.base import MomentOperators, symmetric
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
 from mastsim.moments.operators.leading import FactorBracket, PositiveMap
 from mastsim.moments.operators.recursion import UNIT, MomentRecursion, MomentState, range_of
-from mastsim.validation import positive
+from mastsim.validation import STEPS, positive
 
 
 class Curvature(Protocol):
@@ -121,7 +121,7 @@ class DSGDRecursion(GradientRecursion):
     g0: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property
@@ -174,7 +174,7 @@ class DistributedRecursion(GradientRecursion):
     joint: str = "independent"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property

@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.moments.operators.base import MomentOperators
 from mastsim.moments.operators.descent import GradientRecursion
 from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
-from mastsim.validation import positive
+from mastsim.validation import STEPS, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class SampledRecursion(GradientRecursion):
     stepsize: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     @property
     def keeps_range(self) -> bool:  # type: ignore[override]

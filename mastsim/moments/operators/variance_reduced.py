@@ -12,7 +12,7 @@ import numpy as np
 from mastsim.moments.operators.base import MomentOperators, symmetric
 from mastsim.moments.operators.gradients import SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
-from mastsim.validation import integer, keep_fraction, nonnegative, positive
+from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
 
 
 def anchor_variance(atoms: int, batch: int) -> float:
@@ -94,9 +94,9 @@ class SVRGRecursion(MomentRecursion):
     fields = ("x", "w")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
-        object.__setattr__(self, "spread", nonnegative("spread", self.spread))
+        object.__setattr__(self, "spread", nonnegative("spread", self.spread, UNLIMITED))
         _ = self._gradient
 
     @cached_property
@@ -202,7 +202,7 @@ class PAGERecursion(MomentRecursion):
     fields = ("x", "g")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
         object.__setattr__(self, "batch", integer("batch", self.batch, 1))
 
