@@ -346,7 +346,7 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
         raise ValueError(f"data set {entry.name!r} has the label {unknown[0]:g}: known are {sorted(entry.labels)}")
     y = np.array([entry.labels[label] for label in raw.tolist()], dtype=float)
     source = f"LIBSVM's collection of binary classification data by Chih-Jen Lin, {entry.url}."
-    return Dataset(entry.name, A, y, entry.sha256, source)
+    return Dataset(entry.name, A, y, entry.sha256, source, copy=False)
 
 
 # ------------------------------------------------------------------------------------------- LIBSVM files
@@ -355,7 +355,7 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
 def _load_file(text: str) -> Dataset:
     content = Path(text).read_bytes()
     A, y = parse_libsvm(content, text)
-    return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.")
+    return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.", copy=False)
 
 
 def _breast_cancer() -> Dataset:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 
 from mastsim.readonly import ReadOnly
-from mastsim.validation import UNLIMITED, matrix, text, vector
+from mastsim.validation import UNLIMITED, flag, matrix, text, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,13 @@ class Dataset(ReadOnly):
         arrays as scikit-learn bundles them, before columns are standardised, so that it is the same on every machine.
     source : str
         One sentence saying where the data came from.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `A` and `y` are not finite numbers, one label a row.
 
     Examples
     --------
@@ -43,11 +50,13 @@ class Dataset(ReadOnly):
     y: np.ndarray = field(repr=False)
     sha256: str
     source: str
+    _: KW_ONLY
+    copy: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, copy: bool) -> None:
         for name in ("name", "sha256", "source"):
             text(name, getattr(self, name))
-        A = matrix("A", self.A, span=UNLIMITED)
+        A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
 

@@ -119,7 +119,7 @@ def make_synthetic(text: str) -> Dataset:
         A = sp.csr_array(_sparse_with(singular_values, options.n, options.density, rng))
     y = _planted_labels(A, options.noise, rng)
     source = f"Synthetic ({options}): features with a planted spectrum, labels of a planted logistic model."
-    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source)
+    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source, copy=False)
 
 
 def _planted_labels(A: np.ndarray | sp.csr_array, noise: float, rng: np.random.Generator) -> np.ndarray:
