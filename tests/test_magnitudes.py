@@ -174,3 +174,9 @@ def test_moments_of_sketches_stay_finite(entries, scale):
             warnings.simplefilter("error")
             for moment in (sketch.quadratic_moment(matrix), sketch.fourth_moment(matrix)):
                 assert np.isfinite(moment).all()
+
+
+def test_the_range_is_the_one_that_is_documented():
+    v = validation
+    assert (v.ENTRIES, v.SETTINGS, v.CONDITIONS) == ((0.0, 1e20), (1e-60, 1e60), (1.0, 1e20))
+    assert (v.SCALES, v.HESSIANS, v.ACCURACIES, v.STEPS) == ((1e-40, 1e40), (0.0, 1e65), (1e-120, 1e120), (0.0, 1e120))

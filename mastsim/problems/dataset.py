@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.readonly import ReadOnly
-from mastsim.validation import UNLIMITED, matrix, text, vector
+from mastsim.validation import UNLIMITED, flag, matrix, text, vector
 
 _SHOWN = 5
 
@@ -37,6 +37,13 @@ class Dataset(ReadOnly):
     labels : mapping of float to int, optional
         What each label of the file has become, where `y` holds -1 and +1 in place of them; None where `y` holds the
         file's own.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `A` and `y` are not finite numbers, one label a row.
 
     Examples
     --------
@@ -52,11 +59,13 @@ class Dataset(ReadOnly):
     sha256: str
     source: str
     labels: Mapping[float, int] | None = None
+    _: KW_ONLY
+    copy: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, copy: bool) -> None:
         for name in ("name", "sha256", "source"):
             text(name, getattr(self, name))
-        A = matrix("A", self.A, span=UNLIMITED)
+        A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
 
