@@ -46,16 +46,17 @@ def minimize_convex(
     if metric is None:
         return _descend(value_and_gradient, hessian_product, start)
     root = np.linalg.cholesky(metric)
+    # Conjugate gradients that break down may ask for products with infinite directions; `_newton_direction` discards them.
 
     def back(y: Vector) -> Vector:
-        return np.asarray(solve_triangular(root, y, lower=True, trans="T"))
+        return np.asarray(solve_triangular(root, y, lower=True, trans="T", check_finite=False))
 
     def scaled(y: Vector) -> tuple[float, Vector]:
         value, gradient = value_and_gradient(back(y))
-        return value, solve_triangular(root, gradient, lower=True)
+        return value, solve_triangular(root, gradient, lower=True, check_finite=False)
 
     def product(y: Vector, w: Vector) -> Vector:
-        return np.asarray(solve_triangular(root, hessian_product(back(y), back(w)), lower=True))
+        return np.asarray(solve_triangular(root, hessian_product(back(y), back(w)), lower=True, check_finite=False))
 
     return back(_descend(scaled, product, root.T @ start))
 
