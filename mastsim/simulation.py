@@ -332,11 +332,12 @@ def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method,
         return (*DEFAULT_MEASURES, *own) if resume is None else tuple(resume.traces)
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
-    if LYAPUNOV in measures and not own:
+    names = texts("measures", measures)
+    if LYAPUNOV in names and not own:
         raise ValueError(
             f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
         )
-    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in texts("measures", measures))
+    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in names)
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:

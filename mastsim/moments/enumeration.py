@@ -176,7 +176,7 @@ class EnumeratedRecursion(Recursion):
         inside = starts / self.units
         said = np.einsum("nij,sj->sni", linear, inside) + constant
         off = np.linalg.norm(ends / self.units - said, axis=2)
-        size = self._terms + np.linalg.norm(linear, axis=(1, 2))
+        size = 1 + self._stretch + np.linalg.norm(linear, axis=(1, 2))
         allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
             constant, axis=1
         )
@@ -243,10 +243,17 @@ class EnumeratedRecursion(Recursion):
     @cached_property
     def _terms(self) -> float:
         """How large the terms of a step may be beside the points: those of a map may cancel, and their rounding stays."""
-        nodes: Any = getattr(self.objective, "clients", (self.objective,))
-        stretch = max(math.sqrt(node.sketch.L_max) for node in nodes)
-        bend = self.method.rule.largest * max(float(node.problem.L_f) for node in nodes)
-        return (1 + stretch) * (1 + bend * stretch)
+        bend = self.method.rule.largest * max(float(node.problem.L_f) for node in self._nodes)
+        return (1 + self._stretch) * (1 + bend * self._stretch)
+
+    @property
+    def _nodes(self) -> Any:
+        return getattr(self.objective, "clients", (self.objective,))
+
+    @cached_property
+    def _stretch(self) -> float:
+        """How much a sketch may enlarge a vector, and its rounding."""
+        return max(math.sqrt(node.sketch.L_max) for node in self._nodes)
 
     @cached_property
     def _amplification(self) -> float:

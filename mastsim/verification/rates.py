@@ -29,6 +29,7 @@ _RANGE_LIMIT = 1e4
 _MOST_DOUBLINGS = 4
 _TINY = 1e-300
 _FINEST = 1e-14
+_VANISHED = 1e-12
 _UNIT = 2.0**-100
 """Rounding of minimisers, which are found in 106-bit arithmetic, relative to squared distances."""
 
@@ -236,7 +237,9 @@ def _tables(
     initials = [trial.initial_from(x0) for x0 in starts.values()]
     right = np.stack([np.broadcast_to(trial.bound(times, initial), times.shape) for initial in initials])
     lenient = np.stack([np.broadcast_to(trial.lenient_bound(times, initial), times.shape) for initial in initials])
-    floor = np.array([[_UNIT * float(np.max(initial))] for initial in initials])
+    # A bound of zero is met by what rounding leaves of the start, where both are of one kind.
+    unit = _VANISHED if trial.theorem.starts_from == trial.theorem.measure else _UNIT
+    floor = np.array([[unit * float(np.max(initial))] for initial in initials])
     return left, right, compare(left, right, lenient, floor)
 
 
