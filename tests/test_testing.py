@@ -119,7 +119,7 @@ def slightly_off(self, u):
 
 
 def biased_support(self):
-    batch, weights = ms.Bernoulli._enumerate(self)
+    batch, weights = ms.Bernoulli.enumerate(self)
     return batch, weights[::-1]
 
 
@@ -128,7 +128,7 @@ def biased_draw(self, u):
 
 
 def light_support(self):
-    batch, weights = ms.Bernoulli._enumerate(self)
+    batch, weights = ms.Bernoulli.enumerate(self)
     return batch, 0.99 * weights
 
 
@@ -174,9 +174,9 @@ SKETCH_MISTAKES = [
     (ms.RandK, RAND, {"quadratic_moment": rest_off}, "quadratic_moment(A) = E[SᵀAS]"),
     (ms.RandK, LARGE, {"quadratic_moment": diagonal_only}, "variance of aᵀSz"),
     (ms.Bernoulli, (30, 0.4), {"from_uniforms": kept_more_often}, "against 16384 samples"),
-    (ms.Bernoulli, COIN, {"_enumerate": biased_support}, "sample frequencies = support weights"),
-    (ms.Bernoulli, COIN, {"_enumerate": biased_support, "from_uniforms": biased_draw}, "E[S] = I"),
-    (ms.Bernoulli, COIN, {"_enumerate": light_support}, "support weights add up to 1"),
+    (ms.Bernoulli, COIN, {"enumerate": biased_support}, "sample frequencies = support weights"),
+    (ms.Bernoulli, COIN, {"enumerate": biased_support, "from_uniforms": biased_draw}, "E[S] = I"),
+    (ms.Bernoulli, COIN, {"enumerate": light_support}, "support weights add up to 1"),
     (ms.RandK, RAND, {"support_size": fixed(5.0)}, "support_size"),
     (ms.Unscaled, (ms.RandK(4, 2),), {"unbiased": fixed(True)}, "E[SᵀS] ⪰ I"),
     (ms.RandK, RAND, {"supremum_curvature": supremum(0.5)}, "supremum_curvature(A)"),
@@ -226,7 +226,7 @@ class HalfGaussian(Sketch):
     def quadratic_moment(self, A):
         return self.square * ((1 + 1 / self.k) * A + np.trace(A) / self.k * np.eye(self.dim))
 
-    def _enumerate(self):
+    def enumerate(self):
         raise NotImplementedError
 
 

@@ -19,6 +19,7 @@ from mastsim.expected.base import Evaluation
 from mastsim.expected.rows import RowExpectation
 from mastsim.problems import ExponentialSum, GeneralizedLinearModel, Loss, Problem
 from mastsim.sketches import IndependentDiagonal, Sketch
+from mastsim.sketches.laws import IndependentEntries
 
 _CHUNK = 1 << 20
 _MOST_PATTERNS = 1 << 14
@@ -71,8 +72,8 @@ class IndependentRows(RowExpectation):
         return Evaluation("independent rows", "exact", "a row's transform is a product over its entries")
 
     @property
-    def _diagonal(self) -> IndependentDiagonal:
-        return cast(IndependentDiagonal, self.sketch)
+    def _diagonal(self) -> IndependentEntries:
+        return cast(IndependentDiagonal, self.sketch).law
 
     @property
     def _scale(self) -> np.ndarray:
@@ -124,7 +125,7 @@ class IndependentRows(RowExpectation):
             for chunk in np.array_split(same, pieces):
                 place = signed.indptr[chunk][:, None] + np.arange(length)
                 columns, entries = signed.indices[place], signed.data[place]
-                law = (S.values[columns], S.weights[columns])
+                law = (S.entries[columns], S.weights[columns])
                 yield columns, entries, _Rows(offset[chunk], entries * z[columns], entries * direction[columns], *law)
 
 

@@ -44,7 +44,7 @@ class RowExpectation(Expectation):
         if not isinstance(sketch, SelectionSketch):
             return "the sketch does not select coordinates"
         most = longest_row(problem.loss)
-        if most < math.inf and (longest := most_terms(problem, sketch.selection)) > most:
+        if most < math.inf and (longest := most_terms(problem, sketch.law)) > most:
             return f"a row touches {longest} units, and the {problem.loss.name} loss is exact for at most {most:.0f}"
         return None
 
@@ -60,12 +60,12 @@ class RowExpectation(Expectation):
 
     @property
     def _scale(self) -> np.ndarray:
-        return 1 / cast(SelectionSketch, self.sketch).selection.keep
+        return 1 / cast(SelectionSketch, self.sketch).law.keep
 
     @cached_property
     def layout(self) -> RowLayout:
         """What depends on data and sketch but not on x."""
-        return lay_out(self._model, cast(SelectionSketch, self.sketch).selection, self.shift)
+        return lay_out(self._model, cast(SelectionSketch, self.sketch).law, self.shift)
 
     @cached_property
     def _slopes(self) -> tuple[np.ndarray, float]:

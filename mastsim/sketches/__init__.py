@@ -10,12 +10,12 @@ from mastsim.sketches.finite import FiniteSupport
 from mastsim.sketches.gaussian import Gaussian
 from mastsim.sketches.haar import Haar
 from mastsim.sketches.identity import Identity
-from mastsim.sketches.law import ScalarLaw
+from mastsim.sketches.laws import Law, ScalarLaw, Selection
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
 from mastsim.sketches.rotated import Rotated
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.unscaled import Unscaled
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Haar",
     "Identity",
     "IndependentDiagonal",
+    "Law",
     "MatrixBatch",
     "NofM",
     "PermK",

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import integer
 
 
@@ -52,7 +53,7 @@ class Identity(SelectionSketch):
         return "identity"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: all coordinates, as one unit that is always kept."""
         whole = np.zeros(self.dim, dtype=int)
         return Selection(whole, np.zeros(1, dtype=int), np.ones(1, dtype=int), np.ones(1))

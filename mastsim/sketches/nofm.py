@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer
 
@@ -68,7 +69,7 @@ class NofM(SelectionSketch):
         return f"{self.n}:{self.m} of {self.dim}"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group for every `m` consecutive coordinates."""
         each, groups = np.arange(self.dim), self.dim // self.m
         return Selection(each, each // self.m, np.full(groups, self.m), np.full(groups, float(self.n)))

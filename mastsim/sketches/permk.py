@@ -14,7 +14,8 @@ import numpy as np
 from mastsim.backend import Array, namespace
 from mastsim.draws import Values
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import DealtShare
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer
 
@@ -81,10 +82,9 @@ class PermK(SelectionSketch):
         return self.dim // self.clients
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> DealtShare:
         """The law of one client's kept set: one group of all coordinates."""
-        each = np.arange(self.dim)
-        return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))
+        return DealtShare.deal(self.dim, self.clients)
 
     @cached_property
     def joint(self) -> PermKJoint:

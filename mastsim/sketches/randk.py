@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import integer, keep_fraction, number
 
 
@@ -60,7 +61,7 @@ class RandK(SelectionSketch):
         return f"Rand-{self.k} of {self.dim}"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group of all coordinates."""
         each = np.arange(self.dim)
         return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))

@@ -7,9 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators, symmetric
+from mastsim.moments.operators.base import symmetric
 from mastsim.moments.operators.gradients import SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import integer, keep_fraction, nonnegative, positive
 
 
@@ -75,9 +76,8 @@ class SVRGRecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
     >>> from mastsim.moments.operators.recursion import run
-    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(SVRGRecursion(half, 0.25, 1.0, np.zeros(1), np.zeros(1)), np.ones(1), 1)[:, 0]
     array([1.  , 0.25])
     """
@@ -162,9 +162,8 @@ class PAGERecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
     >>> from mastsim.moments.operators.recursion import run
-    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(PAGERecursion(half, 0.125, 1.0), np.ones(1), 2)[:, 0]
     array([1.        , 0.5625    , 0.31640625])
     """

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators
-from mastsim.moments.operators.units import Part, Units, crossing, units_of
-from mastsim.moments.operators.weights import Weights, partition_weights
-from mastsim.sketches import IndependentDiagonal, SelectionSketch
+from mastsim.sketches.laws.base import Law, MomentOperators
+from mastsim.sketches.laws.units import Part, Units, crossing, units_of
+from mastsim.sketches.laws.weights import Weights, partition_weights
+
+if TYPE_CHECKING:
+    from mastsim.sketches.laws.selection import Selection
 
 
 def three_index(A: np.ndarray, M: np.ndarray, units: Units, w: Weights) -> np.ndarray:
@@ -109,14 +112,14 @@ class UnitOperators(MomentOperators):
 
     Parameters
     ----------
-    sketch, matrix
+    law, matrix
         As for `MomentOperators`.
     units : Units
         The units of coordinates.
     four, three, two : Weights
         The weights of E[c_i c_k c_l c_j], E[c_i c_k c_j] and E[c_i c_j].
     scale : ndarray, shape (dim,)
-        E[c] of the sketch; the weights belong to c divided by it.
+        E[c]; the weights belong to c divided by it.
 
     References
     ----------
@@ -125,7 +128,7 @@ class UnitOperators(MomentOperators):
     Examples
     --------
     >>> import mastsim as ms
-    >>> independent_units(ms.Bernoulli(1, 0.5), np.array([[3.0]])).curvature2(np.array([[1.0]]))
+    >>> ms.Bernoulli(1, 0.5).law.moment_operators(np.array([[3.0]])).curvature2(np.array([[1.0]]))
     array([[72.]])
     """
 
@@ -138,12 +141,6 @@ class UnitOperators(MomentOperators):
     @cached_property
     def _scaled(self) -> np.ndarray:
         return self.scale[:, None] * self.matrix * self.scale
-
-    @cached_property
-    def mean(self) -> np.ndarray:
-        """H_D = E[H], shape (dim, dim)."""
-        # Not from the sketch, which takes E[c] = 1 where it is 1 up to its tolerance only.
-        return self.plain(self.matrix)
 
     def curvature2(self, M: np.ndarray) -> np.ndarray:
         """Return E[HMH], shape (dim, dim)."""
@@ -160,49 +157,42 @@ class UnitOperators(MomentOperators):
         return self.units.add(self.two.none[:, None] * scaled, own)
 
 
-def independent_units(sketch: SelectionSketch | IndependentDiagonal, A: np.ndarray) -> UnitOperators:
-    """Return the operators of a diagonal sketch whose units are independent, from the cumulants of their factors.
+def independent_units(
+    law: Law, A: np.ndarray, labels: np.ndarray, mean: np.ndarray, cumulants: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> UnitOperators:
+    """Return the operators of a diagonal law whose units are independent, from the cumulants of their factors.
 
     Parameters
     ----------
-    sketch : SelectionSketch or IndependentDiagonal
-        Its units must be independent.
+    law : Law
+        The law of S.
     A : ndarray, shape (dim, dim)
         The symmetric matrix.
+    labels : ndarray of int, shape (dim,)
+        The unit of each coordinate.
+    mean : ndarray, shape (dim,)
+        E c_i.
+    cumulants : tuple of ndarrays, each of shape (dim,)
+        The second, third and fourth cumulant of c_i/E c_i.
 
     Returns
     -------
     UnitOperators
-        With cumulants that involve no cancellation for selections.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> independent_units(ms.Bernoulli(2, 0.5), np.eye(2)).plain(np.ones((2, 2)))
-    array([[2., 1.],
-           [1., 2.]])
+        O(dim³) each.
     """
-    one = np.ones(sketch.dim)
-    if isinstance(sketch, IndependentDiagonal):
-        labels, mean = np.arange(sketch.dim), sketch.moments[1]
-        shifted = sketch.values / mean[:, None] - 1
-        second, third, fourth = ((sketch.weights * shifted**n).sum(axis=1) for n in (2, 3, 4))
-        fourth = fourth - 3 * second**2
-    else:
-        labels, mean, p = sketch.selection.unit, one, sketch.selection.keep
-        q = 1 - p
-        second, third, fourth = q / p, q * (1 - 2 * p) / p**2, q * (1 - 6 * p * q) / p**3
+    one = np.ones(law.dim)
+    second, third, fourth = cumulants
     three = Weights(one, second, third)
     four = Weights(one, second, third, fourth, second, second)
-    return UnitOperators(sketch, A, units_of(labels), four, three, three, mean)
+    return UnitOperators(law, A, units_of(labels), four, three, three, mean)
 
 
-def exchangeable_units(sketch: SelectionSketch, A: np.ndarray) -> UnitOperators:
-    """Return the operators of a sketch that keeps a uniform subset, of fixed size, of all its units.
+def exchangeable_units(law: Selection, A: np.ndarray) -> UnitOperators:
+    """Return the operators of a law that keeps a uniform subset, of fixed size, of all its units.
 
     Parameters
     ----------
-    sketch : SelectionSketch
+    law : Selection
         With a single group of units.
     A : ndarray, shape (dim, dim)
         The symmetric matrix.
@@ -215,10 +205,9 @@ def exchangeable_units(sketch: SelectionSketch, A: np.ndarray) -> UnitOperators:
     Examples
     --------
     >>> import mastsim as ms
-    >>> exchangeable_units(ms.RandK(2, 1), np.eye(2)).curvature2(np.eye(2))
+    >>> exchangeable_units(ms.RandK(2, 1).law, np.eye(2)).curvature2(np.eye(2))
     array([[8., 0.],
            [0., 8.]])
     """
-    selection = sketch.selection
-    e4, e3, e2 = (partition_weights(selection, factors, sketch.dim) for factors in (4, 3, 2))
-    return UnitOperators(sketch, A, units_of(selection.unit), e4, e3, e2, np.ones(sketch.dim))
+    e4, e3, e2 = (partition_weights(law, factors, law.dim) for factors in (4, 3, 2))
+    return UnitOperators(law, A, units_of(law.unit), e4, e3, e2, np.ones(law.dim))

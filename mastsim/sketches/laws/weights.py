@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mastsim.sketches import Selection
-from mastsim.sketches.fourth_moment import selection_inclusion
+if TYPE_CHECKING:
+    from mastsim.sketches.laws.selection import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +53,11 @@ def partition_weights(selection: Selection, factors: int, dim: int) -> Weights:
     Examples
     --------
     >>> import mastsim as ms
-    >>> partition_weights(ms.RandK(2, 1).selection, 2, 2).pair
+    >>> partition_weights(ms.RandK(2, 1).law, 2, 2).pair
     array([2., 2.])
     """
     s = 1 / selection.keep
-    e = {u: s**factors * float(selection_inclusion(selection, u)[0]) for u in range(1, factors + 1)}
+    e = {u: s**factors * float(selection.inclusion(u)[0]) for u in range(1, factors + 1)}
     if factors == 2:
         return Weights(e[2], e[1] - e[2], np.zeros(dim))
     if factors == 3:

@@ -108,7 +108,8 @@ class Singletons(Units):
 
     def add(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Add the part to X in place and return X."""
-        X.ravel()[:: len(X) + 1] += part
+        each = np.arange(len(X))
+        X[each, each] += part
         return X
 
 
