@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from mastsim.sketches.laws.base import Law
 
 class DiagonalLaw(Law):
     """The law of S = Diag(c), from the moments of c."""
+
+    extreme: ClassVar[str] = "where every |c_i| is largest"
+    """How all c_i² come to be largest at once."""
 
     @property
     @abstractmethod
@@ -82,7 +86,7 @@ class DiagonalLaw(Law):
         """Return sup_S λ_max(SᵀAS) = λ_max(A^½S²A^½) where all c_i² are largest at once."""
         scale = np.sqrt(self.largest_squares)
         top = float(np.linalg.eigvalsh(scale[:, None] * A * scale)[-1])
-        return Constant(top, "exact", "attained where every diagonal entry is largest")
+        return Constant(top, "exact", f"attained {self.extreme}")
 
     def supremum_curvature(self, A: np.ndarray) -> Constant | None:
         """Return sup_S λ_max(SᵀAS) for a positive semidefinite `A` where it is known."""

@@ -225,6 +225,10 @@ class IndependentRows(RowLaws):
         farthest: np.ndarray = abs(self.A) @ (np.sqrt(self.law.largest_squares) * np.abs(z))
         return farthest
 
+    def mean_times(self, z: np.ndarray) -> np.ndarray:
+        """Return E[S] z, shape (dim,)."""
+        return self.law.mean_times(z)
+
     def square(self, weights: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, shape (dim,)."""
         mean, second = self.law.moments[1:3]
@@ -269,7 +273,14 @@ class IndependentRows(RowLaws):
         return total.done
 
     def by_nodes(
-        self, rows: np.ndarray, z: np.ndarray, offset: np.ndarray, psi: Psi, count: int, w: np.ndarray | None = None
+        self,
+        rows: np.ndarray,
+        z: np.ndarray,
+        offset: np.ndarray,
+        psi: Psi,
+        count: int,
+        order: int = 1,
+        w: np.ndarray | None = None,
     ) -> RowTotals:
         """Return E ψ(offset_i + X_i) over all patterns of each row."""
         total, n = _Running(len(rows), len(z)), self.law.entries.shape[1]

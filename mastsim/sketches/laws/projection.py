@@ -6,16 +6,18 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from mastsim.provenance import Constant
 from mastsim.sketches.laws.pairings import InvariantLaw, Type, invariant_coefficients, types_of
-from mastsim.sketches.laws.rows import InvariantRows, Psi, RowTotals, csr
+from mastsim.sketches.laws.rows import InvariantRows, Invariants, Psi, RowTotals, csr
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
+DROPPED = 1e-21
+"""The most weight that is left out of a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,51 +120,78 @@ class ProjectionRows(InvariantRows):
         farthest: np.ndarray = self.law.scale * (np.abs(at.p) + np.sqrt(at.r * at.q)) / 2
         return farthest
 
+    def half_width(self, z: np.ndarray) -> np.ndarray:
+        """Return (d/k)|a||z|/2, shape (n,)."""
+        widths: np.ndarray = self.law.scale * np.sqrt(self.norms2 * float(z @ z)) / 2
+        return widths
+
     def square(self, weights: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, shape (dim,)."""
         return self.law.square_times(self.A.T @ (weights * (self.A @ z)), float(weights @ self.norms2), z)
 
     def by_nodes(
-        self, rows: np.ndarray, z: np.ndarray, offset: np.ndarray, psi: Psi, count: int, w: np.ndarray | None = None
+        self,
+        rows: np.ndarray,
+        z: np.ndarray,
+        offset: np.ndarray,
+        psi: Psi,
+        count: int,
+        order: int = 1,
+        w: np.ndarray | None = None,
     ) -> RowTotals:
         """Return E ψ(offset_i + X_i) by two Gauss rules of `count` nodes, with derivatives."""
-        values, first, second = (np.zeros((2, len(rows))) for _ in range(3))
-        for place in np.array_split(np.arange(len(rows)), max(1, len(rows) * count**2 // _CHUNK)):
-            found = self._block(rows[place], z, offset[place], psi, count, w)
-            values[0, place], first[:, place], second[:, place] = found
-        return self.assemble(rows, z, w, values[0], (first[0], first[1]), (second[0], second[1]))
+        values, first, second = np.zeros(len(rows)), np.zeros((2, len(rows))), np.zeros((2, len(rows)))
+        nodes = len(joint_rule(count, self.law.dim, self.law.k, self.law.dim - 1).weights)
+        for place in np.array_split(np.arange(len(rows)), max(1, len(rows) * nodes // _CHUNK)):
+            at = self.of(rows[place], z, w)
+            found = self._block(at, offset[place], psi, count, order if w is None else 2)
+            values[place], first[:, place], second[:, place] = found
+        return self.assemble(rows, z, w, values, (first[0], first[1]), (second[0], second[1]))
 
     def _block(
-        self, rows: np.ndarray, z: np.ndarray, offset: np.ndarray, psi: Psi, count: int, w: np.ndarray | None
+        self, at: Invariants, offset: np.ndarray, psi: Psi, count: int, order: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return values (m,) and their derivatives in aᵀz and |z|², with the changes of these, both (2, m)."""
-        d, k, c, at = self.law.dim, self.law.k, self.law.scale, self.of(rows, z, w)
-        beta, chance = beta_rule(count, k / 2, (d - k) / 2)
-        spread, h = np.sqrt(beta * (1 - beta)), np.sqrt(at.area)
-        center = offset[:, None] + c * np.outer(at.p, beta)
-
-        def over_sphere(dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            """Return the nodes of ω on a sphere, where they take w, shape (m, β, ω), and their joint weights."""
-            omega, share = sphere_rule(count, dimension)
-            return omega, center[..., None] + c * (h[:, None] * spread)[..., None] * omega, chance[:, None] * share
-
-        omega, x, weights = over_sphere(d - 1)
+        d, k, c, h = self.law.dim, self.law.k, self.law.scale, np.sqrt(at.area)
+        rule = joint_rule(count, d, k, d - 1)
+        beta, away = rule.beta, rule.spread * rule.omega
+        x = offset[:, None] + c * (np.outer(at.p, beta) + np.outer(h, away))
+        values, none = psi(x, 0) @ rule.weights, np.zeros((2, len(offset)))
+        if order == 0:
+            return values, none, none
         # By parts, E ω ψ'(u + tω) = t·E ψ''(u + tω')/(d − 1) with ω' on a sphere of two dimensions more: h cancels.
-        _, wide, wide_weights = over_sphere(d + 1)
-        bend = c**2 / (d - 1) * (psi(wide, 2) * wide_weights * (spread**2)[:, None]).sum(axis=(1, 2))
-        along = c * (psi(x, 1) * weights * beta[:, None]).sum(axis=(1, 2))
-        values, first = (psi(x, 0) * weights).sum(axis=(1, 2)), np.stack([along - bend * at.p, bend * at.r / 2])
-        if w is None:
-            return values, first, np.zeros_like(first)
+        wide = joint_rule(count, d, k, d + 1)
+        far = offset[:, None] + c * (np.outer(at.p, wide.beta) + np.outer(h, wide.spread * wide.omega))
+        bend = c**2 / (d - 1) * (psi(far, 2) @ (wide.weights * wide.spread**2))
+        first = np.stack([c * (psi(x, 1) @ (rule.weights * beta)) - bend * at.p, bend * at.r / 2])
+        if order == 1:
+            return values, first, none
         safe = np.where(h > 0, h, 1.0)
         dh = np.where(h > 0, (at.r * at.dq / 2 - at.p * at.dp) / safe, 0.0)
-        weighted = c**2 * psi(x, 2) * weights
-        squares = (weighted * (beta**2)[:, None]).sum(axis=(1, 2))
-        across = (weighted * (beta * spread)[:, None] * omega).sum(axis=(1, 2))
-        outward = (weighted * (spread**2)[:, None] * omega**2).sum(axis=(1, 2)) - bend
-        turn = np.where(h > 0, (across * at.dp + outward * dh) / safe, 0.0)
+        curved = c**2 * psi(x, 2)
+        squares, across, outward = (curved @ (rule.weights * u) for u in (beta**2, beta * away, away**2))
+        turn = np.where(h > 0, (across * at.dp + (outward - bend) * dh) / safe, 0.0)
         of_p = squares * at.dp + across * dh - bend * at.dp - at.p * turn
         return values, first, np.stack([of_p, at.r * turn / 2])
+
+
+class JointRule(NamedTuple):
+    """Nodes of β, √(β(1−β)) and ω, and their weights, all of one shape; those of hardly any weight are left out."""
+
+    beta: np.ndarray
+    spread: np.ndarray
+    omega: np.ndarray
+    weights: np.ndarray
+
+
+@lru_cache(maxsize=32)
+def joint_rule(count: int, d: int, k: int, dimension: int) -> JointRule:
+    """Return the product of the rules for β and for ω on a sphere, without nodes whose weights add up to less than 1e-21."""
+    beta, chance = beta_rule(count, k / 2, (d - k) / 2)
+    omega, share = sphere_rule(count, dimension)
+    weights = np.outer(chance, share)
+    i, j = np.nonzero(weights > DROPPED / weights.size)
+    return JointRule(beta[i], np.sqrt(beta[i] * (1 - beta[i])), omega[j], weights[i, j])
 
 
 @lru_cache(maxsize=64)

@@ -55,6 +55,14 @@ class RowLaws(ABC):
     def square(self, weights: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, half the gradient of Σ_i weights_i E X_i², shape (dim,)."""
 
+    def half_width(self, z: np.ndarray) -> np.ndarray:
+        """Return half the length of an interval that holds X_i, shape (n,)."""
+        return self.reach(z)
+
+    def mean_times(self, z: np.ndarray) -> np.ndarray:
+        """Return E[S] z, shape (dim,), which must be symmetric in E[S]."""
+        return z
+
     def tails(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return rates τ > 0 and bounds b with E e^{τ|X_i|} ≤ e^b, both (n, m): any number m of pairs a row."""
         raise NotImplementedError(f"{type(self).__name__} has an infinite reach, so it needs the method tails")
@@ -90,11 +98,18 @@ class RowLaws(ABC):
         raise NotImplementedError
 
     def by_nodes(
-        self, rows: np.ndarray, z: np.ndarray, offset: np.ndarray, psi: Psi, count: int, w: np.ndarray | None = None
+        self,
+        rows: np.ndarray,
+        z: np.ndarray,
+        offset: np.ndarray,
+        psi: Psi,
+        count: int,
+        order: int = 1,
+        w: np.ndarray | None = None,
     ) -> RowTotals:
         """Return E ψ(offset_i + X_i) by a rule with positive weights that is exact for polynomials of degree 2·count − 1.
 
-        Its nodes lie within the reach. Parameters are those of `by_exponentials`, and
+        Its nodes lie within the reach, and 1e-21 of their weight may be left out. Besides what `by_exponentials` takes:
 
         Parameters
         ----------
@@ -104,6 +119,8 @@ class RowLaws(ABC):
             ψ and its derivatives.
         count : int
             The order of the rule; rules that are exact for any function take no notice of it.
+        order : {0, 1}
+            Whether derivatives are wanted; with `w` they always are.
         """
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import gammaln
@@ -45,6 +46,8 @@ class Selection(DiagonalLaw):
     members: np.ndarray
     kept: np.ndarray
     dim: int = field(init=False)
+
+    extreme: ClassVar[str] = "when everything is kept"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", len(self.unit))

@@ -119,15 +119,15 @@ class WishartRows(InvariantRows):
         diverges = np.abs(s.real) * side >= k
         D = np.where(diverges, 1.0, D)
         base = weights * D ** (-k / 2)
-        slope, bend = -0.5 * k * base / D, 0.5 * k * (0.5 * k + 1) * base / D**2
+        slope = -0.5 * k * base / D
         of_p, of_q = -2 * v * lead, -np.outer(at.r, v**2)
         values, first = base.real.sum(axis=1), [(slope * part).real.sum(axis=1) for part in (of_p, of_q)]
         values[(diverges & (weights != 0)).any(axis=1)] = np.inf
-        along = of_p * at.dp[:, None] + of_q * at.dq
-        second = [
-            (bend * along * of_p + slope * 2 * v**2 * at.dp[:, None]).real.sum(axis=1),
-            (bend * along * of_q).real.sum(axis=1),
-        ]
+        second = [np.zeros(len(rows)), np.zeros(len(rows))]
+        if w is not None:
+            # The change of the factor −(k/2)·D^{−k/2 − 1} along w, and that of D's slope in aᵀz.
+            bend = -(0.5 * k + 1) * slope / D * (of_p * at.dp[:, None] + of_q * at.dq)
+            second = [(bend * of_p + slope * 2 * v**2 * at.dp[:, None]).real.sum(axis=1), (bend * of_q).real.sum(axis=1)]
         return self.assemble(rows, z, w, values, (first[0], first[1]), (second[0], second[1]))
 
 
