@@ -18,6 +18,15 @@ from mastsim.sketches.rotated import Rotated
 from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.unscaled import Unscaled
 
+
+def __getattr__(name: str) -> type[Sketch]:
+    """Return a family of `ALL_SKETCHES` that is not named above."""
+    for family in ALL_SKETCHES:
+        if family.__name__ == name:
+            return family
+    raise AttributeError(f"module 'mastsim.sketches' has no attribute {name!r}")
+
+
 __all__ = [
     "ALL_SKETCHES",
     "Bernoulli",

@@ -182,8 +182,8 @@ class Sketch(ABC):
 
     @classmethod
     def examples(cls, dim: int) -> Sequence[Sketch]:
-        """Return a few members of the family in a dimension, for checks and tests; every family has one at least."""
-        raise ValueError(f"{cls.__name__} gives no examples")
+        """Return a few members of the family in a dimension, for tests and checks; none unless a family gives some."""
+        return ()
 
     @property
     def law(self) -> Law:

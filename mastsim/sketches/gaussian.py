@@ -54,6 +54,11 @@ class Gaussian(Sketch):
         (k,) = whole_numbers(argument, "gaussian:K, for example gaussian:12")
         return cls(dim, k)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[Gaussian]:
+        """Return the members with up to dim + 2 rows."""
+        return [cls(dim, k) for k in range(1, dim + 3)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "k", integer("k", self.k, 1))

@@ -52,6 +52,11 @@ class Haar(Sketch):
         (k,) = whole_numbers(argument, "haar:K, for example haar:12")
         return cls(dim, k)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[Haar]:
+        """Return all members."""
+        return [cls(dim, k) for k in range(1, dim + 1)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "k", integer("k", self.k, 1, self.dim))

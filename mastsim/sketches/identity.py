@@ -44,6 +44,11 @@ class Identity(SelectionSketch):
             raise ValueError(f"sketch 'identity:{argument}' is not accepted: identity takes no argument")
         return cls(dim)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[Identity]:
+        """Return the only member."""
+        return [cls(dim)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
 

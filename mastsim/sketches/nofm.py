@@ -56,6 +56,11 @@ class NofM(SelectionSketch):
         n, m = whole_numbers(argument, "nofm:N:M, for example nofm:2:4")
         return cls(dim, n, m)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[NofM]:
+        """Return all members."""
+        return [cls(dim, n, m) for m in range(1, dim + 1) if dim % m == 0 for n in range(1, m + 1)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "m", integer("m", self.m, 1, self.dim))

@@ -65,6 +65,11 @@ class PermK(SelectionSketch):
         (clients,) = whole_numbers(argument, "permk:CLIENTS, for example permk:4")
         return cls(dim, clients)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[PermK]:
+        """Return all members."""
+        return [cls(dim, clients) for clients in range(1, dim + 1) if dim % clients == 0]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "clients", integer("clients", self.clients, 1, self.dim))

@@ -51,6 +51,11 @@ class RandK(SelectionSketch):
         keep = keep_fraction("keep", number("randk keep fraction", argument, "randk:KEEP, for example randk:0.1"))
         return cls(dim, k=max(1, round(float(keep) * dim)))
 
+    @classmethod
+    def examples(cls, dim: int) -> list[RandK]:
+        """Return all members."""
+        return [cls(dim, k) for k in range(1, dim + 1)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "k", integer("k", self.k, 1, self.dim))
