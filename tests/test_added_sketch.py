@@ -1,4 +1,4 @@
-"""A new mask sketch is one file and one line of a tuple: what follows from that, run on a copy of the package in which it is added."""
+"""A new mask sketch is one file and one line of a tuple: what follows, on a copy of the package where one is added."""
 
 import json
 import shutil
