@@ -211,29 +211,7 @@ def crossed_operators(
 
 
 def shared_permutation(laws: list[Law]) -> DealtShare:
-    """Return the share of every client, refusing laws that cannot come from one permutation.
-
-    Parameters
-    ----------
-    laws : list of Law
-        One a client.
-
-    Returns
-    -------
-    DealtShare
-        The common one.
-
-    Raises
-    ------
-    ValueError
-        If they are not shares of equal deals, or there is a single client.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> shared_permutation([ms.PermK(4, 2).law, ms.PermK(4, 2).law]).clients
-    2
-    """
+    """Return the share of every client, refusing laws that cannot come from one permutation."""
     share = laws[0]
     same = isinstance(share, DealtShare) and all(
         isinstance(law, DealtShare) and (law.dim, law.clients) == (share.dim, share.clients) for law in laws

@@ -98,24 +98,7 @@ class GroupOperators(MomentOperators):
 
 
 def group_cumulants(selection: Selection) -> tuple[Weights, Weights, Weights]:
-    """Return the weights of the joint cumulants of two, three and four factors of one group, per coordinate.
-
-    Parameters
-    ----------
-    selection : Selection
-        The law of the kept set; every factor has mean one.
-
-    Returns
-    -------
-    tuple of Weights
-        For two, three and four factors.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> group_cumulants(ms.RandK(2, 1).law)[0].none
-    array([-1., -1.])
-    """
+    """Return the weights of the joint cumulants of two, three and four factors of one group, per coordinate."""
     moment, members = _moments(selection)
     a, b = moment[2, 1], moment[2, 2]
     two_apart, two_same = b - 1, a - 1

@@ -21,29 +21,7 @@ if TYPE_CHECKING:
 
 
 def three_index(A: np.ndarray, M: np.ndarray, units: Units, w: Weights) -> np.ndarray:
-    """Return Σ_k A_ik M_kj e(i, k, j) for the three-index tensor e with the given weights.
-
-    Parameters
-    ----------
-    A, M : ndarray, shape (dim, dim)
-        Any matrices.
-    units : Units
-        The partition of the coordinates.
-    w : Weights
-        Those of three factors.
-
-    Returns
-    -------
-    ndarray, shape (dim, dim)
-        The contraction, by five terms of O(dim³) at most.
-
-    Examples
-    --------
-    >>> one, zero = np.ones(2), np.zeros(2)
-    >>> three_index(np.eye(2), np.eye(2), units_of(np.arange(2)), Weights(one, one, zero))
-    array([[4., 0.],
-           [0., 4.]])
-    """
+    """Return Σ_k A_ik M_kj e(i, k, j) for the three-index tensor e with the given weights."""
     return _three(A, M, A @ M, units, w)
 
 
@@ -57,29 +35,7 @@ def _three(A: np.ndarray, M: np.ndarray, AM: np.ndarray, units: Units, w: Weight
 
 
 def four_index(A: np.ndarray, M: np.ndarray, units: Units, w: Weights) -> np.ndarray:
-    """Return Σ_kl A_ik M_kl A_lj e(i, k, l, j) for the four-index tensor e with the given weights.
-
-    Parameters
-    ----------
-    A, M : ndarray, shape (dim, dim)
-        Any matrices.
-    units : Units
-        The partition of the coordinates.
-    w : Weights
-        Those of four factors.
-
-    Returns
-    -------
-    ndarray, shape (dim, dim)
-        The contraction, by fifteen terms of O(dim³) at most, two of them dense products.
-
-    Examples
-    --------
-    >>> one, zero = np.ones(2), np.zeros(2)
-    >>> four_index(np.eye(2), np.eye(2), units_of(np.arange(2)), Weights(one, zero, zero, one, zero, zero))
-    array([[2., 0.],
-           [0., 2.]])
-    """
+    """Return Σ_kl A_ik M_kl A_lj e(i, k, l, j) for the four-index tensor e with the given weights."""
     assert w.left is not None
     assert w.right is not None
     AM = A @ M
@@ -160,26 +116,7 @@ class UnitOperators(MomentOperators):
 def independent_units(
     law: Law, A: np.ndarray, labels: np.ndarray, mean: np.ndarray, cumulants: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> UnitOperators:
-    """Return the operators of a diagonal law whose units are independent, from the cumulants of their factors.
-
-    Parameters
-    ----------
-    law : Law
-        The law of S.
-    A : ndarray, shape (dim, dim)
-        The symmetric matrix.
-    labels : ndarray of int, shape (dim,)
-        The unit of each coordinate.
-    mean : ndarray, shape (dim,)
-        E c_i.
-    cumulants : tuple of ndarrays, each of shape (dim,)
-        The second, third and fourth cumulant of c_i/E c_i.
-
-    Returns
-    -------
-    UnitOperators
-        O(dim³) each.
-    """
+    """Return the operators of a diagonal law whose units are independent, from the cumulants of their factors."""
     one = np.ones(law.dim)
     second, third, fourth = cumulants
     three = Weights(one, second, third)
@@ -188,26 +125,6 @@ def independent_units(
 
 
 def exchangeable_units(law: Selection, A: np.ndarray) -> UnitOperators:
-    """Return the operators of a law that keeps a uniform subset, of fixed size, of all its units.
-
-    Parameters
-    ----------
-    law : Selection
-        With a single group of units.
-    A : ndarray, shape (dim, dim)
-        The symmetric matrix.
-
-    Returns
-    -------
-    UnitOperators
-        With weights from the inclusion probabilities.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> exchangeable_units(ms.RandK(2, 1).law, np.eye(2)).curvature2(np.eye(2))
-    array([[8., 0.],
-           [0., 8.]])
-    """
+    """Return the operators of a law that keeps a uniform subset, of fixed size, of all its units."""
     e4, e3, e2 = (partition_weights(law, factors, law.dim) for factors in (4, 3, 2))
     return UnitOperators(law, A, units_of(law.unit), e4, e3, e2, np.ones(law.dim))
