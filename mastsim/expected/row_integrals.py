@@ -124,7 +124,7 @@ class RowIntegrals:
         """Return a bound on the error of the rows of a bucket."""
         error = bucket.sum.error
         if not self.laws.has_exponentials:
-            far = float((np.abs(self.offset) + self.laws.reach(z))[bucket.rows].max(initial=0.0))
+            far = float((np.abs(self.offset) + self.laws.extreme(z))[bucket.rows].max(initial=0.0))
             error = 2 * error + DROPPED * self._growth(bucket.sum, far)
             widths = {width for _, width in self._by_width(bucket, z)}
             error += max((_distance(bucket.sum, width, far, _count(bucket.sum, width)) for width in widths), default=0.0)

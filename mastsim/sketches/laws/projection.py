@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
+from scipy.special import betaincinv
 
 from mastsim.provenance import Constant
 from mastsim.sketches.laws.pairings import InvariantLaw, Type, invariant_coefficients, types_of
 from mastsim.sketches.laws.rows import InvariantRows, Invariants, Psi, RowTotals, csr
 
 _CHUNK = 1 << 19
+_PANEL = 20
 DROPPED = 1e-21
-"""The most weight that is left out of a rule."""
+"""The most probability that is left out of a rule."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +103,9 @@ def _coefficients(factors: int, d: int, k: int) -> dict[Type, float]:
 class ProjectionRows(InvariantRows):
     """X = (d/k)(pβ + h√(β(1−β))·ω) with p = aᵀz and h² = |a|²|z|² − p².
 
-    β has the beta law with parameters k/2 and (d − k)/2, and ω is a coordinate of a uniform unit vector in d − 1 dimensions:
-    two Gauss rules of n nodes are exact for polynomials in X of degree 2n − 1, because only even powers of ω count.
+    β has the beta law with parameters k/2 and (d − k)/2, and ω is a coordinate of a uniform unit vector in d − 1 dimensions.
+    Both are cut to where all but 1e-21 of them is; there, two Gauss rules of n nodes are exact for polynomials in X of
+    degree 2n − 1, because only even powers of ω count.
 
     Parameters
     ----------
@@ -114,16 +117,32 @@ class ProjectionRows(InvariantRows):
 
     law: RandomProjection
 
-    def reach(self, z: np.ndarray) -> np.ndarray:
+    def extreme(self, z: np.ndarray) -> np.ndarray:
         """Return (d/k)(|aᵀz| + |a||z|)/2, shape (n,)."""
         at = self.of(np.arange(self.A.shape[0]), z, None)
         farthest: np.ndarray = self.law.scale * (np.abs(at.p) + np.sqrt(at.r * at.q)) / 2
         return farthest
 
+    def reach(self, z: np.ndarray) -> np.ndarray:
+        """Return a bound on |X_i| where all but 1e-21 of the law is, shape (n,)."""
+        (_, high), away = self._box
+        at = self.of(np.arange(self.A.shape[0]), z, None)
+        return np.minimum(self.law.scale * (np.abs(at.p) * high + np.sqrt(at.area) * away), self.extreme(z))
+
     def half_width(self, z: np.ndarray) -> np.ndarray:
-        """Return (d/k)|a||z|/2, shape (n,)."""
-        widths: np.ndarray = self.law.scale * np.sqrt(self.norms2 * float(z @ z)) / 2
-        return widths
+        """Return half the length of the interval where all but 1e-21 of the law is, shape (n,)."""
+        (low, high), away = self._box
+        at = self.of(np.arange(self.A.shape[0]), z, None)
+        inside = np.abs(at.p) * (high - low) / 2 + np.sqrt(at.area) * away
+        return np.minimum(inside, np.sqrt(at.r * at.q) / 2) * self.law.scale
+
+    @property
+    def _box(self) -> tuple[tuple[float, float], float]:
+        """The ends of β, and the largest √(β(1−β))·|ω|, where ω may be any of the spheres that are used."""
+        d, k = self.law.dim, self.law.k
+        low, high = beta_ends(k / 2, (d - k) / 2)
+        spread = np.sqrt(np.array([low * (1 - low), high * (1 - high), 0.25 if low < 0.5 < high else 0.0])).max()
+        return (low, high), float(spread) * (1.0 if d == 2 else 2 * beta_ends((d - 2) / 2, (d - 2) / 2)[1] - 1)
 
     def square(self, weights: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, shape (dim,)."""
@@ -190,13 +209,22 @@ def joint_rule(count: int, d: int, k: int, dimension: int) -> JointRule:
     beta, chance = beta_rule(count, k / 2, (d - k) / 2)
     omega, share = sphere_rule(count, dimension)
     weights = np.outer(chance, share)
-    i, j = np.nonzero(weights > DROPPED / weights.size)
+    i, j = np.nonzero(weights > DROPPED / 4 / weights.size)
     return JointRule(beta[i], np.sqrt(beta[i] * (1 - beta[i])), omega[j], weights[i, j])
 
 
 @lru_cache(maxsize=64)
+def beta_ends(a: float, b: float) -> tuple[float, float]:
+    """Return an interval that the beta law with parameters a and b leaves with a chance of 1e-21 at most."""
+    return float(betaincinv(a, b, DROPPED / 8)), 1 - float(betaincinv(b, a, DROPPED / 8))
+
+
+@lru_cache(maxsize=64)
 def beta_rule(count: int, a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of the Gauss rule for the beta law with parameters a and b.
+    """Return nodes and weights of the Gauss rule for the beta law with parameters a and b, cut to `beta_ends`.
+
+    With β = sin²φ the density sin^{2a−1}φ cos^{2b−1}φ is smooth, so that a composite Gauss-Legendre rule stands for the law;
+    the rule for that is found by the Lanczos process.
 
     Examples
     --------
@@ -204,8 +232,15 @@ def beta_rule(count: int, a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
     >>> round(float(weights @ nodes**3), 12)
     0.25
     """
-    nodes, weights = _jacobi(count, b - 1, a - 1)
-    return np.clip((1 + nodes) / 2, 0.0, 1.0), weights
+    low, high = beta_ends(a, b)
+    legendre, share = np.polynomial.legendre.leggauss(_PANEL)
+    edges = np.linspace(math.asin(math.sqrt(low)), math.asin(math.sqrt(high)), max(64, 3 * count // _PANEL) + 1)
+    half = np.diff(edges)[:, None] / 2
+    angle = (edges[:-1, None] + half * (1 + legendre)).ravel()
+    # Where an exponent is zero the logarithm does not matter, and elsewhere an end of the interval has no node.
+    density = (2 * a - 1) * np.log(np.sin(angle)) + (2 * b - 1) * np.log(np.cos(angle))
+    weights = (half * share).ravel() * np.exp(density - density.max())
+    return _gauss(np.sin(angle) ** 2, weights / weights.sum(), count)
 
 
 @lru_cache(maxsize=64)
@@ -220,18 +255,22 @@ def sphere_rule(count: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if dimension == 1:
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
-    return _jacobi(count, (dimension - 3) / 2, (dimension - 3) / 2)
+    nodes, weights = beta_rule(count, (dimension - 1) / 2, (dimension - 1) / 2)
+    return 2 * nodes - 1, weights
 
 
-def _jacobi(count: int, a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the Gauss rule for the weight (1−x)^a (1+x)^b on [−1, 1], weights adding up to 1, by Golub and Welsch."""
-    n = np.arange(1.0, count)
-    t = 2 * n + a + b
-    first = (b - a) / (a + b + 2)
-    diagonal = np.append(first, (b - a) * (b + a) / (t * (t + 2)))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = 4 * n * (n + a) * (n + b) * (n + a + b) / (t**2 * (t + 1) * (t - 1))
-    squares[:1] = 4 * (1 + a) * (1 + b) / ((2 + a + b) ** 2 * (3 + a + b))
-    nodes, vectors = eigh_tridiagonal(diagonal, np.sqrt(squares))
-    weights = vectors[0] ** 2
-    return nodes, weights / weights.sum()
+def _gauss(points: np.ndarray, weights: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the Gauss rule of a discrete law, by the Lanczos process with every vector made orthogonal to all before it."""
+    basis = np.empty((count, len(points)))
+    basis[0] = np.sqrt(weights)
+    diagonal, beside = np.empty(count), np.empty(count - 1)
+    for n in range(count):
+        along = points * basis[n]
+        diagonal[n] = along @ basis[n]
+        if n + 1 < count:
+            for _ in range(2):
+                along -= (basis[: n + 1] @ along) @ basis[: n + 1]
+            beside[n] = np.linalg.norm(along)
+            basis[n + 1] = along / beside[n]
+    nodes, vectors = eigh_tridiagonal(diagonal, beside)
+    return nodes, vectors[0] ** 2 / (vectors[0] ** 2).sum()

@@ -49,14 +49,21 @@ class RowLaws(ABC):
 
     @abstractmethod
     def reach(self, z: np.ndarray) -> np.ndarray:
-        """Return a bound on |X_i| over the support, shape (n,); infinite where there is none, and then `tails` is needed."""
+        """Return a bound on |X_i|, shape (n,); infinite where there is none, and then `tails` is needed.
+
+        For laws with nodes it may be exceeded with a chance of 1e-21, but not by `extreme`.
+        """
+
+    def extreme(self, z: np.ndarray) -> np.ndarray:
+        """Return a bound on |X_i| over the whole support, shape (n,)."""
+        return self.reach(z)
 
     @abstractmethod
     def square(self, weights: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, half the gradient of Σ_i weights_i E X_i², shape (dim,)."""
 
     def half_width(self, z: np.ndarray) -> np.ndarray:
-        """Return half the length of an interval that holds X_i, shape (n,)."""
+        """Return half the length of an interval that holds X_i but for a chance of 1e-21, shape (n,)."""
         return self.reach(z)
 
     def mean_times(self, z: np.ndarray) -> np.ndarray:
