@@ -9,6 +9,7 @@ import array_api_compat
 import numpy as np
 from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
+from mastsim.memory import check_room
 from mastsim.validation import integer, one_of
 
 Array = Any
@@ -18,7 +19,14 @@ _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
+_WORDS = 8 * 8
+"""Bytes that one uniform number takes while it is made: eight words of 64 bits."""
 _EXPONENT = 0x7FF0000000000000
+
+STEPS = 1 << 56
+"""How many steps have random numbers of their own."""
+_STREAM_BITS = 8
+"""Bits of the last counter word that name the purpose; those above them carry the step beyond 32 bits."""
 
 PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe", "expectation")
 """What a random number is for; each purpose has a stream of its own."""
@@ -192,15 +200,26 @@ class Streams:
     def uniform(self, purpose: str, step: int, replicas: Array, count: int) -> Array:
         """Return uniform numbers in [0, 1) with 53 random bits, shape ``(len(replicas), count)``.
 
-        Steps and replica numbers must lie below 2**32, and `purpose` must be one of `PURPOSES`.
+        Steps must lie below 2**56 and replica numbers below 2**32, and `purpose` must be one of `PURPOSES`.
+
+        Raises
+        ------
+        ValueError
+            If the step or the purpose is none of these, or there is not enough memory.
         """
         xp = namespace(replicas)
-        step, stream = integer("step", step, 0, _MASK), PURPOSES.index(one_of("purpose", purpose, PURPOSES))
+        step, stream = integer("step", step, 0, STEPS - 1), PURPOSES.index(one_of("purpose", purpose, PURPOSES))
+        check_room(
+            "random numbers for replicas × draws",
+            *(replicas.shape[0], count),
+            change="use fewer replicas, a smaller chunk, or a sketch or a minibatch that draws fewer",
+            itemsize=_WORDS,
+        )
         blocks = xp.arange((count + 1) // 2, dtype=xp.uint64)[None, :]
         rows = xp.astype(replicas, xp.uint64)[:, None]
         zero = xp.zeros_like(rows)
         words = philox(
-            (blocks + zero, zero + step, rows, zero + stream),
+            (blocks + zero, zero + (step & _MASK), rows, zero + (stream + ((step >> 32) << _STREAM_BITS))),
             (self.seed & _MASK, self.seed >> 32),
         )
         low, high = (_to_unit(words[i], words[i + 1], xp) for i in (0, 2))

@@ -8,14 +8,19 @@ import numpy as np
 
 from mastsim import advice, methods
 from mastsim.expected import Distributed, Mast, Objective
+from mastsim.memory import check_room
 from mastsim.methods import Method
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Problem, load
+from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.run import DEFAULT_MEASURES
 from mastsim.sketches import parse_sketch
 from mastsim.theorems import Rate
-from mastsim.validation import number, positive
+from mastsim.validation import number
+from mastsim.validation import positive as above_zero
+from mastsim.vectors import read_vector
 
+_VECTORS = 16
+"""How many vectors of d numbers constants and a minimiser take at the least."""
 DEFAULT_CONDITION = 100.0
 """κ_f where neither it nor λ is given, as in Section 5 of the paper."""
 
@@ -29,11 +34,14 @@ def objective(
     condition_number: float | None,
     clients: int | None = None,
     split: str = "iid",
+    positive: float | None = None,
+    features: int | None = None,
+    zero_based: bool = False,
 ) -> tuple[Dataset, Objective]:
     """Return the data and the objective that the options name."""
-    dataset = load(data)
-    two_labels = bool(np.isin(dataset.y, (-1.0, 1.0)).all())
-    family = LogisticRegression if problem == "logistic" or (problem == "auto" and two_labels) else LeastSquares
+    read = load(data, features=features, zero_based=zero_based)
+    check_room("what is computed of data of d features", _VECTORS, read.d, change="use data of fewer features")
+    dataset, family = family_for(read, problem, positive)
     kappa = DEFAULT_CONDITION if l2 is None and condition_number is None else condition_number
     f = family(dataset.A, dataset.y, l2=l2, condition_number=kappa)
     S = parse_sketch(sketch, f.dim)
@@ -44,14 +52,14 @@ def objective(
 
 
 def shift_point(shift: str, f: Problem) -> np.ndarray | None:
-    """Return the shift v that a text names: zero, erm or a .npy file."""
+    """Return the shift v that a text names: zero, erm or a .npy or .csv file."""
     if shift == "zero":
         return None
     if shift == "erm":
         return f.minimize().x
     if not Path(shift).is_file():
-        raise ValueError(f"shift={shift!r} is not accepted: it must be zero, erm or an existing .npy file")
-    return np.load(shift, allow_pickle=False)
+        raise ValueError(f"shift={shift!r} is not accepted: it must be zero, erm or an existing .npy or .csv file")
+    return read_vector("shift", shift, f.dim)
 
 
 def method_and_claim(name: str, stepsize: str, steps: int, size: int | None, F: Objective) -> tuple[Method, Rate | None]:
@@ -64,7 +72,7 @@ def method_and_claim(name: str, stepsize: str, steps: int, size: int | None, F: 
     settings = {} if sampling is None else {"sampling": sampling}
     theorem = advice.covering(F, kind.__name__, steps, sampling, stepsize == "sharp")
     if stepsize not in ("theory", "sharp"):
-        gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"))
+        gamma = above_zero("stepsize", number("stepsize", stepsize, "theory, sharp or a number"))
         return kind(gamma, **settings), theorem if theorem and gamma <= theorem.stepsize * (1 + 1e-12) else None
     if kind is methods.GD:
         smoothness = F.smoothness.value if stepsize == "sharp" else F.inherited_smoothness

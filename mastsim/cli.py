@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that ``mastsim --help`` answers at 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -44,13 +45,20 @@ def _command(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
         try:
-            return function(*args, **options)
-        except (ValueError, TypeError, OSError) as refusal:
-            raise _Refusal(str(refusal)) from refusal
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return function(*args, **options)
+        # An EOFError would look to click as if somebody had pressed Ctrl-D.
+        except (ValueError, TypeError, OSError, EOFError, MemoryError) as refusal:
+            raise _Refusal(str(refusal) or f"{type(refusal).__name__} without a reason") from refusal
         except KeyboardInterrupt:
             sys.exit(130)
 
     return run
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -68,14 +76,19 @@ _data = click.option(
 _sketch = click.option(
     "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
 )
-_shift = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm or a .npy file.")
+_shift = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 _problem = click.option(
     "--problem",
     type=click.Choice(["auto", "logistic", "least-squares"]),
     default="auto",
     show_default=True,
-    help="The loss; auto takes logistic when the labels are -1 and +1.",
+    help="The loss; auto takes logistic when there are two distinct labels.",
 )
+_positive = click.option(
+    "--positive", type=float, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
+)
+_features = click.option("--features", type=int, metavar="D", help="Features of a LIBSVM file  [default: its largest index]")
+_zero_based = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
 _l2 = click.option("--l2", type=float, help="Regularisation λ ≥ 0.")
 _condition = click.option("--condition-number", type=float, help="κ_f instead of --l2  [default: 100]")
 _clients = click.option("--clients", type=int, metavar="M", help="Divide the data among M clients.")
@@ -87,6 +100,10 @@ _json = click.option("--json", "json_to", metavar="FILE|-", help="Write a JSON d
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="From 0 to 2**64 - 1.")
 
 
+_reading = (_data, _positive, _features, _zero_based)
+_objective = (*_reading, _sketch, _shift, _problem, _l2, _condition, _clients, _split)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mastsim")
 def main() -> None:
@@ -94,7 +111,7 @@ def main() -> None:
 
 
 @main.command()
-@_options(_data, _seed, _json)
+@_options(*_reading, _seed, _json)
 @click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
 @click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
@@ -109,6 +126,9 @@ def main() -> None:
 @_command
 def verify(
     data: str,
+    positive: float | None,
+    features: int | None,
+    zero_based: bool,
     seed: int,
     json_to: str | None,
     theorems: tuple[str, ...],
@@ -125,12 +145,12 @@ def verify(
     if attack is not None or replay is not None:
         _attack(attack, replay, seed, budget, witness, json_to)
     from mastsim.documents import header
-    from mastsim.problems import load
+    from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
     from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
 
-    dataset = load(data)
+    dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
     verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=sys.stderr.isatty())
     fine = as_expected(verdicts)
     document = header(dataset, seed) | {
@@ -141,9 +161,10 @@ def verify(
     if report is not None:
         write_report(report, verdicts, document)
     if pages is not None:
-        how = f"mastsim verify --data {data} --seed {seed}{' --quick' if quick else ''}"
+        options = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
+        how = f"mastsim verify --data {data} --seed {seed}{options}"
         write_pages(pages, verdicts, how)
-    _emit(document, json_to, table(verdicts))
+    _emit(document, json_to, "\n".join([*_label_lines(dataset), table(verdicts)]))
     sys.exit(0 if fine else 1)
 
 
@@ -166,7 +187,7 @@ def _attack(
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _json)
+@_options(*_objective, _json)
 @_command
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
@@ -178,11 +199,12 @@ def constants(json_to: str | None, **what: Any) -> None:
     found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
     document = _about(dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     lines = [f"{name:26s} {c.value:<14.8g} {c.kind:9s} {c.source}" for name, c in found.items()]
-    _emit(document, json_to, "\n".join([F.name, f"f_D by {F.evaluation.name}: {F.evaluation.reason}", "", *lines]))
+    about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
+    _emit(document, json_to, "\n".join([*about, "", *lines]))
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _minibatch, _json)
+@_options(*_objective, _minibatch, _json)
 @click.option("--accuracy", type=float, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 @_command
 def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None, **what: Any) -> None:
@@ -191,15 +213,17 @@ def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None,
 
     dataset, F = choices.objective(**what)
     found = advice.guarantees(F, accuracy, advice.minibatch(minibatch))
-    _emit(_about(dataset, None, F) | {"stepsize": [each.record() for each in found]}, json_to, _guarantee_text(F, found))
+    document = _about(dataset, None, F) | {"stepsize": [each.record() for each in found]}
+    _emit(document, json_to, _guarantee_text([F.name, *_label_lines(dataset)], found))
 
 
 @main.command()
-@_options(_data, _sketch, _shift, _problem, _l2, _condition, _clients, _split, _minibatch, _seed, _json)
+@_options(*_objective, _minibatch, _seed, _json)
 @click.option("--method", type=click.Choice(list(_METHODS)), default="dsgd", show_default=True, help="What to run.")
 @click.option("--stepsize", default="theory", show_default=True, metavar="theory|sharp|X", help="Step size γ.")
 @click.option("--steps", type=int, default=1000, show_default=True, help="Number of steps.")
 @click.option("--replicas", type=int, default=16, show_default=True, help="Number of replicas.")
+@click.option("--every", type=int, metavar="K", help="Steps between two records  [default: 100 or 10 records in all]")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that share the replicas.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
 @click.option(
@@ -216,6 +240,7 @@ def simulate(
     stepsize: str,
     steps: int,
     replicas: int,
+    every: int | None,
     threads: int,
     device: str,
     engine: str,
@@ -231,11 +256,15 @@ def simulate(
     from mastsim.validation import integer
 
     there = find_device(device)
+    steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
+    every = every if every is None else integer("every", every, 1)
     dataset, F = choices.objective(**what)
-    chosen, claim = choices.method_and_claim(_METHODS[method], stepsize, integer("steps", steps, 1), minibatch, F)
+    simulation.check_sizes(F.dim, steps, replicas, every)
+    chosen, claim = choices.method_and_claim(_METHODS[method], stepsize, steps, minibatch, F)
     measures = choices.measures(claim)
+    spacing: Any = {"steps": steps, "every": every}
     where: Any = {"threads": threads, "device": there, "engine": engine, "precision": precision}
-    run = simulation.simulate(chosen, F, steps=steps, replicas=replicas, seed=seed, measures=measures, **where)
+    run = simulation.simulate(chosen, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
     if out is not None:
         run.save(out)
     bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, float(claim.initial_of(run).mean())))
@@ -261,7 +290,8 @@ def simulate(
             "replica_steps_per_second": run.replica_steps_per_second,
         }
     )
-    lines = [F.name, f"{run.method}, γ = {run.stepsize:.6g}, {run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
+    lines = [F.name, *_label_lines(dataset)]
+    lines += [f"{run.method}, γ = {run.stepsize:.6g}, {run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
     lines += [f"  {name:14s} {m['mean']:.6g} ± {m['stderr']:.2g}" for name, m in run.final().items()]
     covered = claim is not None and f"  bound by {claim.id} on E {claim.measure} ({claim.over}): {bound:.6g}"
     lines += [covered or "  no bound: no theorem covers the method with this step"]
@@ -275,13 +305,28 @@ def simulate(
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="figures", show_default=True, metavar="DIR")
-@_options(_seed)
+@_options(_positive, _features, _zero_based, _seed)
 @_command
-def reproduce(figures: tuple[str, ...], data: str | None, quick: bool, out: Path, seed: int) -> None:
+def reproduce(
+    figures: tuple[str, ...],
+    data: str | None,
+    positive: float | None,
+    features: int | None,
+    zero_based: bool,
+    quick: bool,
+    out: Path,
+    seed: int,
+) -> None:
     """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
     from mastsim import reproduce as figures_of_the_paper
+    from mastsim.problems import family_for, load
+    from mastsim.reproduce.common import default_data
 
-    for path in figures_of_the_paper.reproduce(figures, data, quick, out, seed=seed):
+    given = default_data() if data is None else load(data, features=features, zero_based=zero_based)
+    dataset, _ = family_for(given, "auto", positive)
+    for line in _label_lines(dataset):
+        click.echo(line, err=True)
+    for path in figures_of_the_paper.reproduce(figures, dataset, quick, out, seed=seed):
         click.echo(path)
 
 
@@ -356,7 +401,7 @@ def fetch_data(name: str) -> None:
     click.echo(fetch(name))
 
 
-def _guarantee_text(F: Objective, found: list[Guarantee]) -> str:
+def _guarantee_text(head: list[str], found: list[Guarantee]) -> str:
     rows = [f"{'theorem':42s} {'bounds':24s} {'step':>10s} {'sharp step':>10s} {'rate':>12s} {'radius':>10s} {'steps':>10s}"]
     for each in found:
         if each.applies:
@@ -365,7 +410,20 @@ def _guarantee_text(F: Objective, found: list[Guarantee]) -> str:
             numbers = f"{each.stepsize:10.4g} {each.stepsize_sharp:10.4g} {rate:>12s} {each.radius:10.4g}"
             rows.append(f"{name:42s} {f'{each.over} {each.measure}':24s} {numbers} {each.steps_to_accuracy:10.4g}")
     refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
-    return "\n".join([F.name, "", *rows, "", *refused])
+    return "\n".join([*head, "", *rows, "", *refused])
+
+
+def _label_lines(dataset: Dataset) -> list[str]:
+    """Return the line that says which label is which class, or that there are none; nothing where labels are -1 and +1."""
+    from mastsim.problems.dataset import spell_label
+
+    if dataset.labels is None:
+        return ["labels: taken as they stand, as targets of least squares"]
+    if all(label == sign for label, sign in dataset.labels.items()):
+        return []
+    said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in dataset.labels.items())
+    other = next(label for label, sign in dataset.labels.items() if sign < 0)
+    return [f"labels: {said} (--positive {spell_label(other)} turns them round)"]
 
 
 def _about(dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from mastsim.expected import Distributed, Mast
-from mastsim.problems.base import DENSE_LIMIT, Curvature
-from mastsim.provenance import Constant, Kind
+from mastsim.expected.objective import difference
+from mastsim.problems.base import DENSE_LIMIT
+from mastsim.provenance import Constant, Kind, graded
 from mastsim.sketches.base import CACHED_SUPPORT
+
+_EPS = float(np.finfo(float).eps)
 
 
 class _Table(Mapping[str, Constant]):
@@ -83,33 +86,36 @@ class Constants(_Table):
     @cached_property
     def L_D(self) -> Constant:
         """λ_max(E[SᵀS])."""
-        return Constant(self.objective.sketch.L_D, "exact", "λ_max(E[SᵀS]) (MAST, Section 2)")
+        return self._of_sketch(self.objective.sketch.L_D, "exact", "λ_max(E[SᵀS]) (MAST, Section 2)")
 
     @cached_property
     def mu_D(self) -> Constant:
         """λ_min(E[SᵀS])."""
-        return Constant(self.objective.sketch.mu_D, "exact", "λ_min(E[SᵀS]) (MAST, Section 2)")
+        return self._of_sketch(self.objective.sketch.mu_D, "exact", "λ_min(E[SᵀS]) (MAST, Section 2)")
 
     @cached_property
     def L_S_max(self) -> Constant:
         """Sup λ_max(SᵀS)."""
-        return Constant(
-            self.objective.sketch.L_max,
-            "exact" if self.objective.sketch.L_max_is_exact else "upper",
-            "ess sup λ_max(SᵀS) (MAST, Section 2)",
-        )
+        kind: Kind = "exact" if self.objective.sketch.L_max_is_exact else "upper"
+        return self._of_sketch(self.objective.sketch.L_max, kind, "ess sup λ_max(SᵀS) (MAST, Section 2)")
+
+    def _of_sketch(self, value: float, kind: Kind, source: str) -> Constant:
+        """Return an eigenvalue of the sketch's own matrices with its rounding."""
+        sketch = self.objective.sketch
+        rounding = 4 * _EPS * (abs(value) if sketch.is_diagonal or value == math.inf else 4 * sketch.dim * sketch.L_D)
+        return Constant(value, kind, source, 0.0 if value == math.inf else rounding)
 
     @cached_property
     def L_fD(self) -> Constant:
         """Smoothness constant of f_D by the paper."""
-        return Constant(self.L_D * self.L_f, "upper", "L_D·L_f (MAST, Lemma 1 (ii))")
+        return product([self.L_D, self.L_f], "upper", "L_D·L_f (MAST, Lemma 1 (ii))")
 
     @cached_property
     def mu_fD(self) -> Constant:
         """Strong convexity constant of f_D by the paper; for a negative μ_f the weaker L_D·μ_f."""
         if self.mu_f < 0:
-            return Constant(self.L_D * self.mu_f, "lower", "L_D·μ_f, as μ_f < 0 (this package)")
-        return Constant(self.mu_D * self.mu_f, "lower", "μ_D·μ_f (MAST, Lemma 3 (ii))")
+            return product([self.L_D, self.mu_f], "lower", "L_D·μ_f, as μ_f < 0 (this package)")
+        return product([self.mu_D, self.mu_f], "lower", "μ_D·μ_f (MAST, Lemma 3 (ii))")
 
     @cached_property
     def L_fD_sharp(self) -> Constant:
@@ -119,21 +125,24 @@ class Constants(_Table):
     @cached_property
     def mu_fD_sharp(self) -> Constant:
         """Strong convexity constant of f_D from the curvature matrix."""
-        value = self.objective.strong_convexity
-        return Constant(value, "exact" if self.objective.problem.is_quadratic else "lower", "λ_min(E[SᵀMS]) (this package)")
+        return self.objective.strong_convexity
 
     @cached_property
     def expected_smoothness(self) -> Constant:
         """L with E‖∇f_S(x)‖² ≤ 2L(f_D(x) − f^inf), by the paper."""
-        return Constant(self.L_f * self.L_S_max, "upper", "L_f·L_S^max (MAST, Theorem 2)")
+        return product([self.L_f, self.L_S_max], "upper", "L_f·L_S^max (MAST, Theorem 2)")
 
     @cached_property
     def expected_smoothness_sharp(self) -> Constant:
         """The same for convex f, from the curvature matrix: sup_S λ_max(SᵀLS)."""
+        paper = self.expected_smoothness
         if self.L_f == math.inf or self.objective.dim > DENSE_LIMIT:
-            return Constant(self.expected_smoothness, "upper", "L_f·L_S^max: no curvature matrix is formed")
-        sup = self.objective.sketch.supremum_curvature(self.objective.problem.upper_curvature.matrix)
-        return Constant(min(sup, self.expected_smoothness), "upper", f"sup λ_max(SᵀLS): {sup.source} (this package)")
+            return Constant(paper, "upper", "L_f·L_S^max: no curvature matrix is formed", paper.error)
+        curvature = self.objective.problem.upper_curvature
+        sup = self.objective.sketch.supremum_curvature(curvature.matrix)
+        rounding = (8 * _EPS + curvature.doubt) * self.objective.dim * float(sup)
+        source = f"sup λ_max(SᵀLS): {sup.source} (this package)"
+        return Constant(min(sup, paper), "upper", source, max(rounding, paper.error) if sup > paper else rounding)
 
     @cached_property
     def f_inf(self) -> Constant:
@@ -158,30 +167,28 @@ class Constants(_Table):
     @cached_property
     def gap_sharp(self) -> Constant:
         """f_D^inf − E inf f_S, which may replace the gap."""
-        if self.fS_inf.kind != "exact" or self.gap.kind != "exact":
-            return Constant(self.gap, "upper", f"the gap itself: {self.fS_inf.source}", self.gap.error)
-        error = self.objective.minimize().gap_bound + self.fS_inf.error
-        value = min(max(self.fD_inf - self.fS_inf, 0.0), self.gap.value)
-        return Constant(value, "exact", "f_D^inf − E inf f_S (this package)", error)
+        return _sharper_gap(self.gap, self.fD_inf, self.fS_inf, "f_D^inf − E inf f_S (this package)")
 
     @cached_property
     def nonconvex_variance(self) -> Constant:
         """𝔇 = L_f²·L_D·L_S^max, by the paper."""
-        return Constant(self.L_fD * self.expected_smoothness, "upper", "L_f²·L_D·L_S^max (MAST, Theorem 3)")
+        return product([self.L_fD, self.expected_smoothness], "upper", "L_f²·L_D·L_S^max (MAST, Theorem 3)")
 
     @cached_property
     def nonconvex_variance_sharp(self) -> Constant:
         """The same with λ_max(E[SᵀLS])·sup λ_max(SᵀLS)."""
-        value = self.L_fD_sharp * self.expected_smoothness_sharp
-        return Constant(value, "upper", "λ_max(E[SᵀLS])·sup λ_max(SᵀLS) (this package)")
+        factors = [self.L_fD_sharp, self.expected_smoothness_sharp]
+        return product(factors, "upper", "λ_max(E[SᵀLS])·sup λ_max(SᵀLS) (this package)")
 
     @cached_property
     def mu_PL(self) -> Constant:
         """A Polyak-Łojasiewicz constant of f_D: ‖∇f_D‖² ≥ 2μ_PL(f_D − f_D^inf); 0 when none is known."""
         if self.objective.is_quadratic:
-            least = Curvature(self.objective.curvature).least_positive
-            return Constant(least if least < math.inf else 1.0, "exact", "least positive eigenvalue of E[SᵀAS]")
-        return Constant(max(self.mu_fD_sharp, 0.0), "lower", "strong convexity of f_D")
+            least = self.objective.upper_curvature.least_positive
+            value = max(least.value, 0.0) if least < math.inf else 1.0
+            return Constant(value, least.kind, "least positive eigenvalue of E[SᵀAS]", least.error)
+        mu = self.mu_fD_sharp
+        return Constant(max(mu, 0.0), "estimate" if mu.kind == "estimate" else "lower", "strong convexity of f_D", mu.error)
 
     @cached_property
     def L_i_max(self) -> Constant:
@@ -197,22 +204,41 @@ class Constants(_Table):
     def component_gap(self) -> Constant:
         """Δ = f^inf − (1/n)Σ f_i^inf."""
         best, infima = self.objective.problem.minimize(), self.objective.problem.component_infima
-        return Constant(max(best.value - float(infima.mean()), 0.0), "upper", "Δ = f^inf − mean f_i^inf (MAST, Section 4)")
+        rounding = 4 * _EPS * (abs(best.value) + float(np.abs(infima).mean()))
+        value = max(best.value - float(infima.mean()), 0.0)
+        return Constant(value, "upper", "Δ = f^inf − mean f_i^inf (MAST, Section 4)", rounding)
 
     @cached_property
     def sigma2_star(self) -> Constant:
         """σ*² = E‖∇f_S(x_D*)‖²."""
-        best, sketch = self.objective.minimize(), self.objective.sketch
-        L = min(self.expected_smoothness_sharp, self.expected_smoothness)
-        bound = Constant(2 * L * (self.gap + self.gap.error), "upper", "2L·gap (MAST, Theorem 5)")
-        if sketch.support_size > CACHED_SUPPORT:
+        F, L = self.objective, min(self.expected_smoothness_sharp, self.expected_smoothness)
+        bound = Constant(2 * L * (self.gap + self.gap.error), "upper", "2L·gap (MAST, Theorem 5)", 2 * self.gap * L.error)
+        if F.sketch.support_size > CACHED_SUPPORT:
             return bound
-        batch, weights = sketch.support()
-        noise = float(weights @ (np.asarray(self.objective.sketched_gradient(best.x, batch)) ** 2).sum(axis=1))
-        # E‖∇f_S(x) − ∇f_S(x_D*)‖² ≤ 𝔇‖x − x_D*‖².
-        moved = self.nonconvex_variance * 2 * best.gap_bound / self.mu_PL if self.mu_PL > 0 else math.inf
-        error = moved + 2 * math.sqrt(noise * moved)
-        return Constant(noise, "exact", "enumeration of E‖∇f_S(x_D*)‖²", error) if error < math.inf else bound
+        noise, rounding, size = self._noise_at_minimum()
+        # E‖∇f_S(x) − ∇f_S(x_D*)‖² ≤ 2L(f_D(x) − f_D^inf) for convex f, and 𝔇‖x − x_D*‖² in any case.
+        excess = F.minimize().excess_bound if F.minimize().proven else math.inf
+        moved = 2 * (L + L.error) * excess
+        if not F.problem.is_convex:
+            moved = self.nonconvex_variance * 2 * excess / self.mu_PL if self.mu_PL > 0 else math.inf
+        away = math.sqrt(moved) + rounding
+        found = graded(noise, away**2 + 2 * math.sqrt(noise) * away, "enumeration of E‖∇f_S(x_D*)‖²", "upper", size)
+        return found if found.kind == "exact" or found < bound else bound
+
+    def _noise_at_minimum(self) -> tuple[float, float, float]:
+        """Return E‖∇f_S‖² at the minimiser of f_D, the rounding of its root, and the size of the squares that cancel."""
+        F = self.objective
+        batch, weights = F.sketch.support()
+        x = F.minimize().x
+        gradients = np.asarray(F.sketched_gradient(x, batch))
+        noise = float(weights @ (gradients**2).sum(axis=1))
+        z, norms = x - F.center, np.asarray(batch.square_norms()[1])
+        away = np.abs(F.center) + np.abs(x) + np.abs(np.asarray(batch.apply(np.broadcast_to(z, (len(weights), F.dim)))))
+        # Rounding of x − v comes back multiplied by S.
+        away = away + np.sqrt(norms)[:, None] * np.linalg.norm(np.abs(F.center) + np.abs(x))
+        terms = F.problem.gradient_terms(away)
+        size = float(weights @ (norms * (terms**2).sum(axis=1)))
+        return noise, F.problem.gradient_rounding * math.sqrt(size), size
 
 
 NAMES: tuple[str, ...] = (
@@ -298,17 +324,18 @@ class DistributedConstants(_Table):
     @cached_property
     def L_max(self) -> Constant:
         """L̄ = max L_{f_i}·L_{S_i}^max."""
-        return Constant(max(c.expected_smoothness for c in self.clients), "upper", "max L_fi·L_Si^max (MAST, Section 4)")
+        top = max((c.expected_smoothness for c in self.clients), key=float)
+        return Constant(top, "upper", "max L_fi·L_Si^max (MAST, Section 4)", top.error)
 
     @cached_property
     def L_mean(self) -> Constant:
         """L̃, the mean of L_{f_i}·L_{S_i}^max."""
-        return Constant(_mean([c.expected_smoothness for c in self.clients]), "upper", "mean L_fi·L_Si^max (this package)")
+        return _mean([c.expected_smoothness for c in self.clients], "upper", "mean L_fi·L_Si^max (this package)")
 
     @cached_property
     def L_hat(self) -> Constant:
         """L̂, the mean of L_{f_i}·L_{D_i}, at least the smoothness constant of f_D."""
-        return Constant(_mean([c.L_fD for c in self.clients]), "upper", "mean L_fi·L_Di (this package)")
+        return _mean([c.L_fD for c in self.clients], "upper", "mean L_fi·L_Di (this package)")
 
     @cached_property
     def L_hat_sharp(self) -> Constant:
@@ -318,24 +345,23 @@ class DistributedConstants(_Table):
     @cached_property
     def variance_quoted(self) -> Constant:
         """𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max; not an upper bound of what Theorem 6 needs when clients differ."""
-        largest = max(c.nonconvex_variance for c in self.clients)
-        return Constant(largest, "estimate", "max L_fi²·L_Di·L_Si^max (quoted from MAST, Theorem 6)")
+        largest = max((c.nonconvex_variance for c in self.clients), key=float)
+        return Constant(largest, "estimate", "max L_fi²·L_Di·L_Si^max (quoted from MAST, Theorem 6)", largest.error)
 
     @cached_property
     def variance(self) -> Constant:
         """𝔇 = L̂·L̃."""
-        return Constant(self.L_hat * self.L_mean, "upper", "L̂·L̃ (this package)")
+        return product([self.L_hat, self.L_mean], "upper", "L̂·L̃ (this package)")
 
     @cached_property
     def mu(self) -> Constant:
         """The mean of μ_{D_i}·μ_{f_i}."""
-        return Constant(_mean([c.mu_fD for c in self.clients]), "lower", "mean μ_Di·μ_fi (this package)")
+        return _mean([c.mu_fD for c in self.clients], "lower", "mean μ_Di·μ_fi (this package)")
 
     @cached_property
     def mu_sharp(self) -> Constant:
         """The strong convexity constant of f_D from the curvature matrices."""
-        kind: Kind = "exact" if self.objective.is_quadratic else "lower"
-        return Constant(self.objective.strong_convexity, kind, "λ_min of the mean E[SᵀMS] (this package)")
+        return self.objective.strong_convexity
 
     @cached_property
     def fD_inf(self) -> Constant:
@@ -356,11 +382,39 @@ class DistributedConstants(_Table):
     def gap_sharp(self) -> Constant:
         """f_D^inf − (1/M)Σ E inf f_{i,S_i}, which may replace gap_M for convex functions."""
         found = self.objective.sketched_infimum()
-        if found.kind != "exact" or self.gap.kind != "exact":
-            return Constant(self.gap, "upper", "gap_M itself: the sketches are not enumerated", self.gap.error)
-        error = self.objective.minimize().gap_bound + found.error
-        value = min(max(self.fD_inf - found, 0.0), self.gap.value)
-        return Constant(value, "exact", "f_D^inf − mean E inf f_{i,S_i} (this package)", error)
+        return _sharper_gap(self.gap, self.fD_inf, found, "f_D^inf − mean E inf f_{i,S_i} (this package)")
+
+
+def product(factors: Sequence[Constant], kind: Kind, source: str) -> Constant:
+    """Return a product of constants, with the error that theirs leave; an estimate where one of them is.
+
+    Parameters
+    ----------
+    factors : sequence of Constant
+        The factors.
+    kind : {"exact", "upper", "lower"}
+        The tier of the product where every factor is what its own tier says.
+    source : str
+        The formula and where it comes from.
+    """
+    value = math.prod(float(factor) for factor in factors)
+    relative = sum(f.error / abs(f.value) if f.value != 0 else 0.0 for f in factors) + len(factors) * _EPS
+    error = abs(value) * relative if math.isfinite(value) else 0.0
+    return Constant(value, "estimate" if any(factor.kind == "estimate" for factor in factors) else kind, source, error)
+
+
+def _sharper_gap(gap: Constant, fD_inf: Constant, sketched: Constant, source: str) -> Constant:
+    """Return f_D^inf less the mean of sketched infima where that is known to be smaller than the gap, else the gap."""
+    if gap.value == 0.0 and gap.error == 0:
+        return gap
+    found = difference(fD_inf, sketched, source)
+    if found.kind == "estimate" or (found.kind == "upper" and gap.kind == "exact" and gap <= found):
+        kind: Kind = "estimate" if gap.kind == "estimate" else "upper"
+        return Constant(gap, kind, f"the gap itself: {sketched.source}", gap.error)
+    if found.kind == "exact" and gap.kind == "exact" and gap + gap.error < found + found.error:
+        low, high = max(found - found.error, 0.0), gap + gap.error
+        return Constant((low + high) / 2, "exact", found.source, max(high - low, 0.0) / 2)
+    return found
 
 
 def _least_value(objective: Mast | Distributed) -> Constant:
@@ -370,5 +424,9 @@ def _least_value(objective: Mast | Distributed) -> Constant:
     return found
 
 
-def _mean(values: list[Constant]) -> float:
-    return sum(float(value) for value in values) / len(values)
+def _mean(values: list[Constant], kind: Kind, source: str) -> Constant:
+    """Return a mean of constants with the mean of their errors; an estimate where one of them is."""
+    mean = float(np.mean([float(value) for value in values]))
+    rounding = len(values) * _EPS * abs(mean) if math.isfinite(mean) else 0.0
+    error = float(np.mean([value.error for value in values])) + rounding
+    return Constant(mean, "estimate" if any(value.kind == "estimate" for value in values) else kind, source, error)

@@ -7,15 +7,19 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import mastsim
+from mastsim.problems.dataset import spell_label
 
 if TYPE_CHECKING:
     from mastsim.problems import Dataset
 
 
 def header(data: Dataset | None, seed: int | None) -> dict[str, Any]:
-    """Return what every document starts with: package version, seed, and name, hash and size of the data."""
-    facts = None if data is None else {"name": data.name, "sha256": data.sha256, "n": data.n, "d": data.d}
-    return {"mastsim": mastsim.__version__, "seed": seed, "data": facts}
+    """Return what every document starts with: package version, seed, the data, and which label is which class, if any."""
+    if data is None:
+        return {"mastsim": mastsim.__version__, "seed": seed, "data": None, "labels": None}
+    facts = {"name": data.name, "sha256": data.sha256, "n": data.n, "d": data.d}
+    labels = None if data.labels is None else {spell_label(label): sign for label, sign in data.labels.items()}
+    return {"mastsim": mastsim.__version__, "seed": seed, "data": facts, "labels": labels}
 
 
 def dumps(document: Any) -> str:

@@ -20,6 +20,8 @@ from mastsim.run import Run
 
 _PATIENCE = 0.1
 """Seconds that one compiled call may take before Ctrl-C is heard."""
+_MOST_AT_ONCE = 1 << 16
+"""Steps of one compiled call at the most: their step sizes are listed."""
 
 
 class Engine:
@@ -88,13 +90,13 @@ class Engine:
 
     def _descend(self, x: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> np.ndarray:
         assert self.way.descent is not None
-        stepsizes = np.array([self.method.rule.at(step) for step in range(begin, end)])
         x, now, count = np.array(x, order="C"), begin, 1
         while now < end and not self.stopped.is_set():
             started, stop = time.perf_counter(), min(now + count, end)
-            self.way.descent.advance(x, numbers, now, stepsizes[now - begin : stop - begin], self.streams)
+            stepsizes = np.array([self.method.rule.at(step) for step in range(now, stop)])
+            self.way.descent.advance(x, numbers, now, stepsizes, self.streams)
             slow = time.perf_counter() - started > _PATIENCE
-            now, count = stop, max(1, count // 2) if slow else 2 * count
+            now, count = stop, max(1, count // 2) if slow else min(2 * count, _MOST_AT_ONCE)
         return x
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 Kind = Literal["exact", "upper", "lower", "estimate"]
+
+EXACT_WITHIN = 1e-6
+"""The largest error, relative to the number, with which a number is called exact."""
 
 
 class Constant(float):
@@ -25,7 +29,8 @@ class Constant(float):
     source : str
         The formula and where it comes from.
     error : float, default 0.0
-        For ``kind="exact"`` a proven bound on the numerical error, for ``"estimate"`` a standard error.
+        A proven bound on the numerical error: the truth is within it of an exact value, at most the error above an upper and
+        at most the error below a lower bound. For ``"estimate"`` a standard error, or a guess at the error.
 
     Raises
     ------
@@ -67,6 +72,39 @@ class Constant(float):
     def record(self) -> dict[str, Any]:
         """Return the number and its provenance as a JSON-able dictionary."""
         return {"value": self.value, "kind": self.kind, "source": self.source, "error": self.error}
+
+
+def graded(value: float, error: float, source: str, otherwise: Kind, scale: float = 0.0) -> Constant:
+    """Return a number as exact where its error is small beside it, and otherwise as what it is then good for.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    error : float
+        A proven bound on how far it is from the truth.
+    source : str
+        The formula and where it comes from.
+    otherwise : {"upper", "lower", "estimate"}
+        The tier where the error is more than 1e-6 of the number; it is then moved by the error to the side it is good for.
+    scale : float, default 0.0
+        The size of the terms whose difference the number is; errors of 1e-12 of it are small.
+
+    Returns
+    -------
+    Constant
+        The number with its tier.
+
+    Examples
+    --------
+    >>> graded(1.0, 1e-15, "λ_min", otherwise="lower").kind, float(graded(1.0, 0.5, "λ_min", otherwise="lower"))
+    ('exact', 0.5)
+    """
+    if error <= max(EXACT_WITHIN * abs(value), 1e-12 * scale) or value == math.inf:
+        return Constant(value, "exact", source, error)
+    if otherwise == "estimate" or not math.isfinite(error):
+        return Constant(value, "estimate", source, error)
+    return Constant(value + error if otherwise == "upper" else value - error, otherwise, f"{source}, within {error:.3g}")
 
 
 def content_hash(thing: Any) -> str:

@@ -12,17 +12,24 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from mastsim.backend import Array, Streams, asnumpy
+from mastsim.backend import STEPS, Array, Streams, asnumpy
 from mastsim.devices import Device, find_device
 from mastsim.engine import Engine, plan_on
 from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
+from mastsim.memory import check_room
 from mastsim.methods import Method, State
 from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
 from mastsim.validation import finite, instance, integer, one_of
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
+REPLICAS = 1 << 32
+"""How many replicas have random numbers of their own."""
+_COPIES = 6
+"""How often the iterates are in memory at once: starts, states before and after, what a step is made of."""
+_FIRST_STEPS, _LONG_SECONDS, _SHORT_SECONDS = 1024, 2.0, 0.5
+_HOUR = 3600.0
 
 
 def simulate(
@@ -57,9 +64,9 @@ def simulate(
     objective : Objective
         The objective f_D.
     steps : int
-        Number of steps, at least 1.
+        Number of steps, from 1 to 2**56. A warning says about how long they take where that is more than an hour.
     replicas : int, default 1
-        Number of independent replicas, at least 1.
+        Number of independent replicas, from 1 to 2**32.
     seed : int, default 0
         From 0 to 2**64 − 1.
     x0 : array, shape (dim,) or (replicas, dim), or "normal", optional
@@ -94,9 +101,10 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is outside its range, `x0` has another shape, the device is not there or lacks what the method needs,
-        a kernel is asked for and there is none, or `resume` belongs to another simulation: its method, objective, seed,
-        replicas, device, engine, precision, and, where they are given, start, stride and measures must be the same.
+        If an argument is outside its range, there is not enough memory for the iterates or the records, `x0` has another
+        shape, the device is not there or lacks what the method needs, a kernel is asked for and there is none, or `resume`
+        belongs to another simulation: its method, objective, seed, replicas, device, engine, precision, and, where they are
+        given, start, stride and measures must be the same.
 
     Examples
     --------
@@ -112,6 +120,9 @@ def simulate(
     threads, where = integer("threads", threads, 1), find_device(device)
     chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
+    stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume)
+    check_sizes(objective.dim, steps, replicas, stride, recorded)
+    _check_draws(objective, min(chunk, replicas) * threads)
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
     way = plan_on(where, method, objective, engine, precision)
@@ -121,8 +132,8 @@ def simulate(
         _starts(objective, x0, replicas, streams),
         steps=steps,
         seed=streams.seed,
-        every=_stride(objective, steps, every, resume),
-        measures=_known(measures, resume),
+        every=stride,
+        measures=recorded,
         device=where.name,
         engine=way.name,
         precision=precision,
@@ -140,12 +151,123 @@ def simulate(
     return recorder.run()
 
 
+def check_sizes(
+    dim: int, steps: int, replicas: int, every: int | None = None, measures: tuple[str, ...] | None = None
+) -> None:
+    """Refuse a simulation that does not fit in memory, or has more steps or replicas than there are random numbers for.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension d.
+    steps, replicas : int
+        How many, at least 1.
+    every : int, optional
+        Steps between two records; by default as for an f_D in closed form.
+    measures : tuple of str, optional
+        What is recorded; `mastsim.run.DEFAULT_MEASURES` by default.
+
+    Raises
+    ------
+    ValueError
+        If iterates or records need more memory than is free, with the bytes and what to change, or there are too many.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> check_sizes(10, steps=100, replicas=16)
+    """
+    records = steps // (every or max(1, steps // _CHEAP_RECORDS)) + 2
+    tables = DEFAULT_MEASURES if measures is None else measures
+    fewer = "use fewer replicas (--replicas)"
+    check_room("the iterates of replicas × d", replicas, dim, change=fewer, itemsize=8 * _COPIES)
+    # A table, its columns that are kept, and where they were taken.
+    check_room(
+        "the records of measures × replicas × records",
+        *(len(tables), replicas, records),
+        change=f"{fewer}, or record less often: a larger every (--every)",
+        itemsize=16,
+    )
+    check_room("the list of records", records, change="record less often: a larger every (--every)", itemsize=32)
+    for name, count, most in (("steps", steps, STEPS), ("replicas", replicas, REPLICAS)):
+        if count > most:
+            raise ValueError(f"{name}={count} is not accepted: random numbers are told apart up to {most}, so use no more")
+
+
+def _check_draws(objective: Objective, together: int) -> None:
+    """Refuse sketches whose draws, for so many replicas at once, do not fit in memory."""
+    nodes = getattr(objective, "clients", (objective,))
+    draws = sum(node.sketch.uniforms for node in nodes if hasattr(node, "sketch"))
+    check_room(
+        "the sketches of replicas × draws", together, draws, change="use a sketch that draws fewer, or a smaller chunk"
+    )
+
+
 def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tqdm) -> None:
+    pace = _Pace(recorder.steps - now)
     for stop in recorder.stops.tolist():
+        while (count := pace.count) < stop - now:
+            states = engine.advance(states, now, now + count)
+            now += count
+            pace.took(count)
+            bar.update(count)
         states = engine.advance(states, now, stop)
+        pace.took(stop - now)
         recorder.add(stop, states, engine.measure(states.x, tuple(recorder.tables)))
         bar.update(stop - now)
         now = stop
+        pace.start()
+
+
+class _Pace:
+    """Takes a long stride in parts of about a second, so that the bar moves, and says once how long a long run takes."""
+
+    def __init__(self, steps: int) -> None:
+        self.left, self.count, self.told = steps, _FIRST_STEPS, False
+        self.start()
+
+    def start(self) -> None:
+        """Begin to take time."""
+        self.last = time.perf_counter()
+
+    def took(self, steps: int) -> None:
+        """Note that so many steps are done."""
+        now = time.perf_counter()
+        seconds, self.last = now - self.last, now
+        self.left -= steps
+        if seconds > _LONG_SECONDS:
+            self.count = max(1, self.count // 2)
+        elif seconds < _SHORT_SECONDS and steps == self.count:
+            self.count *= 2
+        if not self.told and steps and seconds >= _SHORT_SECONDS:
+            self._tell(self.left * seconds / steps)
+
+    def _tell(self, seconds: float) -> None:
+        self.told = True
+        if seconds > _HOUR:
+            warnings.warn(f"{self.left} steps are left, which take about {spell_seconds(seconds)}", stacklevel=5)
+
+
+def spell_seconds(seconds: float) -> str:
+    """Return a long time in words.
+
+    Parameters
+    ----------
+    seconds : float
+        The time.
+
+    Examples
+    --------
+    >>> spell_seconds(7200), spell_seconds(1e6), spell_seconds(1e12)
+    ('2.0 hours', '11.6 days', '31689 years')
+    """
+    hours = seconds / _HOUR
+    if hours < 48:
+        return f"{hours:.1f} hours"
+    return f"{hours / 24:.1f} days" if hours < 24 * 730 else f"{hours / 24 / 365.2425:.0f} years"
 
 
 class _Held(NamedTuple):

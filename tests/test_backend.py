@@ -134,7 +134,7 @@ def test_uniform_numbers_use_53_bits_and_stay_below_one():
         (lambda: Streams(2**64), ValueError, "seed=18446744073709551616 is not accepted"),
         (lambda: Streams(0.5), TypeError, "seed=0.5 is not accepted"),
         (lambda: Streams(0).uniform("sketch", -1, np.arange(1), 1), ValueError, "step=-1 is not accepted"),
-        (lambda: Streams(0).uniform("sketch", 2**32, np.arange(1), 1), ValueError, "step=4294967296 is not accepted"),
+        (lambda: Streams(0).uniform("sketch", 2**56, np.arange(1), 1), ValueError, "step=72057594037927936 is not accepted"),
         (
             lambda: Streams(0).uniform("sketches", 0, np.arange(1), 1),
             ValueError,

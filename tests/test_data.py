@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mastsim.problems import data, libsvm
+from mastsim.problems import LogisticRegression, data, family_for, libsvm
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Catalogued, Dataset, fetch, listing, load, locate
 
 REAL_DATA = os.environ.get("MASTSIM_DATA", "")
@@ -194,6 +194,97 @@ def test_a_complaint_of_the_parser_that_no_line_explains_is_passed_on(monkeypatc
     monkeypatch.setattr(libsvm, "_line_fault", lambda line: None)
     with pytest.raises(ValueError, match=r"cannot be read as LIBSVM data: could not convert string to float"):
         load(put(tmp_path, b"cat 1:2\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xef\xbb\xbf1 1:2\n", r"line 1: the file starts with a byte order mark of UTF-8 \(save it as plain text"),
+        (b"\xff\xfe1\x00 \x001\x00:\x001\x00", "line 1: the file starts with a byte order mark of UTF-16"),
+        (b"1 1:2\n\xef\xbb\xbf1 1:2\n", r"line 2: there is a byte order mark, U\+FEFF"),
+        (b"1 1:2\xc2\xa02:1\n", r"line 1: there is a non-breaking space, U\+00A0 \(replace it by a plain one\)"),
+        (b"1\xa01:2\n", r"line 1: there is a non-breaking space, U\+00A0"),
+        (b"1 1:2\xc2\xa0\n", r"line 1: there is a non-breaking space, U\+00A0"),
+        ("1 1:\N{MINUS SIGN}2\n".encode(), r"line 1: there is the character '−', U\+2212 MINUS SIGN, outside a remark"),
+        ("1 1:\N{ARABIC-INDIC DIGIT ONE}\n".encode(), r"U\+0661 ARABIC-INDIC DIGIT ONE"),
+        (
+            b"1 2000000000:1\n",
+            r"line 1: '2000000000:1' would make every .* 14\.9 GiB \(16000000000 bytes\).* at most 2\.0 GiB",
+        ),
+        (b"1 1:1\n1 268435457:1\n", r"line 2: '268435457:1' would make every vector .* at most 2\.0 GiB are accepted"),
+    ],
+)
+def test_characters_that_cannot_be_seen_and_indices_that_are_too_large_are_named(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message) as info:
+        load(put(tmp_path, content))
+    assert "a line must read 'label index:value index:value ...'" in str(info.value)
+
+
+def test_the_largest_index_that_is_read():
+    A, _ = libsvm.parse_libsvm(b"1 268435456:1\n", "mine")
+    assert A.shape == (1, 1 << 28)
+    A, _ = libsvm.parse_libsvm(b"1 268435455:1\n", "mine", zero_based=True)
+    assert A.shape == (1, 1 << 28)
+    with pytest.raises(ValueError, match=r"2\.0 GiB \(2147483656 bytes\) are needed, but at most 2\.0 GiB are accepted"):
+        libsvm.parse_libsvm(b"1 1:1\n", "mine", features=(1 << 28) + 1)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.data())
+def test_an_odd_character_anywhere_is_refused_by_name_except_in_a_remark(draws):
+    line = "1 1:2.5 3:-4"
+    odd = draws.draw(st.characters(min_codepoint=0x80, exclude_categories=["Cs"]), "odd")
+    place = draws.draw(st.integers(0, len(line)), "place")
+    with pytest.raises(ValueError, match=r"'mine' cannot be read as LIBSVM data, line 2: the") as info:
+        libsvm.parse_libsvm(f"1 1:1\n{line[:place]}{odd}{line[place:]}\n".encode(), "mine")
+    assert f"U+{ord(odd):04X}" in str(info.value)
+    A, _ = libsvm.parse_libsvm(f"1 1:1\n{line} # {odd}\n".encode(), "mine")
+    assert A.shape == (2, 3)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.data())
+def test_width_and_first_index_are_as_they_are_asked_for(draws):
+    d = draws.draw(st.integers(1, 9), "d")
+    table = np.array(
+        draws.draw(st.lists(st.lists(st.integers(0, 3), min_size=d, max_size=d), min_size=1, max_size=5), "table")
+    )
+    table[0, 0] = 1
+    first = draws.draw(st.integers(0, 1), "first")
+    rows = [" ".join(["1", *(f"{j + first}:{v}" for j, v in enumerate(row) if v)]) for row in table.tolist()]
+    content, last = "\n".join(rows).encode(), int(np.flatnonzero(table.any(axis=0))[-1]) + 1
+    features = draws.draw(st.one_of(st.none(), st.integers(1, 12)), "features")
+    if features is not None and features < last:
+        with pytest.raises(
+            ValueError, match=rf"cannot be read as LIBSVM data, line \d+: '\d+:\d' lies beyond features={features}"
+        ):
+            libsvm.parse_libsvm(content, "mine", features, zero_based=first == 0)
+        return
+    A, _ = libsvm.parse_libsvm(content, "mine", features, zero_based=first == 0)
+    whole = np.zeros((len(table), features or last))
+    whole[:, :last] = table[:, :last]
+    np.testing.assert_array_equal(A.toarray(), whole)
+    if first == 0:
+        with pytest.raises(ValueError, match="has index 0, but indices are 1-based"):
+            libsvm.parse_libsvm(content, "mine")
+
+
+def test_load_reads_train_and_test_files_to_one_width(tmp_path):
+    train, test = put(tmp_path, b"1 1:1 3:1\n-1 2:1\n", "train"), put(tmp_path, b"1 1:1\n", "test")
+    assert (load(train).d, load(test).d) == (3, 1)
+    assert load(test, features=3).A.shape == (1, 3)
+    assert load(put(tmp_path, b"1 0:1 3:1\n", "zero"), zero_based=True).d == 4
+    for change in ({"features": 3}, {"zero_based": True}):
+        for name in ("breast-cancer", "a5a", "synthetic:n=9,d=2"):
+            with pytest.raises(
+                ValueError, match=f"is not accepted with data set '{name}': it is for LIBSVM files of your own"
+            ):
+                load(name, **change)
+    for bad, error in ((0, ValueError), (1.5, TypeError), ("3", TypeError)):
+        with pytest.raises(error, match=r"features=.* is not accepted"):
+            load(test, features=bad)
+    with pytest.raises(TypeError, match="zero_based=1 is not accepted: it must be True or False"):
+        load(test, zero_based=1)
 
 
 @st.composite
@@ -426,6 +517,11 @@ def test_the_real_files(entry, positives, monkeypatch):
     assert (found.n, found.d) == (entry.n, entry.d)
     assert set(found.y.tolist()) == {-1.0, 1.0}
     assert int((found.y == 1).sum()) == positives
+    other = next(label for label, sign in entry.labels.items() if sign < 0)
+    np.testing.assert_array_equal(load(entry.name, positive=other).y, -found.y)
+    as_file = load(Path(REAL_DATA) / entry.file, features=entry.d + 7)
+    assert as_file.d == entry.d + 7
+    assert family_for(as_file)[1] is LogisticRegression
     # All three are one-hot tables.
     assert set(found.A.data.tolist()) == {1.0}
     assert next(row["where"] for row in listing() if row["name"] == entry.name) == "MASTSIM_DATA"

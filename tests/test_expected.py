@@ -358,7 +358,7 @@ def test_error_bounds():
     for instance, route in ((rows, "enumeration"), (rows, "rows by enumeration"), (make("squared"), "rows")):
         with forced(instance, route) as F:
             assert F.error_bound(instance.x) == 0.0
-    assert make("squared").mast().error_bound(rows.x) == 0.0
+    assert 0 < make("squared").mast().error_bound(rows.x) < 1e-11
 
 
 def test_sketched_value_and_gradient():

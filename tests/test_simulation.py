@@ -18,8 +18,9 @@ from mastsim import run as run_module
 from mastsim.backend import Streams
 from mastsim.engine import measure_points
 from mastsim.kernels.planning import Descent
+from mastsim.linalg import Curvature
 from mastsim.problems import Minimum
-from mastsim.problems.base import Curvature, Problem
+from mastsim.problems.base import Problem
 from mastsim.provenance import content_hash
 from mastsim.run import DEFAULT_MEASURES, MEASURES
 from mastsim.simulation import simulate

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, inner, namespace, rows_times
+from mastsim.backend import Array, asnumpy, inner, namespace, rows_times
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
+from mastsim.expected.sketched_curvature import sketched_curvature
+from mastsim.linalg import QuadraticForm
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.sketches import Sketch
@@ -44,13 +46,19 @@ class ClosedForm(Expectation):
         return Evaluation("closed form", "exact", "f is quadratic: f_D needs only E[SᵀAS]")
 
     @cached_property
+    def form(self) -> QuadraticForm:
+        """f_D as a quadratic form of z = x − v, with the matrix H_D = E[SᵀAS]."""
+        around = self.problem.quadratic_form.around(self.shift)
+        return around.of_matrix(sketched_curvature(self.sketch, around.curvature))
+
+    @cached_property
     def matrix(self) -> np.ndarray:
         """H_D = E[SᵀAS], shape (dim, dim)."""
-        return self.sketch.quadratic_moment(self.problem.upper_curvature.matrix)
+        return self.form.curvature.matrix
 
     @cached_property
     def _at_shift(self) -> tuple[float, np.ndarray]:
-        return float(self.problem.value(self.shift)), np.asarray(self.problem.gradient(self.shift))
+        return float(self.form.constant.rounded), self.form.slope.rounded
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
@@ -78,5 +86,11 @@ class ClosedForm(Expectation):
         return device.copy(self, matrix=self.matrix, _at_shift=self._at_shift)
 
     def error_bound(self, x: Array) -> float:
-        """Zero: no approximation is made."""
-        return 0.0
+        """Return what rounding may change in a value at the points `x`."""
+        z = np.abs(np.asarray(asnumpy(x)) - self.shift)
+        reach = z @ np.sqrt(np.maximum(np.diag(self.matrix), 0.0))
+        slope, constant = self.form.slope, self.form.constant
+        rounding = 2 * (self.problem.dim + 4) * float(np.finfo(float).eps)
+        terms = rounding * (float(constant.size) + z @ slope.size + reach**2)
+        doubt = self.form.constant_error + z @ self.form.slope_errors + self.form.curvature.doubt * reach**2
+        return float(np.max(terms + doubt, initial=0.0))

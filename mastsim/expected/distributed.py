@@ -13,7 +13,8 @@ from mastsim.devices import Device
 from mastsim.draws import Independent, RandomElement
 from mastsim.expected.base import Evaluation
 from mastsim.expected.mast import Mast
-from mastsim.expected.objective import Objective, gap_between, least_eigenvalue
+from mastsim.expected.objective import Objective, gap_between
+from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind
@@ -144,17 +145,26 @@ class Distributed(Objective):
         return self._mean([client.hessian_product(x, w) for client in self.clients])
 
     @cached_property
-    def curvature(self) -> np.ndarray:
-        """The mean of the clients' E[SᵀLS], shape (dim, dim)."""
-        return np.asarray(self._mean([client.curvature for client in self.clients]))
+    def upper_curvature(self) -> Curvature:
+        """The mean of the clients' E[SᵀLS]."""
+        return mean_curvature([client.upper_curvature for client in self.clients])
+
+    @cached_property
+    def lower_curvature(self) -> Curvature:
+        """The mean of the clients' E[SᵀMS]."""
+        return mean_curvature([client.lower_curvature for client in self.clients])
+
+    @cached_property
+    def quadratic_form(self) -> QuadraticForm:
+        """The mean of the clients' forms of x − v."""
+        return mean_form([client.quadratic_form for client in self.clients])
 
     @cached_property
     def smoothness(self) -> Constant:
         """λ_max of the mean of the clients' E[SᵀLS], a smoothness constant of f_D."""
         if self.dim > DENSE_LIMIT or not np.isfinite(self.inherited_smoothness):
             return Constant(self.inherited_smoothness, "upper", "mean of L_D·L_f (MAST, Lemma 1 (ii))")
-        kind: Kind = "exact" if self.is_quadratic else "upper"
-        return Constant(float(np.linalg.eigvalsh(self.curvature)[-1]), kind, "λ_max of the mean E[SᵀLS] (this package)")
+        return self._largest_curvature("λ_max of the mean E[SᵀLS] (this package)")
 
     @property
     def inherited_smoothness(self) -> float:
@@ -162,16 +172,20 @@ class Distributed(Objective):
         return float(self._mean([client.inherited_smoothness for client in self.clients]))
 
     @cached_property
-    def strong_convexity(self) -> float:
+    def strong_convexity(self) -> Constant:
         """λ_min of the mean of the clients' E[SᵀMS]; in large dimensions the mean of their own constants."""
         if self.dim > DENSE_LIMIT or any(problem.mu_f == -np.inf for problem in self.problems):
-            return float(self._mean([client.strong_convexity for client in self.clients]))
-        return least_eigenvalue(np.asarray(self._mean([client.lower_curvature for client in self.clients])))
+            parts = [client.strong_convexity for client in self.clients]
+            kind: Kind = "estimate" if any(part.kind == "estimate" for part in parts) else "lower"
+            error = float(self._mean([part.error for part in parts]))
+            return Constant(float(self._mean([part.value for part in parts])), kind, "mean of the clients' own", error)
+        return self._least_curvature("λ_min of the mean E[SᵀMS] (this package)")
 
     def sketched_infimum(self) -> Constant:
         """Return the mean of the clients' E inf f_{i,S}, or of their lower bounds."""
         found = [client.sketched_infimum() for client in self.clients]
-        kind: Kind = "exact" if all(c.kind == "exact" for c in found) else "lower"
+        kinds = {c.kind for c in found}
+        kind: Kind = "estimate" if "estimate" in kinds else "lower" if "lower" in kinds else "exact"
         error = float(self._mean([c.error for c in found]))
         return Constant(float(self._mean([c.value for c in found])), kind, "mean over clients of E inf f_{i,S}", error)
 
@@ -179,7 +193,8 @@ class Distributed(Objective):
         """Return the mean of the clients' infima, as the value of a `Minimum` whose point is that of f."""
         found = [problem.minimize() for problem in self.problems]
         value, error = (float(self._mean([getattr(m, name) for m in found])) for name in ("value", "gap_bound"))
-        return Minimum(self.problem.minimize().x, value, error, 0.0, "mean over the clients")
+        proven = all(m.proven for m in found)
+        return Minimum(self.problem.minimize().x, value, error, 0.0, "mean over the clients", proven)
 
     def gap(self) -> Constant:
         """Return gap_M = f_D^inf − (1/M)Σ f_i^inf ≥ 0 with its tier of truth."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.enumeration import Enumeration
 from mastsim.expected.finite_sum import SumExpectation
 from mastsim.expected.monte_carlo import MonteCarlo
-from mastsim.expected.objective import Objective, gap_between, least_eigenvalue
+from mastsim.expected.objective import Objective, gap_between
 from mastsim.expected.rows import RowExpectation
+from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
+from mastsim.linalg import Curvature, QuadraticForm
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.provenance import Constant
+from mastsim.provenance import Constant, Kind
 from mastsim.sketches import Selection, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import one_of, vector
@@ -189,9 +191,21 @@ class Mast(Objective):
         return batch.apply_transpose(f.gradient(point) if minibatch is None else f.minibatch_gradient(point, minibatch))
 
     @cached_property
-    def curvature(self) -> np.ndarray:
-        """E[SᵀLS] ⪰ ∇²f_D for the upper curvature matrix **L** of f, shape (dim, dim)."""
-        return self.sketch.quadratic_moment(self.problem.upper_curvature.matrix)
+    def upper_curvature(self) -> Curvature:
+        """E[SᵀLS] ⪰ ∇²f_D for the upper curvature matrix **L** of f."""
+        return sketched_curvature(self.sketch, self.problem.upper_curvature)
+
+    @cached_property
+    def lower_curvature(self) -> Curvature:
+        """E[SᵀMS] ⪯ ∇²f_D for the lower curvature matrix **M** of f."""
+        return self.upper_curvature if self.is_quadratic else sketched_curvature(self.sketch, self.problem.lower_curvature)
+
+    @cached_property
+    def quadratic_form(self) -> QuadraticForm:
+        """f_D of a quadratic f as a form of x − v."""
+        if not isinstance(self.expectation, ClosedForm):
+            raise ValueError(f"f_D has no quadratic form here: it is evaluated by {self.evaluation.name}")
+        return self.expectation.form
 
     @cached_property
     def smoothness(self) -> Constant:
@@ -200,8 +214,7 @@ class Mast(Objective):
         if self.problem.L_f == math.inf:
             return Constant(math.inf, "upper", source)
         if self.dim <= DENSE_LIMIT:
-            kind: Literal["exact", "upper"] = "exact" if self.problem.is_quadratic else "upper"
-            return Constant(float(np.linalg.eigvalsh(self.curvature)[-1]), kind, source)
+            return self._largest_curvature(source)
         if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch.law, Selection)):
             return Constant(self.sketch.L_D * self.problem.L_f, "upper", "L_D·L_f: d is too large for a matrix")
         bracket = self._curvature_bracket(self.problem)
@@ -223,19 +236,16 @@ class Mast(Objective):
         return self.sketch.L_D * self.problem.L_f
 
     @cached_property
-    def strong_convexity(self) -> float:
+    def strong_convexity(self) -> Constant:
         """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker μ_D·μ_f."""
-        if self.problem.mu_f == -math.inf:
-            return -math.inf
+        mu = self.problem.mu_f
+        if mu == -math.inf:
+            return Constant(-math.inf, "lower", "nothing is known of the curvature of f")
         if self.dim > DENSE_LIMIT:
-            mu = self.problem.mu_f.value
-            return (self.sketch.mu_D if mu >= 0 else self.sketch.L_D) * mu
-        return least_eigenvalue(self.lower_curvature)
-
-    @cached_property
-    def lower_curvature(self) -> np.ndarray:
-        """E[SᵀMS] ⪯ ∇²f_D for the lower curvature matrix **M** of f, shape (dim, dim)."""
-        return self.sketch.quadratic_moment(self.problem.lower_curvature.matrix)
+            factor, name = (self.sketch.mu_D, "μ_D·μ_f") if mu >= 0 else (self.sketch.L_D, "L_D·μ_f")
+            kind: Kind = "estimate" if mu.kind == "estimate" else "lower"
+            return Constant(factor * mu, kind, f"{name}: d is too large for a matrix", factor * mu.error)
+        return self._least_curvature("λ_min(E[SᵀMS]) (this package)")
 
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
@@ -243,6 +253,8 @@ class Mast(Objective):
 
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""
+        if self.sketch.support_size == 1 and self.sketch.unbiased:
+            return Constant(0.0, "exact", "S = I: f_D is f")
         return gap_between(self, self.problem.minimize())
 
     def excess_bound(self, x: np.ndarray) -> float:

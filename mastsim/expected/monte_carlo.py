@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.backend import Array, Streams
 from mastsim.expected.base import Evaluation
 from mastsim.expected.enumeration import Enumeration
+from mastsim.memory import check_room
 from mastsim.problems import Problem
 from mastsim.sketches import Sketch, SketchBatch
 
@@ -36,6 +37,8 @@ class MonteCarlo(Enumeration):
 
     @cached_property
     def _support(self) -> tuple[SketchBatch, np.ndarray]:
+        size = self.samples, self.sketch.uniforms
+        check_room("Monte Carlo of f_D by samples × draws", *size, change="use a sketch that draws fewer", itemsize=64)
         u = Streams(self.seed).uniform("expectation", 0, np.arange(self.samples), self.sketch.uniforms)
         return self.sketch.from_uniforms(u), np.full(self.samples, 1 / self.samples)
 

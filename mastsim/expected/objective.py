@@ -13,11 +13,16 @@ from tqdm import tqdm
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
+from mastsim.linalg import Curvature, QuadraticForm
+from mastsim.memory import check_square
 from mastsim.minimization import minimize_convex
 from mastsim.problems import Minimum, Problem
-from mastsim.problems.base import DENSE_LIMIT, certified
-from mastsim.provenance import Constant
+from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.certificates import certified, quadratic_minimum
+from mastsim.provenance import Constant, Kind, graded
 from mastsim.validation import vector
+
+_EPS = float(np.finfo(float).eps)
 
 
 class Objective(ABC):
@@ -75,8 +80,23 @@ class Objective(ABC):
 
     @property
     @abstractmethod
+    def upper_curvature(self) -> Curvature:
+        """A matrix at least ∇²f_D everywhere; ∇²f_D itself for quadratics."""
+
+    @property
+    @abstractmethod
+    def lower_curvature(self) -> Curvature:
+        """A matrix at most ∇²f_D everywhere; ∇²f_D itself for quadratics."""
+
+    @property
+    @abstractmethod
+    def quadratic_form(self) -> QuadraticForm:
+        """f_D of a quadratic f as a form of x − v."""
+
+    @property
     def curvature(self) -> np.ndarray:
-        """A matrix at least ∇²f_D everywhere, shape (dim, dim); ∇²f_D itself for quadratics."""
+        """The upper curvature matrix itself, shape (dim, dim)."""
+        return self.upper_curvature.matrix
 
     @property
     @abstractmethod
@@ -90,7 +110,7 @@ class Objective(ABC):
 
     @property
     @abstractmethod
-    def strong_convexity(self) -> float:
+    def strong_convexity(self) -> Constant:
         """A strong convexity constant of f_D; negative where f may be nonconvex."""
 
     @abstractmethod
@@ -122,6 +142,7 @@ class Objective(ABC):
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f_D(x) at one point, shape (dim, dim)."""
+        check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
@@ -138,7 +159,7 @@ class Objective(ABC):
     @cached_property
     def _minimum(self) -> Minimum:
         if self.is_quadratic:
-            return self._quadratic_minimum()
+            return quadratic_minimum(self, self.quadratic_form, self.center)
         dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
         metric = self.curvature if dense and self.strong_convexity > 0 else None
         # The bar shows up only where it takes more than two seconds, and only on a terminal.
@@ -157,18 +178,16 @@ class Objective(ABC):
             return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
         return certified(self, x, self.strong_convexity, self.smoothness.value if dense else self.inherited_smoothness)
 
-    def _quadratic_minimum(self) -> Minimum:
-        spectrum, basis = np.linalg.eigh(self.curvature)
-        top = max(float(spectrum[-1]), 0.0)
-        live = spectrum > 1e-13 * top
-        slope = basis.T @ np.asarray(self.gradient(self.center))
-        x = self.center - basis[:, live] @ (slope[live] / spectrum[live])
-        gradient = basis.T @ np.asarray(self.gradient(x))
-        # ∇f(v) lies in the range of H_D ⪰ A; an eigenvalue lost in rounding counts as the rounding.
-        floor = max(self.dim * np.finfo(float).eps * top, np.finfo(float).tiny)
-        gap = float((gradient**2 / (2 * np.maximum(spectrum, floor))).sum())
-        norm = float(np.linalg.norm(gradient))
-        return Minimum(x, float(self.value(x)), gap, norm, "½ Σ gradientᵢ²/λᵢ over the spectrum of E[SᵀAS]")
+    def _largest_curvature(self, source: str) -> Constant:
+        """Return λ_max of the upper curvature matrix: of f_D itself where it is quadratic, otherwise an upper bound."""
+        top = self.upper_curvature.largest
+        return Constant(top, top.kind if self.is_quadratic else "upper", source, top.error)
+
+    def _least_curvature(self, source: str) -> Constant:
+        """Return λ_min of the lower curvature matrix: of f_D itself where it is quadratic, otherwise a lower bound."""
+        least = self.lower_curvature.smallest
+        kind: Kind = "lower" if least.kind == "exact" and not self.is_quadratic else least.kind
+        return Constant(least, kind, source, least.error)
 
     def _points(self, name: str, x: Array) -> Array:
         points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
@@ -177,19 +196,33 @@ class Objective(ABC):
         return points
 
 
-def least_eigenvalue(matrix: np.ndarray) -> float:
-    """Return λ_min of a symmetric matrix, where rounding noise counts as zero."""
-    spectrum = np.linalg.eigvalsh(matrix)
-    return 0.0 if abs(spectrum[0]) <= 1e-14 * len(spectrum) * abs(spectrum[-1]) else float(spectrum[0])
-
-
 def gap_between(objective: Objective, lower: Minimum) -> Constant:
     """Return f_D^inf less a mean of infima of f, at least 0, with its tier of truth."""
     if objective.evaluation.tier == "estimate":
         least = min(objective.excess_bound(objective.center), objective.excess_bound(lower.x))
         return Constant(least, "upper", "min over x = v, x* of f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf (MAST, Lemma 1 (iii))")
-    upper = objective.minimize()
-    error = upper.gap_bound + lower.gap_bound
-    if {upper.infimum().kind, lower.infimum().kind} == {"exact"}:
-        return Constant(max(upper.value - lower.value, 0.0), "exact", "f_D^inf − f^inf, both certified", error)
-    return Constant(upper.value - lower.value + lower.gap_bound, "upper", "value of f_D less a lower bound of f^inf")
+    return difference(objective.minimize().infimum(), lower.infimum(), "f_D^inf − f^inf")
+
+
+def difference(upper: Constant, lower: Constant, source: str) -> Constant:
+    """Return a difference of infima that is at least 0, exact where both are and their errors are small beside them.
+
+    Parameters
+    ----------
+    upper : Constant
+        An infimum, exact, or an upper bound.
+    lower : Constant
+        A smaller one, exact, or known from above or from below within its error.
+    source : str
+        What the difference is.
+    """
+    value = max(upper.value - lower.value, 0.0)
+    error = upper.error + lower.error + _EPS * value
+    if "estimate" in (upper.kind, lower.kind):
+        return Constant(value, "estimate", f"{source}; {upper.source}; {lower.source}", error)
+    if upper.kind == lower.kind == "exact":
+        return graded(value, error, source, "upper", abs(upper.value) + abs(lower.value))
+    # What is only an upper bound of the smaller infimum is above it by its error at most.
+    least = lower.value - (0.0 if lower.kind == "lower" else lower.error)
+    most = upper.value + (upper.error if upper.kind == "exact" else 0.0)
+    return Constant(max(most - least, 0.0), "upper", f"{source}, bounded", 4 * _EPS * (abs(most) + abs(least)))

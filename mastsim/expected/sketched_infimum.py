@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mastsim.linalg import Bottom, QuadraticForm
 from mastsim.minimization import minimize_convex
 from mastsim.problems import Problem
-from mastsim.provenance import Constant
+from mastsim.problems.base import DENSE_LIMIT
+from mastsim.provenance import Constant, graded
 from mastsim.sketches import Sketch
 
 QUADRATIC_LIMIT, GENERAL_LIMIT = 4096, 512
@@ -31,12 +33,42 @@ def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Con
     """
     limit = QUADRATIC_LIMIT if problem.is_quadratic else GENERAL_LIMIT
     if sketch.support_size > limit or not (problem.is_quadratic or problem.mu_f > 0):
-        best = problem.minimize()
-        return Constant(best.value - best.gap_bound, "lower", "f^inf ≤ f_S^inf; the sketch is not enumerated")
+        return _without_sketch(problem, "the sketch is not enumerated")
+    if problem.is_quadratic and problem.dim > DENSE_LIMIT:
+        return _without_sketch(problem, "the dimension is too large for a matrix")
     batch, weights = sketch.support()
-    found = [_infimum_on(problem, shift, _range(np.asarray(S))) for S in batch.matrices()]
+    matrices = (np.asarray(batch.take(np.array([i])).matrices())[0] for i in range(len(weights)))
+    if problem.is_quadratic:
+        form = problem.quadratic_form.around(shift)
+        bottoms = [_bottom_on(form, S) for S in matrices]
+        if not all(bottom.proven for bottom in bottoms):
+            return _without_sketch(problem, "the rank of a sketched function is not decided by floats")
+        found = [(bottom.value, bottom.error) for bottom in bottoms]
+    else:
+        found = [_infimum_on(problem, shift, _range(S)) for S in matrices]
     values, errors = np.array(found).T
-    return Constant(float(weights @ values), "exact", "enumeration of E inf f_S", float(weights @ errors))
+    size = float(weights @ np.abs(values))
+    error = float(weights @ errors) + 2 * len(weights) * float(np.finfo(float).eps) * size
+    # The values are differences of f(v) and what a sketch gains.
+    scale = size + abs(float(problem.value(shift)))
+    return graded(float(weights @ values), error, "enumeration of E inf f_S", "lower", scale)
+
+
+def _without_sketch(problem: Problem, why: str) -> Constant:
+    """Return inf f, which no f_S goes below."""
+    best = problem.minimize()
+    if not best.proven:
+        return Constant(best.value, "estimate", f"f^inf ≤ f_S^inf; {best.certificate}", best.gap_bound)
+    return Constant(best.value - best.gap_bound, "lower", f"f^inf ≤ f_S^inf; {why}")
+
+
+def _bottom_on(form: QuadraticForm, S: np.ndarray) -> Bottom:
+    """Return the minimum of a quadratic form over the range of S."""
+    columns = S[:, S.any(axis=0)]
+    chosen = np.flatnonzero(columns.any(axis=1))
+    if np.count_nonzero(columns) == len(chosen) == columns.shape[1]:
+        return form.on_coordinates(chosen).minimize()
+    return form.through(columns).minimize()
 
 
 def _range(S: np.ndarray) -> np.ndarray:
@@ -49,10 +81,6 @@ def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray) -> tuple
     """Return inf of f over v + the span of a basis, and a bound on its error."""
     if basis.shape[1] == 0:
         return float(problem.value(shift)), 0.0
-    if problem.is_quadratic:
-        slope = basis.T @ np.asarray(problem.gradient(shift))
-        matrix = basis.T @ problem.upper_curvature.matrix @ basis
-        return float(problem.value(shift)) - 0.5 * float(slope @ np.linalg.pinv(matrix, hermitian=True) @ slope), 0.0
 
     def restricted(y: np.ndarray) -> tuple[float, np.ndarray]:
         point = shift + basis @ y

@@ -64,7 +64,9 @@ def fill_uniforms(key, step, replica, count, out):
     """Write the first `count` numbers of a stream into `out`, which must have room for `room(count)`."""
     word = uint64(0xFFFFFFFF)
     weyl0, weyl1 = uint64(0x9E3779B9), uint64(0xBB67AE85)
-    t, r, stream = uint64(step), uint64(replica), key.stream
+    t, r = uint64(step) & word, uint64(replica)
+    # Beyond 32 bits the step goes on in the word of the purpose.
+    stream = key.stream + ((uint64(step) >> uint64(32)) << uint64(8))
     # Whole vectors of eight blocks: a remainder in scalars would take longer than all of them.
     for block in range(room(count) // 2):
         c0, c1, c2, c3 = uint64(block), t, r, stream

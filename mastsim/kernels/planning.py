@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mastsim.backend import Streams
+from mastsim.backend import STEPS, Streams
 from mastsim.draws import StreamDraw
 from mastsim.expected import Mast, Objective
 from mastsim.kernels.batches import batch_of
@@ -65,7 +65,7 @@ class Descent(NamedTuple):
         streams : Streams
             The random numbers.
         """
-        integer("steps", first + len(stepsizes), 1, 2**32)
+        integer("steps", first + len(stepsizes), 1, STEPS)
         mask, *rest = self.tables
         keys = [key_of(streams.seed, "minibatch")] if self.batched else []
         self.kernel(x, replicas, first, stepsizes.astype(x.dtype), key_of(streams.seed, "sketch"), mask, *keys, *rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.memory import check_room
 from mastsim.methods import Method
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
@@ -62,6 +63,7 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     array([1.  , 0.5 , 0.25])
     """
     steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim)
+    check_room("the moments after every step", steps + 1, change="propagate fewer steps", itemsize=64)
     chain = recursion(objective, method)
     forms = standard_forms(objective, chain.center)
     names = ("distance", "gap", "gradient_norm2")

@@ -1,8 +1,10 @@
 """f: the problems, their losses and their data."""
 
-from mastsim.problems.base import Curvature, Minimum, Problem
+from mastsim.linalg import Curvature
+from mastsim.problems.base import Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
+from mastsim.problems.families import family_for
 from mastsim.problems.finite_sum import FiniteSum
 from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
@@ -55,6 +57,7 @@ __all__ = [
     "SquaredLoss",
     "TwoLayerNetwork",
     "WelschRegression",
+    "family_for",
     "load",
     "split",
 ]

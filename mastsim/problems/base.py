@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
+from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.memory import check_square
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
-from mastsim.problems.certificates import least_norm_solution as least_norm_solution
-from mastsim.problems.certificates import quadratic_minimum as quadratic_minimum
-from mastsim.provenance import Constant
+from mastsim.provenance import Constant, Kind
 from mastsim.validation import nonnegative, positive
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
-
-
-@dataclass(frozen=True, eq=False)
-class Curvature:
-    """A symmetric matrix that bounds a Hessian.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (dim, dim)
-        The matrix itself.
-
-    Examples
-    --------
-    >>> Curvature(np.diag([1.0, 3.0])).largest
-    3.0
-    """
-
-    matrix: np.ndarray
-
-    @cached_property
-    def spectrum(self) -> np.ndarray:
-        """The eigenvalues in increasing order, shape (dim,)."""
-        return np.linalg.eigvalsh(self.matrix)
-
-    @property
-    def largest(self) -> float:
-        """λ_max."""
-        return float(self.spectrum[-1])
-
-    @property
-    def smallest(self) -> float:
-        """λ_min, where rounding noise below zero counts as zero."""
-        low = float(self.spectrum[0])
-        return 0.0 if abs(low) <= 1e-14 * len(self.spectrum) * abs(self.largest) else low
-
-    @property
-    def least_positive(self) -> float:
-        """The least eigenvalue above rounding noise; infinite for a matrix of zeros."""
-        return float(self.spectrum[self.spectrum > 1e-13 * self.largest].min(initial=np.inf))
 
 
 class Components(Protocol):
@@ -176,10 +136,42 @@ class Problem(ABC):
             raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
         return points
 
+    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
+        """Return a bound on the terms that add up to ∇f at points with entries of at most `size`, shape of `size`.
+
+        Rounding changes an entry of a gradient, or of a point before it is handed in, by what `gradient_rounding` says of it
+        relative to these terms. Here they are |∇f(0)| and √(L_ii)·Σ √(L_jj) size_j.
+        """
+        root = np.sqrt(np.maximum(np.diag(self.upper_curvature.matrix), 0.0))
+        return np.abs(self.gradient(np.zeros(self.dim))) + root * (size @ root)[..., None]
+
+    @property
+    def gradient_rounding(self) -> float:
+        """How much rounding may change an entry of a gradient, relative to its terms."""
+        return 4 * (self.dim + 4) * float(np.finfo(float).eps)
+
     @property
     def is_quadratic(self) -> bool:
         """Whether the Hessian is the same everywhere."""
         return False
+
+    @cached_property
+    def quadratic_form(self) -> QuadraticForm:
+        """A quadratic f as a form around zero, to more digits than floats have where the problem says how.
+
+        Raises
+        ------
+        ValueError
+            If f is not quadratic.
+        """
+        if not self.is_quadratic:
+            raise ValueError(f"{self.name} is not quadratic and has no quadratic form")
+        zero = np.zeros(self.dim)
+        slope, constant = np.asarray(self.gradient(zero)), float(self.value(zero))
+        error = 8 * np.finfo(float).eps
+        return QuadraticForm(
+            self.upper_curvature, Pair.of(slope), Pair.of(constant), error * np.abs(slope), error * abs(constant)
+        )
 
     @property
     def is_convex(self) -> bool:
@@ -189,17 +181,20 @@ class Problem(ABC):
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f."""
-        kind: Any = "exact" if self.curvature_is_attained else "upper"
-        return Constant(max(self.upper_curvature.largest, 0.0), kind, "λ_max(L), L ⪰ ∇²f (MAST, Assumption 2)")
+        top = self.upper_curvature.largest
+        kind: Kind = top.kind if self.curvature_is_attained else "upper"
+        return Constant(max(top, 0.0), kind, "λ_max(L), L ⪰ ∇²f (MAST, Assumption 2)", top.error)
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
-        kind: Any = "exact" if self.curvature_is_attained else "lower"
-        return Constant(self.lower_curvature.smallest, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)")
+        least = self.lower_curvature.smallest
+        kind: Kind = "lower" if least.kind == "exact" and not self.curvature_is_attained else least.kind
+        return Constant(least, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)", least.error)
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
+        check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 

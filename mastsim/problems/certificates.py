@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mastsim.provenance import Constant
-
-if TYPE_CHECKING:
-    from mastsim.problems.base import Problem
+from mastsim.linalg import QuadraticForm
+from mastsim.provenance import Constant, Kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +23,18 @@ class Minimum:
     value : float
         The objective there.
     gap_bound : float
-        A proven bound on ``value - infimum``; infinite when nothing is proven.
+        A proven bound on ``value - infimum``, rounding included; infinite when nothing is known.
     gradient_norm : float
         Norm of the gradient there.
     certificate : str
         The inequality that proves the bound.
+    proven : bool, default True
+        Whether the bound is proven; otherwise it is a guess.
+    scale : float, default 0.0
+        The size of the terms of which `value` is the difference, for those that know it.
+    excess_bound : float, optional
+        A bound on how far the function at `x` is above its infimum, whatever the rounding of `value`; `gap_bound` when left
+        out.
     """
 
     x: np.ndarray
@@ -37,15 +42,21 @@ class Minimum:
     gap_bound: float
     gradient_norm: float
     certificate: str
+    proven: bool = True
+    scale: float = 0.0
+    excess_bound: float = math.nan
 
     def __post_init__(self) -> None:
         x = np.array(self.x, dtype=float)
         x.setflags(write=False)
         object.__setattr__(self, "x", x)
+        if math.isnan(self.excess_bound):
+            object.__setattr__(self, "excess_bound", self.gap_bound)
 
     def infimum(self) -> Constant:
-        """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it."""
-        kind: Any = "exact" if self.gap_bound <= 1e-9 * max(1.0, abs(self.value)) else "upper"
+        """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it, or an estimate."""
+        small = self.gap_bound <= max(2e-9 * abs(self.value), 1e-12 * self.scale)
+        kind: Kind = "estimate" if not self.proven else "exact" if small else "upper"
         return Constant(self.value, kind, f"value at a minimiser; {self.certificate}", self.gap_bound)
 
 
@@ -68,32 +79,22 @@ def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Mi
     return Minimum(x, value, floor, norm, f"{where}value minus the lower bound {objective.lower_bound:g}")
 
 
-def least_norm_solution(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the solution of Ax = b of least norm, taking eigenvalues below 1e-13 of the largest for zero."""
-    solution: np.ndarray = np.linalg.lstsq(A, b, rcond=1e-13)[0]
-    return solution
-
-
-def quadratic_minimum(problem: Problem, x: np.ndarray, slope: float) -> Minimum:
-    """Return a minimiser of a quadratic f ≥ inf f > −∞ with a certificate of one term for each eigenvalue.
-
-    With a single μ the certificate would be too good as soon as f has a smaller positive eigenvalue than that μ. Where
-    an eigenvalue is lost in rounding, f is taken to be constant (it is bounded below), unless the gradient says otherwise.
+def quadratic_minimum(problem: Any, form: QuadraticForm, center: np.ndarray | None = None) -> Minimum:
+    """Return the minimiser of least norm of a quadratic function that is bounded below.
 
     Parameters
     ----------
-    problem : Problem
-        A quadratic f, of a dimension for which matrices can be formed.
-    x : ndarray, shape (dim,)
-        The minimiser, as good as rounding allows.
-    slope : float
-        The size of the terms that cancel in the gradient.
+    problem : Problem or Objective
+        The function, for the norm of its gradient.
+    form : QuadraticForm
+        The same function of z = x − center.
+    center : ndarray, shape (dim,), optional
+        Zero when left out.
     """
-    spectrum, basis = np.linalg.eigh(problem.upper_curvature.matrix)
-    rounding = 4 * problem.dim * np.finfo(float).eps
-    top, gradient = max(float(spectrum[-1]), 0.0), np.asarray(problem.gradient(x))
-    parts, floor = np.abs(basis.T @ gradient), max(rounding * top, np.finfo(float).tiny)
-    hidden = rounding * (top * float(np.linalg.norm(x)) + slope)
-    counted = np.where((spectrum <= floor) & (parts <= hidden), 0.0, parts)
-    gap = float((counted**2 / (2 * np.maximum(spectrum, floor))).sum())
-    return Minimum(x, float(problem.value(x)), gap, float(np.linalg.norm(gradient)), "½ Σ gradientᵢ²/λᵢ over the spectrum")
+    bottom = form.minimize(center)
+    norm = float(np.linalg.norm(problem.gradient(bottom.point)))
+    how = "Cholesky factor with residuals of 106 bits"
+    if not bottom.proven:
+        how = "nothing is proven: eigenvalues of the Hessian that are below rounding were taken for 0"
+    scale = float(form.constant.size) + abs(bottom.value)
+    return Minimum(bottom.point, bottom.value, bottom.error, norm, how, bottom.proven, scale, bottom.excess)

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.memory import check_room
 from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
-from mastsim.validation import one_of
+from mastsim.validation import one_of, real
 
 __all__ = ["CATALOGUE", "DEFAULT_DATA", "Catalogued", "Dataset", "fetch", "listing", "load", "locate"]
 
@@ -26,6 +27,8 @@ DEFAULT_DATA = "breast-cancer"
 
 _BREAST_CANCER_SHA256 = "5b548aa2537a24075c13abc1b25c6fadc11fceedb1f519ff9fff744b4a0fcb28"
 _BREAST_CANCER_SHAPE = (569, 30)
+_BYTES_READ = 5
+"""Bytes of memory a byte of a LIBSVM file takes while it is read: itself, and a number and an index for 4 of them."""
 _LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary/"
 
 
@@ -99,7 +102,13 @@ CATALOGUE: tuple[Catalogued, ...] = (
 )
 
 
-def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
+def load(
+    spec: str | os.PathLike[str] = DEFAULT_DATA,
+    *,
+    positive: float | None = None,
+    features: int | None = None,
+    zero_based: bool = False,
+) -> Dataset:
     """Return the data set that `spec` names.
 
     Names win over paths: to read a file of your own that is called like a catalogued set, write ``./a5a``.
@@ -116,9 +125,9 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
             Looked for and, if need be, downloaded by `fetch`; its hash, shape and labels are checked. In ``mushrooms``
             the raw label 1 becomes +1 and 2 becomes -1.
         the path of a LIBSVM file
-            Plain text with 1-based, increasing indices; d is the largest index in the file. Labels are kept as they
-            stand in the file: regression targets are fine, and a classification problem that needs -1 and +1 says
-            itself what it makes of {0, 1} or {1, 2}. Query ids (``qid:``) are ignored.
+            Plain text with increasing indices from 1; d is the largest index in the file unless `features` says more.
+            Labels are kept as they stand in the file, be they targets of a regression or codes of classes;
+            `Dataset.classified` and `Dataset.signs` turn two codes into -1 and +1. Query ids (``qid:``) are ignored.
         ``synthetic:n=500,d=40,condition=100``
             Drawn features whose AᵀA/n has largest eigenvalue 1 and smallest 1/condition, eigenvalues in geometric
             progression, with labels from a logistic model of a planted weight vector (margins of root mean
@@ -126,6 +135,13 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
             would be singular; ``condition`` (100, or 1 when d = 1, where nothing else is possible) from 1 to 1e12;
             ``seed`` (0); ``noise`` (0), the probability from 0 to 0.5 with which each label is flipped; ``density``,
             from 1/d to 1, which makes A sparse with that share of nonzeros (or just under), and the same spectrum.
+    positive : float, optional
+        The label, as it stands in the file, that becomes +1, while the other becomes -1; see `Dataset.classified`.
+    features : int, optional
+        The number of features of a LIBSVM file, from its largest index to 2**28: files of one data set need not all reach
+        the last feature.
+    zero_based : bool, default False
+        Whether the indices of a LIBSVM file start at 0.
 
     Returns
     -------
@@ -135,8 +151,8 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
     Raises
     ------
     ValueError
-        If the name is unknown, a synthetic option is not accepted, or a file is malformed, empty, unlabelled, not
-        finite, or does not have its pinned hash.
+        If the name is unknown, an option is not accepted or needs more memory than is free, or a file is malformed, empty,
+        unlabelled, not finite, wider than `features` or 2**28, or does not have its pinned hash.
     ConnectionError
         If a catalogued file is not here and cannot be downloaded.
 
@@ -149,6 +165,16 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
     text = os.fspath(spec)
+    named = text in (DEFAULT_DATA, *_names()) or text.partition(":")[0] == "synthetic"
+    if named and (features is not None or zero_based):
+        option = "zero_based=True" if features is None else f"features={features}"
+        raise ValueError(f"{option} is not accepted with data set {text!r}: it is for LIBSVM files of your own")
+    found = _named(text) or _load_file(text, features, zero_based)
+    return found if positive is None else found.classified(real("positive", positive))
+
+
+def _named(text: str) -> Dataset | None:
+    """Return the data set of a name or of synthetic options; None where the text is the path of a file."""
     if text == DEFAULT_DATA:
         return _breast_cancer()
     if text in _names():
@@ -159,7 +185,7 @@ def load(spec: str | os.PathLike[str] = DEFAULT_DATA) -> Dataset:
     if os.path.isdir(text):
         raise ValueError(f"data set {text!r} is a directory, but a LIBSVM file is expected")
     if os.path.isfile(text):
-        return _load_file(text)
+        return None
     try:
         one_of("data set", text, [DEFAULT_DATA, *_names(), "synthetic:n=500,d=40,condition=100"])
     except ValueError as error:
@@ -344,15 +370,17 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
         raise ValueError(f"data set {entry.name!r} has the label {unknown[0]:g}: known are {sorted(entry.labels)}")
     y = np.array([entry.labels[label] for label in raw.tolist()], dtype=float)
     source = f"LIBSVM's collection of binary classification data by Chih-Jen Lin, {entry.url}."
-    return Dataset(entry.name, A, y, entry.sha256, source)
+    return Dataset(entry.name, A, y, entry.sha256, source, entry.labels)
 
 
 # ------------------------------------------------------------------------------------------- LIBSVM files
 
 
-def _load_file(text: str) -> Dataset:
+def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
+    size = Path(text).stat().st_size
+    check_room(f"reading file {text!r}", size, change="read it on a machine with more memory", itemsize=_BYTES_READ)
     content = Path(text).read_bytes()
-    A, y = parse_libsvm(content, text)
+    A, y = parse_libsvm(content, text, features, zero_based)
     return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.")
 
 
@@ -369,4 +397,4 @@ def _breast_cancer() -> Dataset:
         )
     A = (raw - raw.mean(axis=0)) / raw.std(axis=0)
     source = "Breast Cancer Wisconsin (Diagnostic), bundled with scikit-learn; columns standardised, benign is +1."
-    return Dataset(DEFAULT_DATA, A, 2 * target - 1, found, source)
+    return Dataset(DEFAULT_DATA, A, 2 * target - 1, found, source, _SIGNS)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +25,15 @@ class Dataset:
     A : numpy.ndarray or scipy.sparse.csr_array, shape (n, d)
         Features, float64.
     y : numpy.ndarray, shape (n,)
-        Labels, float64. In {-1, +1}, except for a user's own file, whose labels are left as they are.
+        Labels, float64. In {-1, +1}, except for a user's own file, whose labels are left as they are until `classified`.
     sha256 : str
         Hash of the file's bytes; for synthetic data of the arrays' bytes; for ``breast-cancer`` of the bytes of the
         arrays as scikit-learn bundles them, before columns are standardised, so that it is the same on every machine.
     source : str
         One sentence saying where the data came from.
+    labels : mapping of float to int, optional
+        What each label of the file has become, where `y` holds -1 and +1 in place of them; None where `y` holds the
+        file's own.
 
     Examples
     --------
@@ -40,6 +48,7 @@ class Dataset:
     y: np.ndarray = field(repr=False)
     sha256: str
     source: str
+    labels: Mapping[float, int] | None = None
 
     @property
     def n(self) -> int:
@@ -50,6 +59,82 @@ class Dataset:
     def d(self) -> int:
         """Number of features."""
         return int(self.A.shape[1])
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether the labels are those of a classification: two distinct ones, or nothing but -1 and +1."""
+        return self.labels is not None or len(self._distinct) == 2 or bool(np.isin(self._distinct, (-1.0, 1.0)).all())
+
+    @cached_property
+    def signs(self) -> np.ndarray:
+        """The labels as -1 and +1, see `classified`; ValueError where there are not two."""
+        return self.classified().y
+
+    @cached_property
+    def _distinct(self) -> np.ndarray:
+        return np.unique(self.y)
+
+    @property
+    def _signs(self) -> dict[float, int]:
+        """What each label counts as by now; the larger is the positive one unless something else was said."""
+        pair = self._distinct.tolist() if len(self._distinct) == 2 else [-1.0, 1.0]
+        return dict(zip(pair, (-1, 1), strict=True)) if self.labels is None else dict(self.labels)
+
+    def classified(self, positive: float | None = None) -> Dataset:
+        """Return the data with labels -1 and +1, and in `labels` which of the file's became which.
+
+        Parameters
+        ----------
+        positive : float, optional
+            The label, as it stands in the file, that becomes +1; the larger of the two when left out, or what it is by
+            now.
+
+        Returns
+        -------
+        Dataset
+            Itself where nothing changes.
+
+        Raises
+        ------
+        ValueError
+            If there are not two distinct labels, or `positive` is neither of them.
+
+        Examples
+        --------
+        >>> data = Dataset("mine", np.eye(3), np.array([0.0, 1.0, 1.0]), "", "")
+        >>> data.classified().y, dict(data.classified(positive=0).labels)
+        (array([-1.,  1.,  1.]), {0.0: 1, 1.0: -1})
+        """
+        if not self.binary:
+            raise ValueError(
+                f"data set {self.name!r} has {_counted(self._distinct)}, but a "
+                "classification needs two, which become -1 and +1 (problem='least-squares' takes them as targets)"
+            )
+        before = self._signs
+        after = dict(before)
+        if positive is not None:
+            after = {label: 1 if label == positive else -1 for label in before}
+            if positive not in before:
+                raise ValueError(f"positive={positive:g} is not accepted: the labels of {self.name!r} are {_listed(before)}")
+        if self.labels is not None and after == before:
+            return self
+        now = {sign: after[label] for label, sign in before.items()} if self.labels is not None else after
+        y = np.array([now[label] for label in self.y.tolist()], dtype=float)
+        return replace(self, y=y, labels=MappingProxyType(after))
+
+
+def spell_label(label: float) -> str:
+    """Return a label as a file would have it: ``1`` for 1.0, with every digit that tells it from others."""
+    return repr(float(label)).removesuffix(".0")
+
+
+def _counted(labels: np.ndarray) -> str:
+    return f"{len(labels)} label{'' if len(labels) == 1 else 's'} ({_listed(labels)})"
+
+
+def _listed(labels: Iterable[float]) -> str:
+    words = [spell_label(label) for label in labels]
+    return ", ".join(words if len(words) <= _SHOWN else [*words[: _SHOWN - 1], "…", words[-1]])
 
 
 def sha256(*parts: bytes) -> str:
@@ -68,6 +153,3 @@ def digest(A: np.ndarray | sp.csr_array, y: np.ndarray) -> str:
         repr(A.shape).encode(),
         *(part.astype("<i8" if part.dtype.kind == "i" else "<f8").tobytes() for part in [*parts, y]),
     )
-
-
-# ---------------------------------------------------------------------------------------------- synthetic

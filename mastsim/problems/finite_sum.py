@@ -11,17 +11,10 @@ from typing import Any
 import numpy as np
 
 from mastsim.backend import Array, contiguous, namespace
+from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import (
-    DENSE_LIMIT,
-    Components,
-    Curvature,
-    Minimum,
-    Problem,
-    certified,
-    least_norm_solution,
-    quadratic_minimum,
-)
+from mastsim.problems.base import DENSE_LIMIT, Components, Problem
+from mastsim.problems.certificates import Minimum, certified, quadratic_minimum
 from mastsim.provenance import Constant
 
 
@@ -104,12 +97,17 @@ class FiniteSum(Problem):
     @cached_property
     def upper_curvature(self) -> Curvature:
         """The mean of the matrices of the components; refused where one of them has none."""
-        return Curvature(self._mean(lambda part: part.upper_curvature.matrix))
+        return mean_curvature([part.upper_curvature for part in self.problems])
 
     @cached_property
     def lower_curvature(self) -> Curvature:
         """The mean of the matrices of the components; refused where one of them has none."""
-        return Curvature(self._mean(lambda part: part.lower_curvature.matrix))
+        return mean_curvature([part.lower_curvature for part in self.problems])
+
+    @cached_property
+    def quadratic_form(self) -> QuadraticForm:
+        """The mean of the forms of the components."""
+        return mean_form([part.quadratic_form for part in self.problems])
 
     @property
     def curvature_is_attained(self) -> bool:
@@ -185,11 +183,8 @@ class FiniteSum(Problem):
 
     @cached_property
     def _minimum(self) -> Minimum:
-        start = np.zeros(self.dim)
         if self._is_direct:
-            # ‖∇f_i(0)‖² ≤ 2L_i(f_i(0) − inf f_i), and gradients of components may cancel.
-            above = [max(float(part.value(start)) - float(part.lower_bound), 0.0) for part in self.problems]
-            x = least_norm_solution(self.upper_curvature.matrix, -self.gradient(start))
-            return quadratic_minimum(self, x, float(np.mean(np.sqrt(2 * self.component_smoothness * above))))
+            return quadratic_minimum(self, self.quadratic_form)
+        start = np.zeros(self.dim)
         x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
         return certified(self, x, self.mu_f.value, self.L_f.value)

@@ -11,15 +11,16 @@ from typing import Any, Self
 import numpy as np
 
 from mastsim.backend import Array, contiguous, inner, namespace, rows_times
+from mastsim.linalg import Curvature, Pair, QuadraticForm, gram_form
+from mastsim.memory import check_room, check_square
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import DENSE_LIMIT, Components, Curvature, Minimum, Problem, certified, ridge, total_weight
+from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
+from mastsim.problems.certificates import Minimum, certified, quadratic_minimum
 from mastsim.problems.losses import Loss, SquaredLoss
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import matrix, positive, vector
-
-_DIRECT = 1000  # dimension up to which a quadratic starts from the solution of its normal equations
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,7 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def dense_rows(self) -> np.ndarray:
         """The data as a dense array, shape (n, dim)."""
+        check_room("the data as a dense table", *self.A.shape, change="use fewer rows or columns")
         return np.asarray(self.A.toarray() if hasattr(self.A, "toarray") else self.A)
 
     @cached_property
@@ -115,6 +117,23 @@ class GeneralizedLinearModel(Problem):
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
+    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
+        """Return |A|ᵀ(|φ'(0)| + sup|φ''|·|A|·size)/n + λ·size, shape of `size`: what rounding of ∇f is relative to."""
+        rows, zero = abs(self.A), np.zeros(self.rows)
+        margins = np.asarray(rows_times(rows, np.asarray(size)))
+        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
+        with np.errstate(over="ignore"):
+            if not math.isfinite(bend):
+                ends = [np.abs(self.loss.second_derivative(side * margins, self.y)) for side in (-1.0, 1.0)]
+                bend = np.maximum(*ends)
+            slopes = np.abs(self.loss.derivative(zero, self.y)) + bend * margins
+        return np.asarray(rows_times(rows.T, slopes)) / self.rows + self.ridge * size
+
+    @property
+    def gradient_rounding(self) -> float:
+        """How much rounding may change an entry of a gradient, relative to its terms."""
+        return 4 * (self.rows + self.dim + 4) * float(np.finfo(float).eps)
+
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
@@ -123,6 +142,7 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def _gram(self) -> np.ndarray:
+        check_square("the matrix AᵀA of the data", self.dim)
         gram = self._transposed @ self.A
         return np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram) / self.rows
 
@@ -151,7 +171,7 @@ class GeneralizedLinearModel(Problem):
         """**L** = (φ''max/n) AᵀA + λI; refused where φ'' is unbounded."""
         if not math.isfinite(self.loss.curvature_max):
             raise ValueError(f"the curvature of the {self.loss.name} loss is unbounded: there is no matrix L ⪰ ∇²f")
-        return Curvature(self.loss.curvature_max * self._gram + self.ridge * np.eye(self.dim))
+        return self._curvature(self.loss.curvature_max)
 
     @cached_property
     def L_f(self) -> Constant:
@@ -181,9 +201,37 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def lower_curvature(self) -> Curvature:
         """**M** = (φ''min/n) AᵀA + λI."""
-        if self.loss.curvature_min == 0:
-            return Curvature(self.ridge * np.eye(self.dim))
-        return Curvature(self.loss.curvature_min * self._gram + self.ridge * np.eye(self.dim))
+        return self.upper_curvature if self.is_quadratic else self._curvature(self.loss.curvature_min)
+
+    def _curvature(self, bend: float) -> Curvature:
+        """Return (bend/n) AᵀA + λI."""
+        check_square("the curvature matrix", self.dim)
+        if bend > 0 and self.is_quadratic:
+            return self.quadratic_form.curvature
+        ridge = self.ridge * np.eye(self.dim)
+        if bend == 0:
+            return Curvature(ridge, floor=self.ridge, semidefinite=True)
+        doubt = (self.rows + 4) * float(np.finfo(float).eps)
+        if bend > 0:
+            return Curvature(bend * self._gram + ridge, None, doubt, self.ridge, None, True)
+        # Where the two parts cancel, the doubt is beside what they are, not beside their sum.
+        matrix = bend * self._gram + ridge
+        parts, diagonal = abs(bend) * np.diag(self._gram) + self.ridge, np.abs(np.diag(matrix))
+        share = np.divide(parts, diagonal, out=np.where(parts > 0, 1 / doubt, 0.0), where=diagonal > 0)
+        return Curvature(matrix, None, doubt * float(share.max(initial=1.0)))
+
+    @cached_property
+    def quadratic_form(self) -> QuadraticForm:
+        """The form around zero of a model whose loss is quadratic."""
+        if not self.is_quadratic:
+            return super().quadratic_form
+        zero = np.zeros(self.rows)
+        bend, slopes = self.loss.curvature_max, np.asarray(self.loss.derivative(zero, self.y))
+        form = gram_form(self.A, slopes, bend, self.ridge)
+        offsets = np.asarray(self.loss.value(zero, self.y)) - slopes**2 / (2 * bend)
+        error = 4 * float(np.finfo(float).eps) * float(np.abs(offsets).mean())
+        constant = form.constant + Pair.of(float(offsets.mean()))
+        return QuadraticForm(form.curvature, form.slope, constant, form.slope_errors, form.constant_error + error)
 
     @property
     def curvature_is_attained(self) -> bool:
@@ -236,19 +284,17 @@ class GeneralizedLinearModel(Problem):
     def minimize(self) -> Minimum:
         """Return a minimiser certified by ‖∇f‖²/(2μ), or by the lower bound of the loss where μ = 0.
 
-        For a quadratic f, whose gradients lie in the range of the Hessian, μ is the least positive eigenvalue.
+        For a quadratic f it is the minimiser of least norm, and its certificate needs no μ.
         """
         return self._minimum
 
     @cached_property
     def _minimum(self) -> Minimum:
+        if self.is_quadratic and self.dim <= DENSE_LIMIT:
+            return quadratic_minimum(self, self.quadratic_form)
         start = np.zeros(self.dim)
-        if self.is_quadratic and self.dim <= _DIRECT:
-            start = np.linalg.lstsq(self.upper_curvature.matrix, -self.gradient(start), rcond=1e-13)[0]
         x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
-        quadratic = self.is_quadratic and self.dim <= DENSE_LIMIT
-        mu = self.lower_curvature.least_positive if quadratic else self.mu_f.value
-        return certified(self, x, mu, self.L_f.value)
+        return certified(self, x, self.mu_f.value, self.L_f.value)
 
 
 @dataclass(frozen=True, eq=False)

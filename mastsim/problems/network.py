@@ -12,14 +12,16 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
+from mastsim.linalg import Curvature
+from mastsim.memory import check_room
 from mastsim.minimization import minimize_convex
-from mastsim.problems.base import Components, Curvature, Minimum, Problem, certified, total_weight
+from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
 from mastsim.validation import integer, matrix, nonnegative, vector
 
-_DENSE = 512
+_DENSE, _COPIES = 512, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +70,14 @@ class TwoLayerNetwork(Problem):
 
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
+        check_room("the matrix A as a dense table", *A.shape, change="use fewer rows or columns")
         A = A.toarray() if hasattr(A, "toarray") else A
         y = vector("y", self.y, A.shape[0])
         LOSS.check_labels(y)
         width, l2 = integer("width", self.width, 1), nonnegative("l2", self.l2)
+        check_room(
+            "the parameters of width × inputs", width, A.shape[1] + 2, change="use a smaller width", itemsize=8 * _COPIES
+        )
         for name, value in (("A", A), ("y", y), ("width", width), ("l2", l2)):
             object.__setattr__(self, name, value)
 

@@ -8,9 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array, inner, namespace, rows_times
-from mastsim.problems.base import Curvature, Minimum, Problem, least_norm_solution, quadratic_minimum
+from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.memory import check_room
+from mastsim.problems.base import Problem
+from mastsim.problems.certificates import Minimum, quadratic_minimum
 from mastsim.validation import matrix, real, vector
 
+_COPIES = 4
 _RANGE = 1e-9
 
 
@@ -48,6 +52,7 @@ class Quadratic(Problem):
 
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
+        check_room("the matrix A as a dense table", *A.shape, change="use a smaller A", itemsize=8 * _COPIES)
         A = A.toarray() if hasattr(A, "toarray") else A
         if A.shape[0] != A.shape[1]:
             raise ValueError(f"A has shape {A.shape}, but it must be square")
@@ -57,9 +62,9 @@ class Quadratic(Problem):
         for name, value in (("A", (A + A.T) / 2), ("b", vector("b", self.b, len(A))), ("c", real("c", self.c))):
             object.__setattr__(self, name, value)
         if self.lower_curvature.smallest < 0:
-            raise ValueError(f"A has the eigenvalue {self.lower_curvature.smallest:.3g}: it must be positive semidefinite")
-        outside = float(np.linalg.norm(self.A @ self._solution - self.b))
-        if outside > _RANGE * max(float(np.linalg.norm(self.b)), np.finfo(float).tiny):
+            least = self.lower_curvature.smallest
+            raise ValueError(f"A has the eigenvalue {least:.3g}: it must be positive semidefinite")
+        if (outside := self._outside()) > _RANGE * max(float(np.linalg.norm(self.b)), np.finfo(float).tiny):
             raise ValueError(f"b is outside the range of A by {outside:.3g}: f is then unbounded below")
 
     @property
@@ -72,9 +77,18 @@ class Quadratic(Problem):
         """True."""
         return True
 
+    def _outside(self) -> float:
+        """Return the norm of what no Ax makes up of b; none where A is invertible."""
+        curvature = self.upper_curvature
+        if curvature.rank == self.dim:
+            return 0.0
+        x = curvature.factor.solve(Pair.of(self.b))
+        return float(np.linalg.norm((curvature.pair @ x - Pair.of(self.b)).rounded))
+
     @cached_property
-    def _solution(self) -> np.ndarray:
-        return least_norm_solution(self.A, self.b)
+    def quadratic_form(self) -> QuadraticForm:
+        """The form around zero, as it was given."""
+        return QuadraticForm(self.upper_curvature, Pair.of(-self.b), Pair.of(self.c))
 
     def value(self, x: Array) -> Array:
         """Return f(x), shape ``x.shape[:-1]``."""
@@ -118,7 +132,7 @@ class Quadratic(Problem):
 
     @cached_property
     def _minimum(self) -> Minimum:
-        return quadratic_minimum(self, self._solution, float(np.linalg.norm(self.b)))
+        return quadratic_minimum(self, self.quadratic_form)
 
 
 def _spread(product: Array, shape: tuple[int, ...]) -> Array:

@@ -12,11 +12,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
+from mastsim.memory import check_room
 from mastsim.problems.dataset import Dataset, digest
 from mastsim.validation import integer, one_of
 
 _MARGIN_RMS = 2.0
 _LARGEST_CONDITION = 1e12
+_COPIES = 5
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def _check_options(options: _Options) -> None:
             f"synthetic option d={d} is not accepted with n={n}: it must be an integer from 1 to {n}, since with more "
             "columns than rows AᵀA is singular and has no condition number"
         )
+    # The table, its factors and what their computation takes; d ≤ n here.
+    check_room("synthetic data of n × d", n, d, change="choose a smaller n or d", itemsize=_COPIES * 8)
     if d == 1 and options.condition != 1:
         raise ValueError(
             f"synthetic option condition={options.condition:g} is not accepted with d=1: it must be 1, the condition "
@@ -119,7 +123,8 @@ def make_synthetic(text: str) -> Dataset:
         A = sp.csr_array(_sparse_with(singular_values, options.n, options.density, rng))
     y = _planted_labels(A, options.noise, rng)
     source = f"Synthetic ({options}): features with a planted spectrum, labels of a planted logistic model."
-    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source)
+    labels = MappingProxyType({-1.0: -1, 1.0: 1})
+    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source, labels)
 
 
 def _planted_labels(A: np.ndarray | sp.csr_array, noise: float, rng: np.random.Generator) -> np.ndarray:

@@ -113,6 +113,8 @@ def reproduce(
     chosen = [one_of("figure", name, ALL_FIGURES) for name in dict.fromkeys(names)] or list(ALL_FIGURES)
     seed = integer("seed", seed, 0, 2**64 - 1)
     given = default_data() if data is None else data if isinstance(data, Dataset) else load(data)
+    # Every figure that needs two classes shows the same ones, and says which label is which.
+    given = given.classified() if given.binary else given
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []

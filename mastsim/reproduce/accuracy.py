@@ -74,8 +74,8 @@ def examination(data: Dataset, seed: int) -> Examination:
         raise ValueError(f"data with {data.n} rows are not accepted: at least 4 are needed to train, validate and test")
     test = own_tests(data)
     if test is not None:
-        return Examination(Table(data.A, data.y), Table(test.A, test.y), test.name)
-    train, held = set_aside(Table(data.A, data.y), TEST_SHARE, seed)
+        return Examination(Table(data.A, data.signs), Table(test.A, test.signs), test.name)
+    train, held = set_aside(Table(data.A, data.signs), TEST_SHARE, seed)
     return Examination(train, held, f"{TEST_SHARE:.0%} of the rows, seed {seed}")
 
 

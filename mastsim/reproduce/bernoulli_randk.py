@@ -67,7 +67,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [curve["crosses_at"] for curve in numbers["curves"]]
     [[], [], [], []]
     """
-    f, judged = regression(data), held_out_rows(data) or Rows("training rows", data.A, data.y)
+    f, judged = regression(data), held_out_rows(data) or Rows("training rows", data.A, data.signs)
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     for keep in RUN_KEEPS if quick else KEEPS:

@@ -53,7 +53,7 @@ def regression(data: Dataset) -> LogisticRegression:
     >>> round(f.L_f / f.mu_f, 9)
     100.0
     """
-    return LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER)
+    return LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
 
 
 def rand_k(dim: int, keep: float) -> RandK:

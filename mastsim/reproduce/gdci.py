@@ -63,7 +63,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     [False, False, True, True]
     """
     squares = LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)
-    logistic = LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER)
+    logistic = LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
     keeps = QUICK_KEEPS if quick else KEEPS
     longest, replicas = (_QUICK_LONGEST, 8) if quick else (_LONGEST, 16)
     rows = []

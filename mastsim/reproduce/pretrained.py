@@ -79,4 +79,4 @@ def divided(data: Dataset, seed: int) -> Parts:
 
 def _taken(data: Dataset, name: str, index: np.ndarray) -> Rows:
     index = np.sort(index)
-    return Rows(name, data.A[index], data.y[index])
+    return Rows(name, data.A[index], data.signs[index])

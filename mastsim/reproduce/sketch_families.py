@@ -86,7 +86,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     effort = _Effort(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
     wide = data.d - data.d % 4 if data.d >= 4 else data.d
     few = min(wide, QUICK_SMALL if quick else SMALL)
-    f = LogisticRegression(widest(data.A, few if quick else wide), data.y, condition_number=CONDITION_NUMBER)
+    f = LogisticRegression(widest(data.A, few if quick else wide), data.signs, condition_number=CONDITION_NUMBER)
     squares = LeastSquares(f.A, f.y, condition_number=CONDITION_NUMBER)
     small = LeastSquares(widest(data.A, few), data.y, condition_number=CONDITION_NUMBER)
     runs: list[dict[str, Any]] = []

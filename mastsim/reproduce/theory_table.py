@@ -63,7 +63,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> max(row["ratio"] for row in numbers["rows"]) < 1
     True
     """
-    f = LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER)
+    f = LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
     effort = QUICK if quick else FULL
     todo = list(_todo(f, QUICK_KEEPS if quick else KEEPS, seed))
     rows, refused = [], []

@@ -86,7 +86,7 @@ def _few(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return the first rows, and their columns of the largest variance, dense."""
     A = data.A[:ROWS] if isinstance(data.A, np.ndarray) else data.A[:ROWS].toarray()
     columns = np.sort(np.argsort(-A.var(axis=0), kind="stable")[:FEATURES])
-    return np.ascontiguousarray(A[:, columns]), data.y[:ROWS]
+    return np.ascontiguousarray(A[:, columns]), data.signs[:ROWS]
 
 
 def _claims(F: Mast) -> tuple[dict[str, Rate], float, np.ndarray, np.ndarray]:

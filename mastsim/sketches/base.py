@@ -12,8 +12,9 @@ import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace, rows_at, rows_times
 from mastsim.devices import Device
+from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
-from mastsim.sketches.laws import Law, MomentOperators
+from mastsim.sketches.laws import DiagonalLaw, Law, MomentOperators
 from mastsim.sketches.laws.listed import EnumeratedOperators, can_be_enumerated, few, largest_curvature
 from mastsim.validation import finite, floats, integer, vector
 
@@ -210,6 +211,11 @@ class Sketch(ABC):
         return self.law.unbiased
 
     @property
+    def is_diagonal(self) -> bool:
+        """Whether every S is known to be a diagonal matrix."""
+        return isinstance(self.law, DiagonalLaw)
+
+    @property
     def L_max(self) -> float:
         """L_S^max, the essential supremum of λ_max(SᵀS); infinite for unbounded sketches."""
         return self.law.L_max
@@ -231,6 +237,7 @@ class Sketch(ABC):
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS], shape (dim, dim)."""
+        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
         return self.law.second_moment()
 
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
@@ -332,6 +339,8 @@ class Sketch(ABC):
 
     def enumerate(self) -> tuple[SketchBatch, np.ndarray]:
         """Return all matrices and their probabilities, however many; `support` is what to call."""
+        what, change = f"the support of {self.name}", "sample the sketch instead"
+        check_room(what, self.support_size, self.dim, change=change, itemsize=32)
         values, weights = self.law.values()
         if values.ndim == 2:
             return DiagonalBatch(values), weights
@@ -402,7 +411,9 @@ class Sketch(ABC):
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
-        return self.from_uniforms(rng.random((integer("size", size, 1), self.uniforms)))
+        size, numbers = integer("size", size, 1), max(self.uniforms, self.dim)
+        check_room(f"samples of {self.name}", size, numbers, change="draw fewer at once (size)", itemsize=32)
+        return self.from_uniforms(rng.random((size, self.uniforms)))
 
     def check_matrix(self, A: np.ndarray) -> np.ndarray:
         """Return `A` as a float array, refusing anything but a finite (dim, dim) matrix."""

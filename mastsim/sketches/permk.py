@@ -13,6 +13,7 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.draws import Values
+from mastsim.memory import check_room
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
 from mastsim.sketches.laws import DealtShare
 from mastsim.sketches.selection import SelectionSketch
@@ -118,7 +119,9 @@ class PermK(SelectionSketch):
         """
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
-        return self.joint.from_uniforms(rng.random((integer("size", size, 1), self.joint.uniforms)))
+        size = integer("size", size, 1)
+        check_room(f"samples of {self.name}", size, self.clients, self.dim, change="draw fewer at once", itemsize=16)
+        return self.joint.from_uniforms(rng.random((size, self.joint.uniforms)))
 
     def cross_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[S_iᵀAS_j] for two different clients i ≠ j.
@@ -195,6 +198,8 @@ class PermKJoint:
             raise ValueError(
                 f"the joint law of {self.sketch.name} has {self.support_size:.6g} values, too many to enumerate"
             )
+        deals = (self.support_size, self.sketch.clients, self.sketch.dim)
+        check_room(f"the joint law of {self.sketch.name}", *deals, change="use fewer clients or dimensions", itemsize=16)
         owners = np.array(list(self._deals(tuple(range(self.sketch.dim)), self.sketch.clients)))
         return self._dealt(owners), np.full(len(owners), 1 / len(owners))
 

@@ -7,17 +7,22 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mastsim.memory import check_room
 from mastsim.methods import Nice
-from mastsim.problems import Dataset, load
+from mastsim.problems import Dataset, family_for, load
 from mastsim.problems.dataset import sha256
+from mastsim.problems.families import FAMILIES
 from mastsim.run import MEASURES
+from mastsim.simulation import check_sizes
 from mastsim.sketches import parse_sketch
 from mastsim.sweeps.choices import method, method_choices, parse_stepsize
 from mastsim.sweeps.tasks import Task
-from mastsim.validation import integer, nonnegative, one_of, positive
+from mastsim.validation import integer, nonnegative, one_of, positive, real
+from mastsim.vectors import read_vector
 
 _CONDITION = 100.0
 
@@ -29,8 +34,9 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     ----------
     grid : mapping, or path of a TOML file
         Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``sketch``, ``shift``, ``clients``, ``split``,
-        ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list of values, and the two
-        that are the same for all tasks, ``measures`` and ``every``. Only ``sketch`` has no default. A method is a name or
+        ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list of values, and those
+        that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``positive``, ``features`` and
+        ``zero_based`` as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or
         a table of its name and settings, which may be lists too: ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
@@ -41,7 +47,7 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     Raises
     ------
     ValueError
-        If a key or a value is not accepted; the message names it, and the nearest that is known.
+        If a key or a value is not accepted, or a task needs more memory than is free; the message names it.
     OSError
         If the file cannot be read.
 
@@ -64,14 +70,13 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     if "method" in given:
         axes["method"] = [case for choice in axes["method"] for case in choice]
         _no_repeats("method", axes["method"])
-    datasets = {name: _checked("data", name, load) for name in axes["data"]}
-    _check_fit(axes, datasets)
-    shared = {
-        "every": _checked("every", given["every"], _whole("every", 1)) if "every" in given else None,
-        "measures": tuple(_axis("measures", given["measures"], _known("measure", *MEASURES)))
-        if "measures" in given
-        else None,
-    }
+    shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
+    reading = {key: shared[key] for key in ("features", "zero_based")}
+    datasets = {name: _checked("data", name, partial(load, **reading)) for name in axes["data"]}
+    _check_fit(axes, datasets, shared)
+    check_room(
+        "the tasks of the grid", *(len(values) for values in axes.values()), change="split it up", itemsize=_TASK_BYTES
+    )
     return [_task(dict(zip(axes, values, strict=True)), datasets, shared) for values in itertools.product(*axes.values())]
 
 
@@ -81,7 +86,10 @@ def _mapping(grid: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, A
     if not isinstance(grid, (str, os.PathLike)):
         raise TypeError(f"grid={grid!r} is not accepted: it must be a mapping or the path of a TOML file")
     try:
-        return tomllib.loads(Path(grid).read_text(encoding="utf-8"))
+        text = Path(grid).read_text(encoding="utf-8")
+        if not text.strip():
+            raise ValueError(f"grid={os.fspath(grid)!r} is not accepted: the file is empty")
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ValueError(f"{os.fspath(grid)} is not a TOML file: {problem}") from problem
 
@@ -118,7 +126,7 @@ def _text(value: Any) -> str:
 
 def _shift(value: Any) -> str:
     if _text(value) not in ("zero", "erm") and not Path(value).is_file():
-        raise ValueError(f"shift={value!r} is not accepted: it must be zero, erm or an existing .npy file")
+        raise ValueError(f"shift={value!r} is not accepted: it must be zero, erm or an existing .npy or .csv file")
     return _text(value)
 
 
@@ -130,6 +138,12 @@ def _number(name: str, accepts: Callable[[str, Any], float]) -> Callable[[Any], 
     return lambda value: accepts(name, value)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"grid key 'zero_based': {value!r} is not accepted: it must be true or false")
+    return value
+
+
 def _whole(name: str, low: int, high: int | None = None) -> Callable[[Any], int]:
     return lambda value: integer(name, value, low, high)
 
@@ -137,7 +151,7 @@ def _whole(name: str, low: int, high: int | None = None) -> Callable[[Any], int]
 # The order is that of the product: what is costly to build changes least often.
 _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "data": (_text, "breast-cancer"),
-    "problem": (_known("problem", "auto", "logistic", "least-squares"), "auto"),
+    "problem": (_known("problem", *FAMILIES), "auto"),
     "l2": (_number("l2", nonnegative), None),
     "condition_number": (_number("condition_number", positive), None),
     "sketch": (_text, None),
@@ -150,10 +164,27 @@ _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "replicas": (_whole("replicas", 1), 16),
     "seed": (_whole("seed", 0, 2**64 - 1), 0),
 }
-_SHARED = ("measures", "every")
+_SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
+    "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
+    "positive": (lambda value: _checked("positive", value, partial(real, "positive")), None),
+    "features": (lambda value: _checked("features", value, _whole("features", 1)), None),
+    "zero_based": (_flag, False),
+}
+_TASK_BYTES = 2048
 
 
-def _check_fit(axes: Mapping[str, list[Any]], datasets: Mapping[str, Dataset]) -> None:
+def _check_fit(axes: Mapping[str, list[Any]], datasets: Mapping[str, Dataset], shared: Mapping[str, Any]) -> None:
+    for (name, dataset), problem in itertools.product(datasets.items(), axes["problem"]):
+        with _named("problem", name):
+            family_for(dataset, problem, shared["positive"])
+    for (name, dataset), shift in itertools.product(datasets.items(), axes["shift"]):
+        if shift not in ("zero", "erm"):
+            with _named("shift", name):
+                read_vector("shift", shift, dataset.d)
+    for (name, dataset), steps, replicas in itertools.product(datasets.items(), axes["steps"], axes["replicas"]):
+        with _named("replicas", name):
+            check_sizes(dataset.d, steps, replicas, shared["every"], shared["measures"])
     for (name, dataset), sketch in itertools.product(datasets.items(), axes["sketch"]):
         with _named("sketch", name):
             parse_sketch(sketch, dataset.d)

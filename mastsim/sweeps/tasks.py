@@ -26,7 +26,7 @@ class Task:
     sketch : str
         The sketch as a text, for example ``randk:0.1``.
     shift : str
-        ``zero``, ``erm`` or the path of a .npy file.
+        ``zero``, ``erm`` or the path of a .npy or .csv file.
     shift_sha256 : str or None
         Hash of that file.
     clients : int or None
@@ -45,6 +45,10 @@ class Task:
         As in `simulate`.
     measures : tuple of str or None
         As in `simulate`.
+    positive, features : float or None, int or None
+        As in `mastsim.load`.
+    zero_based : bool
+        As in `mastsim.load`.
 
     Examples
     --------
@@ -72,6 +76,9 @@ class Task:
     seed: int
     every: int | None
     measures: tuple[str, ...] | None
+    positive: float | None
+    features: int | None
+    zero_based: bool
 
     @cached_property
     def key(self) -> str:

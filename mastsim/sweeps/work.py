@@ -20,7 +20,7 @@ import mastsim
 from mastsim import advice, methods
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import Method
-from mastsim.problems import LeastSquares, LogisticRegression, load, split
+from mastsim.problems import family_for, load, split
 from mastsim.problems.dataset import sha256
 from mastsim.run import DEFAULT_MEASURES, Run
 from mastsim.simulation import simulate
@@ -31,6 +31,7 @@ from mastsim.sweeps.records import read_record, run_path, write_record
 from mastsim.sweeps.tasks import Task
 from mastsim.sweeps.threads import one_thread
 from mastsim.theorems import Rate
+from mastsim.vectors import read_vector
 
 _ABOUT_OBJECTIVE = (
     "data",
@@ -43,6 +44,9 @@ _ABOUT_OBJECTIVE = (
     "shift_sha256",
     "clients",
     "split",
+    "positive",
+    "features",
+    "zero_based",
 )
 
 
@@ -134,13 +138,15 @@ def objective(
     shift_sha256: str | None,
     clients: int | None,
     by: str,
+    positive: float | None,
+    features: int | None,
+    zero_based: bool,
 ) -> Objective:
     """Return the objective of a task; the last two are kept, since tasks that share one follow each other."""
-    dataset = load(data)
-    if dataset.sha256 != data_sha256:
-        raise ValueError(f"data {data!r} are not those of the grid: their sha256 is {dataset.sha256}, not {data_sha256}")
-    two_labels = bool(np.isin(dataset.y, (-1.0, 1.0)).all())
-    family = LogisticRegression if problem == "logistic" or (problem == "auto" and two_labels) else LeastSquares
+    read = load(data, features=features, zero_based=zero_based)
+    if read.sha256 != data_sha256:
+        raise ValueError(f"data {data!r} are not those of the grid: their sha256 is {read.sha256}, not {data_sha256}")
+    dataset, family = family_for(read, problem, positive)
     f = family(dataset.A, dataset.y, l2=l2, condition_number=condition_number)
     S, v = parse_sketch(sketch, f.dim), None
     if shift == "erm":
@@ -148,7 +154,7 @@ def objective(
     elif shift != "zero":
         if sha256(Path(shift).read_bytes()) != shift_sha256:
             raise ValueError(f"shift={shift!r} is not the one of the grid: the file has changed")
-        v = np.load(shift, allow_pickle=False)
+        v = read_vector("shift", shift, f.dim)
     return Mast(f, S, shift=v) if clients is None else Distributed(split(f, clients, by=by), S, shift=v)
 
 

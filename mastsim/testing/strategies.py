@@ -105,9 +105,10 @@ def quadratics(draw: st.DrawFn, max_dim: int = 5) -> Quadratic:
     rng = draw(_generators())
     spectrum = np.zeros(dim)
     spectrum[:rank] = np.geomspace(1.0, 1 / draw(st.sampled_from([1.0, 10.0, 1e6])), rank)
-    basis = _basis(rng, dim)
-    A = draw(_scales()) * (basis * spectrum) @ basis.T
-    target = draw(_scales()) * rng.standard_normal(dim) * draw(st.booleans())
+    # Rounded so that products are exact: the matrix is singular, and b in its range, to the last bit.
+    root = _rounded(_basis(rng, dim)[:, :rank] * np.sqrt(spectrum[:rank]), 20)
+    A = draw(st.sampled_from([1.0, 2.0**-7, 8.0])) * (root @ root.T)
+    target = _rounded(draw(_scales()) * rng.standard_normal(dim) * draw(st.booleans()), 8)
     return Quadratic(A, A @ target, c=draw(st.sampled_from([0.0, -3.0, 1e3])))
 
 
@@ -178,6 +179,11 @@ def _scales() -> st.SearchStrategy[float]:
 
 def _keep_fractions() -> st.SearchStrategy[float]:
     return st.sampled_from([1.0, 0.5, 1e-3]) | st.floats(1e-3, 1.0)
+
+
+def _rounded(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return the nearest multiples of 2^−bits."""
+    return np.asarray(np.round(values * 2.0**bits) / 2.0**bits)
 
 
 def _basis(rng: np.random.Generator, dim: int) -> np.ndarray:

@@ -185,7 +185,7 @@ class Rate(Theorem):
         points = (F.center, F.minimize().x, F.problem.minimize().x)
         size = sum(float(np.linalg.norm(p)) for p in points) + (math.sqrt(2 * drop / L) if L > 0 else 0.0)
         remembered = min(steps, 1 / (stepsize * mu)) if mu > 0 else steps
-        away = math.sqrt(2 * F.minimize().gap_bound / mu) if mu > 0 else 0.0
+        away = math.sqrt(2 * F.minimize().excess_bound / mu) if mu > 0 else 0.0
         return self.stretch * (away + _FINEST * size * max(remembered, 1.0))
 
     @property

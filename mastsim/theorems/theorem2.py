@@ -52,7 +52,7 @@ class DoubleSketched(SingleNodeRate):
         """ζ, over all values of the sketch if they are few; otherwise √L_S^max·L_f·‖v + S(x_D* − v) − x*‖, as ∇f(x*) = 0."""
         F, c = self.objective, self.constants
         best, root = F.minimize(), math.sqrt(c.L_S_max)
-        away = math.sqrt(2 * best.gap_bound / F.strong_convexity)
+        away = math.sqrt(2 * best.excess_bound / F.strong_convexity)
         to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
         to_sketched = float(np.linalg.norm(best.x - F.center)) + away
         bound = root * c.L_f * (to_best + root * to_sketched)

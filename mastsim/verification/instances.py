@@ -166,9 +166,9 @@ def tiny_losses() -> list[Objective]:
 
 def on_few_rows(data: Dataset) -> list[Mast]:
     """Return a convex and a nonconvex loss on the first sixteen rows of a data set with two labels; nothing for others."""
-    if not np.isin(data.y, (-1.0, 1.0)).all():
+    if not data.binary:
         return []
-    A, y = data.A[:FEW_ROWS], data.y[:FEW_ROWS]
+    A, y = data.A[:FEW_ROWS], data.signs[:FEW_ROWS]
     sketch = Bernoulli(data.d, 0.3)
     return [
         Mast(LogisticRegression(A, y, condition_number=CONDITION_NUMBER), sketch),
@@ -179,8 +179,8 @@ def on_few_rows(data: Dataset) -> list[Mast]:
 def distributed_data(data: Dataset) -> list[Distributed]:
     """Return least squares and, when the labels allow it, logistic regression on four shards of a data set."""
     problems: list[Problem] = [LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)]
-    if np.isin(data.y, (-1.0, 1.0)).all():
-        problems.append(LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER))
+    if data.binary:
+        problems.append(LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER))
     sketch = RandK(data.d, k=max(1, data.d // 2))
     return [Distributed(split(f, min(4, data.n), by="label"), sketch) for f in problems]  # type: ignore[type-var]
 
@@ -191,8 +191,8 @@ def on_data(data: Dataset, sketches: list[Sketch]) -> list[Mast]:
     The first sketch is also tried with the shift at the minimiser of f, where the gap is zero.
     """
     problems: list[Problem] = [LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)]
-    if np.isin(data.y, (-1.0, 1.0)).all():
-        problems.insert(0, LogisticRegression(data.A, data.y, condition_number=CONDITION_NUMBER))
+    if data.binary:
+        problems.insert(0, LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER))
     out = []
     for f in problems:
         out += [Mast(f, S) for S in sketches]

@@ -180,6 +180,19 @@ def _floor(best: float) -> float:
     return min(_TELLING, 1 + (best - 1) / 2) if best > 1 + ROUNDING else 0.999 * best
 
 
+def _read(path: str | Path) -> dict[str, Any]:
+    """Return the document of a saved attack; a file that is empty or holds something else is named."""
+    try:
+        text = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise ValueError(f"path={str(path)!r} is not a saved attack: {problem}") from problem
+    needed = {"theorem", "verdict", "ratio", "largest", "seed", "budget", "evaluations", "history", "witness"}
+    missing = sorted(needed - set(text)) if isinstance(text, dict) else sorted(needed)
+    if missing:
+        raise ValueError(f"path={str(path)!r} is not a saved attack: it lacks {', '.join(missing)}")
+    return dict(text)
+
+
 def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     """Read a saved attack, and confirm that its witness still has the ratio that was saved.
 
@@ -199,7 +212,7 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     ----------
     This package.
     """
-    text = json.loads(Path(path).read_text(encoding="utf-8"))
+    text = _read(path)
     known = attackable() if kind is None else {kind.id: kind}
     chosen = known[one_of("theorem", text["theorem"], known)]
     families: dict[str, Any] = {"quadratic": Instance, "cosines": CosineInstance}

@@ -10,8 +10,8 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.expected import Mast
+from mastsim.linalg import Curvature
 from mastsim.problems import Minimum, Problem
-from mastsim.problems.base import Curvature
 from mastsim.sketches import FiniteSupport
 from mastsim.theorems import Inequality, Theorem
 from mastsim.validation import floats

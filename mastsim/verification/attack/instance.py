@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.expected import Distributed, Mast, Objective
+from mastsim.memory import check_room
 from mastsim.moments import EnumeratedRecursion, recursion
 from mastsim.problems import FiniteSum
 from mastsim.theorems import Inequality, Rate, Theorem
@@ -23,6 +24,8 @@ from mastsim.verification.rates import Trial, gathered
 DECAYED = 0.1
 _FEW = 4
 _ZERO_GAP, _LEAST_GAP = 1e-15, 1e-6
+_STEP_BYTES, _TABLES_LIMIT = 64, 1 << 26
+"""Bytes that the tables of one step take, and those of all steps at the most; time grows with them."""
 _DIGITS = 1e8
 """By how much a left side must exceed what rounding does to it: equalities of vanishing sides say nothing."""
 
@@ -80,6 +83,10 @@ class Instance:
 
     def __post_init__(self) -> None:
         integer("horizon", self.horizon, 1)
+        longest = f"use a horizon of at most {_TABLES_LIMIT // _STEP_BYTES}"
+        check_room(
+            "the exact moments up to the horizon", self.horizon, change=longest, itemsize=_STEP_BYTES, limit=_TABLES_LIMIT
+        )
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction} is not accepted: it must lie in (0, 1]")
 

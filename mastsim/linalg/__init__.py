@@ -1,0 +1,10 @@
+"""Symmetric matrices whose spectra, ranks and quadratic minima come with proven errors, many in 106-bit arithmetic."""
+
+from mastsim.linalg.curvature import Curvature as Curvature
+from mastsim.linalg.means import mean_curvature as mean_curvature
+from mastsim.linalg.means import mean_form as mean_form
+from mastsim.linalg.pairs import Pair as Pair
+from mastsim.linalg.quadratic_form import Bottom as Bottom
+from mastsim.linalg.quadratic_form import QuadraticForm as QuadraticForm
+from mastsim.linalg.rank import exact_rank as exact_rank
+from mastsim.linalg.rows import gram_form as gram_form

@@ -1,0 +1,93 @@
+"""Arrays of about 32 digits as pairs of floats, with the operators that formulas need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mastsim.linalg import double_double as dd
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """An array hi + lo, each entry the unevaluated sum of two floats.
+
+    Parameters
+    ----------
+    hi, lo : ndarray
+        Leading and trailing parts, of one shape.
+
+    Examples
+    --------
+    >>> third = Pair.of(1.0) / Pair.of(3.0)
+    >>> float((third * Pair.of(3.0) - Pair.of(1.0)).hi) == 0.0, float(third.lo) != 0.0
+    (True, True)
+    """
+
+    hi: np.ndarray
+    lo: np.ndarray
+
+    @classmethod
+    def of(cls, value: Any) -> Pair:
+        """Return floats as they are, with nothing behind them; a pair is returned itself."""
+        if isinstance(value, Pair):
+            return value
+        hi = np.asarray(value, dtype=float)
+        return cls(hi, np.zeros_like(hi))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return tuple(self.hi.shape)
+
+    def __getitem__(self, key: Any) -> Pair:
+        return Pair(np.asarray(self.hi[key]), np.asarray(self.lo[key]))
+
+    def __neg__(self) -> Pair:
+        return Pair(-self.hi, -self.lo)
+
+    def __add__(self, other: Any) -> Pair:
+        return self._entrywise(dd.add, Pair.of(other))
+
+    def __sub__(self, other: Any) -> Pair:
+        return self + (-Pair.of(other))
+
+    def __mul__(self, other: Any) -> Pair:
+        return self._entrywise(dd.multiply, Pair.of(other))
+
+    def __truediv__(self, other: Any) -> Pair:
+        return self._entrywise(dd.divide, Pair.of(other))
+
+    def __matmul__(self, other: Any) -> Pair:
+        right = Pair.of(other)
+        left, columns = self.hi.ndim == 1, right.hi.ndim == 1
+        a, a_lo = (np.ascontiguousarray(np.atleast_2d(part)) for part in (self.hi, self.lo))
+        b, b_lo = (np.ascontiguousarray(part[:, None] if columns else part) for part in (right.hi, right.lo))
+        hi, lo = dd.product(a, a_lo, b, b_lo)
+        if left:
+            hi, lo = hi[0], lo[0]
+        return Pair(hi[..., 0], lo[..., 0]) if columns else Pair(hi, lo)
+
+    def _entrywise(self, of: Callable[..., Any], other: Pair) -> Pair:
+        shape = np.broadcast_shapes(self.shape, other.shape)
+        flat = [np.broadcast_to(part, shape).ravel() for part in (self.hi, self.lo, other.hi, other.lo)]
+        hi, lo = of(*flat)
+        return Pair(hi.reshape(shape), lo.reshape(shape))
+
+    @property
+    def rounded(self) -> np.ndarray:
+        """The nearest floats."""
+        return self.hi + self.lo
+
+    @property
+    def size(self) -> np.ndarray:
+        """Absolute values, as floats."""
+        return np.abs(self.rounded)
+
+    @property
+    def T(self) -> Pair:
+        """The transpose."""
+        return Pair(self.hi.T, self.lo.T)
