@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -129,7 +129,8 @@ def words(letters: str) -> dict[tuple[str, tuple[str, ...]], dict[Type, int]]:
     Parameters
     ----------
     letters : str
-        One letter for each matrix: a capital one; "A" stands for a symmetric matrix. A small letter is a transpose.
+        One letter for each matrix: a capital one, "A" for a symmetric matrix, "I" for the identity, which is left out of
+        words. A small letter is a transpose.
 
     Examples
     --------
@@ -162,7 +163,8 @@ def _walk(letters: str, pairing: Pairing, at: int, left: set[int]) -> str:
         left.discard(number)
         forward = at % 2 == 1
         letter = letters[number]
-        word += letter if forward or letter == "A" else letter.lower()
+        if letter != "I":
+            word += letter if forward or letter == "A" else letter.lower()
         at = pairing[at + 1 if forward else at - 1]
     return word
 
@@ -170,7 +172,7 @@ def _walk(letters: str, pairing: Pairing, at: int, left: set[int]) -> str:
 def _least_turn(word: str) -> str:
     """Return the least of the words with the same trace."""
     back = "".join(c if c == "A" else c.swapcase() for c in reversed(word))
-    return min(w[i:] + w[:i] for w in (word, back) for i in range(len(word)))
+    return min((w[i:] + w[:i] for w in (word, back) for i in range(len(word))), default="")
 
 
 class InvariantLaw(Law):
@@ -217,22 +219,22 @@ class InvariantLaw(Law):
         """Return the maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, in O(dim³)."""
         return PairedOperators(self, A)
 
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SᵀASSᵀAS] for a symmetric `A`, shape (dim, dim)."""
+        return self.contract("AIA", A=A)
+
     def contract(self, letters: str, **matrices: np.ndarray) -> np.ndarray:
-        """Return E[S M₁ S M₂ … S] for the matrices that the letters name; "A" is symmetric."""
+        """Return E[S M₁ S M₂ … S] for the matrices that the letters name; "A" is symmetric, "I" the identity."""
         coefficients = self.coefficients(len(letters) + 1)
-        named = {**matrices, **{name.lower(): X.T for name, X in matrices.items()}}
-        known: dict[str, np.ndarray] = {}
+        named = {**matrices, **{name.lower(): X.T for name, X in matrices.items() if name != "A"}}
 
-        def product(word: str) -> np.ndarray:
-            if len(word) <= 1:
-                return named[word] if word else np.eye(self.dim)
-            if word not in known:
-                known[word] = product(word[:-1]) @ named[word[-1]]
-            return known[word]
-
+        @cache
         def trace(word: str) -> float:
+            if len(word) < 2:
+                return float(np.trace(named[word])) if word else float(self.dim)
             half = len(word) // 2
-            return float(np.vdot(product(word[:half]).T, product(word[half:])))
+            left, right = (_polynomial({part: 1.0}, named) for part in (word[:half], word[half:]))
+            return float(np.vdot(left.T, right))
 
         sums: dict[str, float] = {}
         for (word, traces), counts in words(letters).items():
@@ -240,7 +242,21 @@ class InvariantLaw(Law):
             for closed in traces:
                 weight *= trace(closed)
             sums[word] = sums.get(word, 0.0) + weight
-        return sum((weight * product(word) for word, weight in sums.items()), np.zeros((self.dim, self.dim)))
+        level = sums.pop("", 0.0)
+        total = _polynomial(sums, named)
+        total[np.diag_indices(self.dim)] += level
+        return total
+
+
+def _polynomial(weights: dict[str, float], named: dict[str, np.ndarray]) -> np.ndarray:
+    """Return a combination of words, none of them empty, by one product for each letter that a word begins with."""
+    total = np.zeros_like(next(iter(named.values())))
+    for letter in sorted({word[0] for word in weights}):
+        rest = {word[1:]: weight for word, weight in weights.items() if word[0] == letter}
+        total += rest.pop("", 0.0) * named[letter]
+        if rest:
+            total += named[letter] @ _polynomial(rest, named)
+    return total
 
 
 @dataclass(frozen=True, eq=False)
