@@ -314,6 +314,19 @@ def test_a_law_of_ones_own_is_exact_with_every_sum(family):
     check(f, Stretch(2), (c[:, None, None] * np.eye(2), weights * np.exp(-c)), v, x)
 
 
+class MistakenRows(ExponentialRows):
+    """Rows whose transform is a little too large."""
+
+    def by_exponentials(self, rows, z, s, weights, w=None):
+        return super().by_exponentials(rows, z, s, 1.5 * weights, w)
+
+
+def test_check_sketch_compares_rows_with_samples(monkeypatch):
+    monkeypatch.setattr(ExponentialScale, "rows", lambda self, A: MistakenRows(A))
+    with pytest.raises(AssertionError, match="sigmoid loss against"):
+        ms.testing.check_sketch(Stretch(3))
+
+
 def test_a_sketch_of_ones_own_needs_a_law_and_a_draw_only():
     abstract = Sketch.__abstractmethods__
     assert abstract == {"uniforms", "from_uniforms"}

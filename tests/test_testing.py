@@ -15,6 +15,7 @@ from mastsim.problems import Curvature
 from mastsim.problems.base import Minimum
 from mastsim.provenance import Constant
 from mastsim.sketches import ALL_SKETCHES, DiagonalBatch, MatrixBatch, ScalarLaw, Sketch
+from mastsim.sketches.laws import DealtShare
 from mastsim.testing import check_problem, check_sketch, strategies
 from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, same
 
@@ -140,6 +141,17 @@ def rest_off(self, A):
     return ms.RandK.quadratic_moment(self, A) * 1.01 - 0.01 * np.diag(np.diag(ms.RandK.quadratic_moment(self, A)))
 
 
+def operators_off(self, A):
+    return ms.RandK.moment_operators(self, 1.001 * A)
+
+
+class WrongRows(DealtShare):
+    """The law of Rand-2 of 4, but rows are evaluated a tenth too far out."""
+
+    def turn(self, x):
+        return 1.1 * x
+
+
 def diagonal_only(self, A):
     return np.diag(np.diag(ms.RandK.quadratic_moment(self, A)))
 
@@ -173,6 +185,8 @@ SKETCH_MISTAKES = [
     (ms.RandK, RAND, {"quadratic_moment": diagonal_off}, "second_moment = quadratic_moment(I)"),
     (ms.RandK, RAND, {"quadratic_moment": rest_off}, "quadratic_moment(A) = E[SᵀAS]"),
     (ms.RandK, LARGE, {"quadratic_moment": diagonal_only}, "variance of aᵀSz"),
+    (ms.RandK, RAND, {"moment_operators": operators_off}, "moment_operators(A).curvature2"),
+    (ms.RandK, RAND, {"law": property(lambda self: WrongRows.deal(4, 2))}, "f_D of a logistic model by rows"),
     (ms.Bernoulli, (30, 0.4), {"from_uniforms": kept_more_often}, "against 16384 samples"),
     (ms.Bernoulli, COIN, {"enumerate": biased_support}, "sample frequencies = support weights"),
     (ms.Bernoulli, COIN, {"enumerate": biased_support, "from_uniforms": biased_draw}, "E[S] = I"),
