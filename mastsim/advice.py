@@ -10,7 +10,7 @@ from mastsim.expected import Objective
 from mastsim.methods import Nice, Sampling
 from mastsim.theorems import ALL, HorizonRate, Rate
 from mastsim.theorems.theorem4 import SampledRate
-from mastsim.validation import instance, positive
+from mastsim.validation import ACCURACIES, instance, positive
 
 _LONGEST = 1e15
 
@@ -67,14 +67,14 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
     Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
-    refuted as published are left out.
+    refuted as quoted are left out.
 
     Parameters
     ----------
     objective : Objective
         The objective.
     accuracy : float, optional
-        The value of each measure aimed at, above 0; 1 % of what the bound starts from when left out.
+        The value of each measure aimed at, from 1e-120 to 1e120; 1 % of what the bound starts from when left out.
     sampling : Sampling, optional
         The sampling for theorems about sampled gradients; a tenth of the data when left out.
 
@@ -86,7 +86,7 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     Raises
     ------
     ValueError
-        If `accuracy` is not above 0, or the sampling does not fit the problem.
+        If `accuracy` is not from 1e-120 to 1e120, or the sampling does not fit the problem.
 
     Examples
     --------
@@ -98,10 +98,12 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     """
     instance("objective", objective, Objective)
     if accuracy is not None:
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, ACCURACIES)
+    if sampling is not None:
+        instance("sampling", sampling, Sampling)
     found: list[Guarantee] = []
     for kind in ALL:
-        if not issubclass(kind, Rate) or kind.status == "refuted as published":
+        if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
         if (why := kind.refuse(objective)) is not None:
             found.append(Guarantee(kind.id, kind.source, reason=why))
@@ -114,7 +116,8 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
 
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
     initial = theorem.initial
-    target = 0.01 * initial if accuracy is None else accuracy
+    # A start nearer than any accuracy that can be asked for is taken to be there.
+    target = accuracy if accuracy is not None else 0.01 * initial if initial >= 100 * ACCURACIES.least else 0.0
     steps = theorem.steps_to_accuracy(target, initial) if 0 < target < math.inf else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))
@@ -152,7 +155,7 @@ def covering(objective: Objective, method: str, steps: int, sampling: Sampling |
     """
     found: list[Rate] = []
     for kind in ALL:
-        if not (issubclass(kind, Rate) and kind.method == method and kind.status != "refuted as published"):
+        if not (issubclass(kind, Rate) and kind.method == method and kind.status != "refuted as quoted"):
             continue
         takes_sampling = "sampling" in kind.__dataclass_fields__
         if kind.refuse(objective) is not None or (sampling is not None) > takes_sampling:

@@ -15,8 +15,7 @@ from mastsim.problems import split as divide
 from mastsim.run import DEFAULT_MEASURES
 from mastsim.sketches import parse_sketch
 from mastsim.theorems import Rate
-from mastsim.validation import number
-from mastsim.validation import positive as above_zero
+from mastsim.validation import STEPS, number, positive
 from mastsim.vectors import read_vector
 
 _VECTORS = 16
@@ -72,7 +71,7 @@ def method_and_claim(name: str, stepsize: str, steps: int, size: int | None, F: 
     settings = {} if sampling is None else {"sampling": sampling}
     theorem = advice.covering(F, kind.__name__, steps, sampling, stepsize == "sharp")
     if stepsize not in ("theory", "sharp"):
-        gamma = above_zero("stepsize", number("stepsize", stepsize, "theory, sharp or a number"))
+        gamma = positive("stepsize", number("stepsize", stepsize, "theory, sharp or a number"), STEPS)
         return kind(gamma, **settings), theorem if theorem and gamma <= theorem.stepsize * (1 + 1e-12) else None
     if kind is methods.GD:
         smoothness = F.smoothness.value if stepsize == "sharp" else F.inherited_smoothness

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mastsim.validation import a_float, shown, text
+
 Kind = Literal["exact", "upper", "lower", "estimate"]
 
 EXACT_WITHIN = 1e-6
@@ -50,12 +52,12 @@ class Constant(float):
 
     def __new__(cls, value: float, kind: Kind, source: str, error: float = 0.0) -> Constant:
         """Return the number with its tier of truth."""
-        if kind not in get_args(Kind):
-            raise ValueError(f"kind={kind!r} is not accepted: it must be one of {', '.join(get_args(Kind))}")
-        self = super().__new__(cls, value)
+        if not (isinstance(kind, str) and kind in get_args(Kind)):
+            raise ValueError(f"kind={shown(kind)} is not accepted: it must be one of {', '.join(get_args(Kind))}")
+        self = super().__new__(cls, a_float("value", value))
         self.kind = kind
-        self.source = source
-        self.error = float(error)
+        self.source = text("source", source)
+        self.error = a_float("error", error)
         return self
 
     @property

@@ -18,10 +18,14 @@ import scipy.sparse as sp
 from mastsim.backend import Array, asnumpy
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
+from mastsim.expected.rounding import RowErrors, RowSizes
 from mastsim.expected.row_integrals import RowIntegrals
-from mastsim.expected.row_sums import error_bound, longest_row, row_sums
+from mastsim.expected.row_sums import longest_row, row_errors, row_sums
 from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.readonly import frozen_rows
+from mastsim.rounding import EPS, summed
 from mastsim.sketches import Law, Selection, Sketch
+from mastsim.sketches.laws import DiagonalLaw
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +88,7 @@ class RowExpectation(Expectation):
         model = self._model
         form = model.loss.row_form(model.y)
         signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.A))
-        laws = self._law.rows(signed)
+        laws = self._law.rows(frozen_rows(signed, copy=False))
         assert laws is not None
         return RowIntegrals(model.loss, laws, signed @ self._center + form.offset)
 
@@ -116,11 +120,98 @@ class RowExpectation(Expectation):
         return self._turn_back(each)
 
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`; zero when every row is enumerated."""
-        points = np.reshape(self._turn(x), (-1, self.problem.dim)) - self._center
+        """Return a bound on the error of the values at the points `x`, rounding included, also that of a rotation."""
+        return max(self._errors(point)[0] for point in np.reshape(self._turn(x), (-1, self.problem.dim)))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
+        point, away = self._turn(x), self.sketch.law.departure
+        back = away * float(np.linalg.norm(self._evaluate(point, 1)[1])) if away else 0.0
+        return (1 + away) * self._errors(point)[1] + back
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _errors(self, x: np.ndarray) -> tuple[float, float]:
+        """Return bounds on the errors of value and gradient at one point."""
+        z, model = x - self._center, self._model
+        if not np.isfinite(z).all():
+            return math.inf, math.inf
+        rows, moved = self._sizes(z)
+        found = self._row_errors(z, rows)
+        data, v = model.rounding, np.abs(self._center)
+        slope, n, d = np.abs(data.slope), model.rows, len(z)
+        linear = slope * (summed(n + d + 4) * (data.majorant @ np.abs(x)) + moved)
+        rest = 4 * EPS * (found.level + np.abs(data.constant))
+        squares = summed(d + 8) * float((v * (v + 2 * np.abs(z))).sum() + self._second_norm * (self._scale * z**2).sum())
+        squares += 6 * self.sketch.law.departure * self._length(z) ** 2
+        value = float(np.mean(found.value + linear + rest)) + 0.5 * model.ridge * squares
+        return math.inf if math.isnan(value) else value, self._gradient_error(z, found)
+
+    def _gradient_error(self, z: np.ndarray, rows: RowErrors) -> float:
+        model, data, away = self._model, self._model.rounding, self.sketch.law.departure
+        slope, most, majorant, norms = np.abs(data.slope), float(self._largest.max()), data.majorant.T, self._norms
+        plain = summed(model.rows + 8) * (majorant @ slope) / model.rows
+        ridge = model.ridge * 8 * EPS * (np.abs(self._center) + self._second_norm * self._scale * np.abs(z))
+        if isinstance(self._law, DiagonalLaw):
+            entries = summed(data.column_terms + 8) * (majorant @ rows.steep) + majorant @ rows.slope
+            total = float(np.linalg.norm(self._largest * entries / model.rows + plain + ridge))
+        else:
+            turned = 1.0 if self._law.symmetric else math.sqrt(len(z))
+            total = turned * most * float(np.mean(norms * (rows.slope + summed(model.rows + 16) * rows.steep))) + float(
+                np.linalg.norm(plain + ridge)
+            )
+        total += 3 * away * float(np.mean(norms * (most * rows.steep + slope)))
+        total += 3 * away * model.ridge * most * self._length(z)
+        return math.inf if math.isnan(total) else total
+
+    def _sizes(self, z: np.ndarray) -> tuple[RowSizes, np.ndarray]:
+        """Return the sizes of the rows, and how far a rotation moves each."""
+        data = self._model.rounding
+        fixed = data.majorant @ np.abs(self._center) + np.abs(data.offset)
+        moved = 3 * self.sketch.law.departure * self._norms * self._length(z)
+        away, drawn = summed(data.row_terms + 4) * fixed + moved, self._drawn(z)
         if isinstance(self._law, Selection):
-            return max(error_bound(self._model.loss, self.layout, self.layout.gather(z)) for z in points)
-        return max(self.integrals.error(z) for z in points)
+            # Entries of a row that share a unit share a term.
+            away = away + summed(8 + data.row_terms - np.diff(self.layout.start)) * drawn
+        return RowSizes(fixed + drawn, fixed, data.row_terms, away), moved
+
+    def _drawn(self, z: np.ndarray) -> np.ndarray:
+        """Return bounds on |aᵀSz| made of absolute values, shape (n,); of its root mean square where it has none."""
+        if isinstance(self._law, DiagonalLaw):
+            return np.asarray(self._model.rounding.majorant @ (self._largest * np.abs(z)))
+        return np.maximum(self._norms * float(self._largest.max() * np.linalg.norm(z)), self.integrals.size(z))
+
+    def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
+        if isinstance(self._law, Selection):
+            return row_errors(self._model.loss, self.layout, self.layout.gather(z), rows)
+        return self.integrals.errors(z, rows)
+
+    @cached_property
+    def _norms(self) -> np.ndarray:
+        """|a_i|, shape (n,)."""
+        return np.sqrt(self._model.row_squares)
+
+    def _length(self, z: np.ndarray) -> float:
+        """Return a bound on ‖v + Sz‖, or on its root mean square where it has none."""
+        return float(np.linalg.norm(self._center)) + float(self._largest.max()) * float(np.linalg.norm(z))
+
+    @cached_property
+    def _largest(self) -> np.ndarray:
+        """The largest size of each diagonal entry of S, or √L_D for laws that are not diagonal, shape (dim,)."""
+        if isinstance(self._law, DiagonalLaw):
+            return np.sqrt(self._law.largest_squares)
+        return np.full(self._law.dim, math.sqrt(self._law.L_D))
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        """E c_i², or L_D for laws that are not diagonal, shape (dim,)."""
+        if isinstance(self._law, DiagonalLaw):
+            return self._law.second_moments
+        return np.full(self._law.dim, self._law.L_D)
+
+    @property
+    def _second_norm(self) -> float:
+        """By how much products with |E[SᵀS]| may exceed those with its spectrum."""
+        return 1.0 if isinstance(self._law, DiagonalLaw) else math.sqrt(self._law.dim)
 
     def _turn(self, x: Array) -> np.ndarray:
         return np.asarray(self.sketch.law.turn(asnumpy(x)))

@@ -19,11 +19,13 @@ from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.sampling import FullBatch
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.readonly import ReadOnly
 from mastsim.validation import instance
 
 
 def require_one_node(method: Method, objective: Objective) -> None:
-    """Refuse an objective with clients."""
+    """Refuse an objective with clients, and what is no objective."""
+    instance("objective", objective, Objective)
     if isinstance(objective, Distributed):
         name = type(method).__name__
         raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")
@@ -42,7 +44,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method(ReadOnly, ABC):
     """An iterative method for a MAST objective.
 
     Subclasses are frozen dataclasses of settings; whatever changes is in the state, a NamedTuple of arrays of shape
@@ -63,6 +65,12 @@ class Method(ABC):
 
     points: ClassVar[tuple[str, ...]] = ("x",)
     """The fields of the state that are points; the others are gradients."""
+
+    affine: ClassVar[bool] = False
+    """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a constant step size.
+
+    Exact moments need it. A subclass that changes anything about the step must say it again.
+    """
 
     def __post_init__(self) -> None:
         rule = step_rule(self.stepsize)
@@ -85,6 +93,14 @@ class Method(ABC):
         """Return the point that the method is drawn to, shape (dim,): x_D* unless a subclass says otherwise."""
         best: np.ndarray = objective.minimize().x
         return best
+
+    def knows_lyapunov(self, objective: Any) -> bool:
+        """Return whether `lyapunov` can be computed on an objective; no, unless a subclass has one."""
+        return False
+
+    def lyapunov(self, objective: Any, state: Any) -> np.ndarray:
+        """Return the Lyapunov function of the method's theory at every state, shape (replicas,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no Lyapunov function")
 
     @abstractmethod
     def init(self, objective: Any, x0: Array) -> Any:

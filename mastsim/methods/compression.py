@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
-class Compressor(ABC):
+class Compressor(ReadOnly, ABC):
     """A law of random maps Q with E Q(g) = g and E‖Q(g)‖² ≤ (1+ω)‖g‖²; subclasses are frozen dataclasses.
 
     References
     ----------
     Khaled, Richtárik, arXiv 1909.04716, Definition 1 (ω); MAST, arXiv 2311.16086, Section 4 (compressed gradients).
     """
+
+    linear: ClassVar[bool] = False
+    """Whether every map Q is linear; exact moments need it. A subclass that changes anything must say it again."""
 
     @property
     @abstractmethod
@@ -52,6 +56,8 @@ class Uncompressed(Compressor):
     >>> Uncompressed().law(3).uniforms, Uncompressed().omega(3)
     (0, 0.0)
     """
+
+    linear = True
 
     @property
     def name(self) -> str:
@@ -150,11 +156,13 @@ class SketchCompressor(Compressor):
     3.0
     """
 
+    linear = True
+
     sketch: Sketch
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, Sketch):
-            raise TypeError(f"sketch={self.sketch!r} is not accepted: it must be a sketch such as RandK(dim, k)")
+            raise TypeError(f"sketch={shown(self.sketch)} is not accepted: it must be a sketch such as RandK(dim, k)")
         if not self.sketch.unbiased:
             raise ValueError(f"sketch={self.sketch.name} is not accepted: a compressor must satisfy E[S] = I")
 

@@ -11,6 +11,7 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.validation import instance, settings
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class GD(Method):
     'GD'
     """
 
+    affine = True
+
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def step(self, state: State, objective: Objective, draw: Draw) -> State:
@@ -72,6 +76,8 @@ class DSGD(StochasticMethod):
     >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
     (0.5, 'DSGD, 32-nice')
     """
+
+    affine = True
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
@@ -114,12 +120,15 @@ class SGD(StochasticMethod):
     0.5
     """
 
+    affine = True
+
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""
         return objective.problem.minimize().x
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def direction(self, state: State, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
@@ -153,7 +162,13 @@ class GDCI(Method):
     'GDCI'
     """
 
+    affine = True
+
     compression: Compressor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings(self, compression=Compressor)
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""

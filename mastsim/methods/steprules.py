@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from mastsim.validation import integer, nonnegative, positive
+from mastsim.validation import STEPS, integer, nonnegative, positive
 
 
 class StepRule(ABC):
@@ -34,7 +34,7 @@ class ConstantStep(StepRule):
     Raises
     ------
     ValueError
-        If `stepsize` is not a finite number above zero.
+        If `stepsize` is not a number above 0 and at most 1e120.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class ConstantStep(StepRule):
     stepsize: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     def at(self, step: int) -> float:
         """Return γ."""
@@ -70,7 +70,7 @@ class InverseSqrtStep(StepRule):
     Raises
     ------
     ValueError
-        If `initial` is not a finite number above zero.
+        If `initial` is not a number above 0 and at most 1e120.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class InverseSqrtStep(StepRule):
     initial: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", positive("initial", self.initial))
+        object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
 
     def at(self, step: int) -> float:
         """Return γ₀/√(step + 1)."""
@@ -107,7 +107,7 @@ class HarmonicStep(StepRule):
     Raises
     ------
     ValueError
-        If `initial` is not a finite number above zero, or `decay` not one at or above zero.
+        If `initial` is not a number above 0 and at most 1e120, or `decay` not one from 0 to 1e120.
 
     Examples
     --------
@@ -119,8 +119,8 @@ class HarmonicStep(StepRule):
     decay: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", positive("initial", self.initial))
-        object.__setattr__(self, "decay", nonnegative("decay", self.decay))
+        object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
+        object.__setattr__(self, "decay", nonnegative("decay", self.decay, STEPS))
 
     def at(self, step: int) -> float:
         """Return γ₀/(1 + β·step)."""
@@ -145,7 +145,7 @@ def step_rule(stepsize: float | StepRule) -> StepRule:
     TypeError
         If it is neither a rule nor a number.
     ValueError
-        If the number is not finite and above zero.
+        If the number is not above 0 and at most 1e120.
 
     Examples
     --------

@@ -20,6 +20,7 @@ from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
 from mastsim.validation import one_of, real
+from mastsim.validation import path as checked_path
 
 __all__ = ["CATALOGUE", "DEFAULT_DATA", "Catalogued", "Dataset", "fetch", "listing", "load", "locate"]
 
@@ -164,6 +165,7 @@ def load(
     >>> load("synthetic:n=30,d=3,density=0.5").name
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
+    checked_path("spec", spec)
     text = os.fspath(spec)
     named = text in (DEFAULT_DATA, *_names()) or text.partition(":")[0] == "synthetic"
     if named and (features is not None or zero_based):

@@ -11,11 +11,14 @@ from types import MappingProxyType
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.readonly import ReadOnly
+from mastsim.validation import UNLIMITED, matrix, text, vector
+
 _SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ReadOnly):
     """A table of features with one label per row, and where it came from.
 
     Parameters
@@ -49,6 +52,13 @@ class Dataset:
     sha256: str
     source: str
     labels: Mapping[float, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("name", "sha256", "source"):
+            text(name, getattr(self, name))
+        A = matrix("A", self.A, span=UNLIMITED)
+        object.__setattr__(self, "A", A)
+        object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
 
     @property
     def n(self) -> int:

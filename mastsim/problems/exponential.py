@@ -8,10 +8,10 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.problems.glm import GeneralizedLinearModel
-from mastsim.problems.losses import ExponentialSum, Loss, MarginLoss, pure_exponential
+from mastsim.problems.losses import ExponentialSum, ExponentialTerms, Loss, MarginLoss, pure_exponential
 
 
-class ExponentialLoss(MarginLoss):
+class ExponentialLoss(ExponentialTerms, MarginLoss):
     """φ(u; y) = e^{−yu} for labels −1 and +1, with ψ(w) = e^{−w} at w = yu.
 
     Examples

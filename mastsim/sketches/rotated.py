@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +14,13 @@ import scipy.fft
 from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
+from mastsim.readonly import frozen
 from mastsim.sketches.base import Sketch, SketchBatch
 from mastsim.sketches.laws import RotatedLaw
 from mastsim.validation import finite, floats, one_of
 
 _ORTHOGONAL = 1e-10
+_EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +156,7 @@ class Rotated(Sketch):
     @cached_property
     def law(self) -> RotatedLaw:
         """That of S₀ in other coordinates."""
-        return RotatedLaw(self.sketch.law, self.rotate, self.rotate_back)
+        return RotatedLaw(self.sketch.law, self.rotate, self.rotate_back, _departure(self.rotation, self.dim))
 
     @property
     def uniforms(self) -> int:
@@ -181,7 +184,15 @@ def _checked_rotation(rotation: str | np.ndarray, dim: int) -> str | np.ndarray:
     off = float(np.abs(finite("rotation", Q) @ Q.T - np.eye(dim)).max())
     if off > _ORTHOGONAL:
         raise ValueError(f"rotation is not orthogonal: QQᵀ differs from I by {off:.3g} (largest entry); pass the Q of a QR")
-    return Q
+    return frozen(Q, copy=False)
+
+
+def _departure(rotation: str | np.ndarray, dim: int) -> float:
+    """Return how far Q as it is computed may be from an orthogonal matrix, relative to what it is applied to."""
+    if isinstance(rotation, str):
+        # Fast transforms take log₂ d rounds, and some for tables of cosines.
+        return 8 * _EPS * (math.log2(dim) + 4)
+    return math.sqrt(dim) * (dim + 4) * _EPS + float(np.linalg.norm(rotation.T @ rotation - np.eye(dim)))
 
 
 def _hadamard(x: Array) -> Array:

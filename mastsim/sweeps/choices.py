@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mastsim import methods
 from mastsim.methods import ALL_METHODS, Method, Nice, StochasticMethod
-from mastsim.validation import number, one_of, positive
+from mastsim.validation import STEPS, number, one_of, positive
 
 _METHODS = {("distributed" if kind.__name__ == "DistributedDSGD" else kind.__name__.lower()): kind for kind in ALL_METHODS}
 _NO_NUMBERS = ("stepsize", "sampling", "compression")
@@ -51,7 +51,7 @@ def parse_stepsize(given: Any) -> float | str:
     (1.0, '2.0*theory', 'sharp')
     """
     if not isinstance(given, str):
-        return positive("stepsize", given)
+        return positive("stepsize", given, STEPS)
     factor, unit = asked(given)
     if unit is None:
         return factor
@@ -67,9 +67,9 @@ def asked(stepsize: float | str) -> Asked:
     if not star and unit not in ("theory", "sharp"):
         if unit[:1].isalpha() and unit.lower() not in ("nan", "inf", "infinity"):
             one_of("stepsize", unit, ["theory", "sharp", "0.5*theory"])
-        return Asked(positive("stepsize", number("stepsize", unit, form)), None)
+        return Asked(positive("stepsize", number("stepsize", unit, form), STEPS), None)
     one_of("stepsize", unit, ["theory", "sharp"])
-    return Asked(positive("stepsize", number("stepsize", factor, form)) if star else 1.0, unit)
+    return Asked(positive("stepsize", number("stepsize", factor, form), STEPS) if star else 1.0, unit)
 
 
 def method_choices(given: Any) -> list[Choice]:

@@ -21,7 +21,7 @@ from mastsim.simulation import check_sizes
 from mastsim.sketches import parse_sketch
 from mastsim.sweeps.choices import method, method_choices, parse_stepsize
 from mastsim.sweeps.tasks import Task
-from mastsim.validation import integer, nonnegative, one_of, positive, real
+from mastsim.validation import integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
 
 _CONDITION = 100.0
@@ -84,7 +84,7 @@ def _mapping(grid: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, A
     if isinstance(grid, Mapping):
         return grid
     if not isinstance(grid, (str, os.PathLike)):
-        raise TypeError(f"grid={grid!r} is not accepted: it must be a mapping or the path of a TOML file")
+        raise TypeError(f"grid={shown(grid)} is not accepted: it must be a mapping or the path of a TOML file")
     try:
         text = Path(grid).read_text(encoding="utf-8")
         if not text.strip():

@@ -2,6 +2,7 @@
 
 from mastsim.moments.operators.descent import DistributedRecursion, DSGDRecursion, largest_stable_stepsize
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.moments.operators.leading import FactorBracket
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState, run
 from mastsim.moments.operators.sampled import SampledGradient, SampledRecursion
 from mastsim.moments.operators.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
@@ -10,6 +11,7 @@ __all__ = [
     "DSGDRecursion",
     "DistributedGradient",
     "DistributedRecursion",
+    "FactorBracket",
     "GradientMoments",
     "MomentRecursion",
     "MomentState",

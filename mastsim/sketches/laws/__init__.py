@@ -10,7 +10,7 @@ from mastsim.sketches.laws.pairings import InvariantLaw
 from mastsim.sketches.laws.product import product_law
 from mastsim.sketches.laws.projection import RandomProjection
 from mastsim.sketches.laws.rotated import RotatedLaw
-from mastsim.sketches.laws.rows import InvariantRows, RowLaws, RowTotals
+from mastsim.sketches.laws.rows import InvariantRows, RowLaws, RowRounding, RowTotals
 from mastsim.sketches.laws.selection import Selection
 from mastsim.sketches.laws.wishart import ChiSquareLaw, Wishart
 
@@ -29,6 +29,7 @@ __all__ = [
     "RandomProjection",
     "RotatedLaw",
     "RowLaws",
+    "RowRounding",
     "RowTotals",
     "ScalarLaw",
     "Selection",

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 from mastsim.sketches.laws.rows import RowLaws
 
 
-class Law:
+class Law(ReadOnly):
     """The law of a random matrix S of shape (dim, dim); this one knows its dimension and nothing else.
 
     Subclasses say what they know, and everything that builds on it follows: constants, exact objectives, moment recursions.
@@ -120,6 +121,11 @@ class Law:
         """The law in the coordinates where rows are simplest, reached by `turn`; this law itself unless it is rotated."""
         return self
 
+    @property
+    def departure(self) -> float:
+        """How far `turn`, rounding included, may be from an orthogonal map, relative to the size of what is turned."""
+        return 0.0
+
     def turn(self, x: Any) -> Any:
         """Return points in the coordinates of `core`, along the last axis."""
         return x
@@ -139,7 +145,7 @@ class Law:
 
 
 @dataclass(frozen=True, eq=False)
-class MomentOperators(ABC):
+class MomentOperators(ReadOnly, ABC):
     """The linear maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, on matrices of shape (dim, dim), symmetric or not.
 
     They are all that the mean and the second moment of ∇f_S(x) = Sᵀg₀ + H(x − v) of a quadratic need.

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.rounding import summed
 from mastsim.sketches.laws.base import MomentOperators
 from mastsim.sketches.laws.diagonal import DiagonalLaw
-from mastsim.sketches.laws.rows import Psi, RowLaws, RowTotals, csr
+from mastsim.sketches.laws.rows import Psi, RowLaws, RowRounding, RowTotals, csr
 from mastsim.sketches.laws.unit_moments import independent_units
 
 _CHUNK = 1 << 20
 _SUPPORT_LIMIT = 1 << 20
-MOST_PATTERNS = 1 << 14
-"""The most patterns of a row that are listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +42,7 @@ class IndependentEntries(DiagonalLaw):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", len(self.entries))
+        super().__post_init__()
 
     @cached_property
     def moments(self) -> np.ndarray:
@@ -237,15 +237,19 @@ class IndependentRows(RowLaws):
         return total
 
     @cached_property
-    def has_nodes(self) -> bool:
-        """Whether all patterns of the longest row can be listed."""
-        longest = int(np.diff(self.A.indptr).max(initial=0))
-        return bool(longest * math.log2(self.law.entries.shape[1]) <= math.log2(MOST_PATTERNS))
+    def atoms(self) -> np.ndarray:
+        """The number of patterns of each row, infinite for the longest rows, shape (n,)."""
+        return np.exp2(np.minimum(self.terms * math.log2(self.law.entries.shape[1]), 1000.0))
 
-    @property
-    def nodes_are_all(self) -> bool:
-        """True: they are the patterns."""
-        return True
+    @cached_property
+    def work(self) -> np.ndarray:
+        """How many values the entries of each row have, shape (n,)."""
+        return np.maximum(self.terms * self.law.entries.shape[1], 1)
+
+    def rounding(self, z: np.ndarray, size: np.ndarray) -> RowRounding:
+        """Return what rounding does to the law: every term is rounded by itself."""
+        none = np.zeros(len(size))
+        return RowRounding(summed(8) * size, none, self.terms, none)
 
     def by_exponentials(
         self, rows: np.ndarray, z: np.ndarray, s: np.ndarray, weights: np.ndarray, w: np.ndarray | None = None

@@ -54,6 +54,7 @@ class Listed(Law):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", self.atoms.shape[1])
+        super().__post_init__()
 
     @cached_property
     def unbiased(self) -> bool:

@@ -43,6 +43,7 @@ class ProductLaw(Law):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", self.outer.dim)
+        super().__post_init__()
 
     @property
     def unbiased(self) -> bool:
@@ -115,6 +116,7 @@ class DiagonalProduct(DiagonalLaw):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", self.outer.dim)
+        super().__post_init__()
 
     @property
     def unbiased(self) -> bool:

@@ -13,8 +13,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.special import betaincinv
 
 from mastsim.provenance import Constant
+from mastsim.rounding import EPS, summed
 from mastsim.sketches.laws.pairings import InvariantLaw, Type, invariant_coefficients, types_of
-from mastsim.sketches.laws.rows import InvariantRows, Invariants, Psi, RowTotals, csr
+from mastsim.sketches.laws.rows import InvariantRows, Invariants, Psi, RowRounding, RowTotals, csr
 
 _CHUNK = 1 << 19
 _PANEL = 20
@@ -148,6 +149,16 @@ class ProjectionRows(InvariantRows):
         """Return Σ_i weights_i E[Sᵀa_i a_iᵀS] z, shape (dim,)."""
         return self.law.square_times(self.A.T @ (weights * (self.A @ z)), float(weights @ self.norms2), z)
 
+    def rounding(self, z: np.ndarray, size: np.ndarray) -> RowRounding:
+        """Return what rounding does to the law: aᵀz moves, and so do the nodes; h and √(β(1−β)) count by their squares.
+
+        The Lanczos process is taken to place nodes within 64 units of rounding.
+        """
+        d, c, length = self.law.dim, self.law.scale, np.sqrt(self.norms2 * float(z @ z))
+        moved = c * length * (summed(self.terms + 8) + 64 * EPS)
+        bent = (c * length) ** 2 * (summed(3 * self.terms + d + 16) + 128 * EPS) / math.sqrt(d - 1)
+        return RowRounding(moved, bent, np.full(len(size), 64 + 8 * d), 1.5 * c * length / (d - 1))
+
     def by_nodes(
         self,
         rows: np.ndarray,
@@ -175,7 +186,7 @@ class ProjectionRows(InvariantRows):
         rule = joint_rule(count, d, k, d - 1)
         beta, away = rule.beta, rule.spread * rule.omega
         x = offset[:, None] + c * (np.outer(at.p, beta) + np.outer(h, away))
-        values, none = psi(x, 0) @ rule.weights, np.zeros((2, len(offset)))
+        values, none = (psi(x, 0) * rule.weights).sum(axis=1), np.zeros((2, len(offset)))
         if order == 0:
             return values, none, none
         # By parts, E ω ψ'(u + tω) = t·E ψ''(u + tω')/(d − 1) with ω' on a sphere of two dimensions more: h cancels.

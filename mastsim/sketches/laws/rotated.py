@@ -26,15 +26,19 @@ class RotatedLaw(Law):
         The law of S₀.
     forward, backward : callable
         Multiplication of the last axis by Q and by Qᵀ.
+    away : float
+        How far Q as it is computed may be from an orthogonal matrix, relative to what it is applied to.
     """
 
     inner: Law
     forward: Turn
     backward: Turn
+    away: float
     dim: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", self.inner.dim)
+        super().__post_init__()
 
     @property
     def unbiased(self) -> bool:
@@ -101,6 +105,11 @@ class RotatedLaw(Law):
     def core(self) -> Law:
         """That of S₀."""
         return self.inner.core
+
+    @property
+    def departure(self) -> float:
+        """That of Q, and that of S₀."""
+        return self.away + (1 + self.away) * self.inner.departure
 
     def turn(self, x: Any) -> Any:
         """Return points in the coordinates of `core`, along the last axis."""

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.readonly import ReadOnly
+from mastsim.rounding import summed
+
 Psi = Callable[[np.ndarray, int], np.ndarray]
 """A smooth function of a scalar and its derivatives: psi(w, order), elementwise, order 0, 1 or 2."""
 
@@ -33,7 +36,31 @@ class RowTotals:
 
 
 @dataclass(frozen=True, eq=False)
-class RowLaws(ABC):
+class RowRounding:
+    """What rounding does to the laws of X_i, each of shape (n,).
+
+    The law that is computed with is that of some X_i' with E|X_i' − X_i| ≤ `moved`, up to a change of a variance.
+
+    Parameters
+    ----------
+    moved : ndarray
+        How far X_i moves on average.
+    bent : ndarray
+        By how much the mean of (X_i − E X_i)² changes besides: E ψ(X_i) changes by sup|ψ''|/2 times as much.
+    terms : ndarray
+        How many roundings a transform, or a weight of a rule, takes.
+    lever : ndarray
+        What an error of E ψ'' is multiplied by in the derivative along X_i, relative to |a_i|; zero where it has no part.
+    """
+
+    moved: np.ndarray
+    bent: np.ndarray
+    terms: np.ndarray
+    lever: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RowLaws(ReadOnly, ABC):
     """The laws of X_i = a_iᵀSz for the rows a_i of a matrix, as functions of z.
 
     A law with `by_exponentials` is exact for every loss that is a sum of exponentials; one with `by_nodes` for every smooth
@@ -132,14 +159,41 @@ class RowLaws(ABC):
         raise NotImplementedError
 
     @property
-    def nodes_are_all(self) -> bool:
-        """Whether `by_nodes` lists the whole law, so that it is exact for any function."""
-        return False
+    def atoms(self) -> np.ndarray:
+        """How many values each row has if `by_nodes` lists them all, exact for any function; else infinity, shape (n,)."""
+        return np.full(self.A.shape[0], np.inf)
+
+    @property
+    def work(self) -> np.ndarray:
+        """How many numbers `by_exponentials` computes for each row and exponential, shape (n,)."""
+        return np.ones(self.A.shape[0])
+
+    @property
+    def terms(self) -> np.ndarray:
+        """The number of entries of each row, shape (n,)."""
+        return np.diff(self.A.indptr)
+
+    def rounding(self, z: np.ndarray, size: np.ndarray) -> RowRounding:
+        """Return what rounding does to the law; by default each entry of a row and each step in it takes its share.
+
+        Parameters
+        ----------
+        z : ndarray, shape (dim,)
+            The point.
+        size : ndarray, shape (n,)
+            Bounds on |X_i| made of absolute values.
+        """
+        none = np.zeros(len(size))
+        return RowRounding(summed(self.terms + 8) * size, none, self.terms + 8, none)
+
+    def log_rounding(self, z: np.ndarray, s: float, moved: np.ndarray) -> np.ndarray:
+        """Return how far log E e^{sX_i} may be off for a real `s`, where rounding moves X_i by `moved`, shape (n,)."""
+        return 2 * abs(s) * moved
 
 
 def csr(A: Any) -> Any:
     """Return a data matrix as a CSR array."""
-    return sp.csr_array(A)
+    return A if isinstance(A, sp.csr_array) else sp.csr_array(A)
 
 
 @dataclass(frozen=True, eq=False)

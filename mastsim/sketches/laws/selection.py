@@ -51,6 +51,7 @@ class Selection(DiagonalLaw):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", len(self.unit))
+        super().__post_init__()
 
     @cached_property
     def keep(self) -> np.ndarray:
@@ -204,6 +205,7 @@ class Masked(DiagonalLaw):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", self.selection.dim)
+        super().__post_init__()
 
     @property
     def unbiased(self) -> bool:

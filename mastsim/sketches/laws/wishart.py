@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mastsim.provenance import Constant
+from mastsim.rounding import EPS, summed
 from mastsim.sketches.laws.pairings import InvariantLaw, Type, types_of
-from mastsim.sketches.laws.rows import InvariantRows, RowTotals, csr
+from mastsim.sketches.laws.rows import InvariantRows, RowRounding, RowTotals, csr
 
 _FRACTIONS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9])
 """Of the rate beyond which E e^{τ|X|} is infinite."""
@@ -105,6 +106,23 @@ class WishartRows(InvariantRows):
         x = _FRACTIONS / np.where(top > 0, top, 1.0)
         both = [-0.5 * k * np.log((1 - sign * x * at.p[:, None]) ** 2 - (x * size) ** 2) for sign in (1, -1)]
         return k * x, np.logaddexp(*both)
+
+    def rounding(self, z: np.ndarray, size: np.ndarray) -> RowRounding:
+        """Return what rounding does to the law: aᵀz and |a||z| move, each of the two chi-squares by half as much."""
+        length = np.sqrt(self.norms2 * float(z @ z))
+        none = np.zeros(len(size))
+        return RowRounding(2 * summed(self.terms + len(z) + 16) * length, none, self.terms + 32, none)
+
+    def log_rounding(self, z: np.ndarray, s: float, moved: np.ndarray) -> np.ndarray:
+        """Return how far log E e^{sX_i} = −(k/2)·log D may be off, infinite where D may be zero, shape (n,)."""
+        at, k = self.of(np.arange(self.A.shape[0]), z, None), self.law.k
+        v, size = s / k, np.sqrt(at.r * at.q)
+        lead = 1 - v * at.p
+        D = lead**2 - (v * size) ** 2
+        off = 8 * EPS * (lead**2 + (v * size) ** 2 + np.abs(lead)) + 2 * abs(v) * (np.abs(lead) + abs(v) * size) * moved
+        relative = off / np.maximum(D, np.finfo(float).tiny)
+        log = 0.5 * k * (2 * relative + 2 * EPS * np.abs(np.log(np.maximum(D, np.finfo(float).tiny))))
+        return np.where(relative < 0.5, log, np.inf)
 
     def by_exponentials(
         self, rows: np.ndarray, z: np.ndarray, s: np.ndarray, weights: np.ndarray, w: np.ndarray | None = None
