@@ -245,6 +245,21 @@ def test_points_too_far_out_are_refused():
             ms.Mast(f, sketch).value(np.full(3, 1e7))
 
 
+@pytest.mark.parametrize("reach", [1e4, 1e8, 1e15])
+def test_short_rows_are_listed_however_far_out_and_long_ones_are_refused(reach):
+    for d in (4, 60):
+        sketch = ms.IndependentDiagonal(np.tile([0.0, 0.5, 2.5], (d, 1)), [0.4, 0.25, 0.35])
+        f = ms.LogisticRegression(np.ones((2, d)), np.array([1.0, -1.0]), l2=0.0)
+        F, x = ms.Mast(f, sketch), np.full(d, reach / d)
+        if d == 4:
+            # The mean of log(1 + e^{−w}) and log(1 + e^w) is half of |w| here, but for the chance of w = 0.
+            assert F.value(x) == pytest.approx(reach / 2 + 0.4**4 * math.log(2), rel=1e-12)
+            assert F.error_bound(x) <= 1e-12 * reach
+        elif reach > 1e4:
+            with pytest.raises(ValueError, match="too far out for an exact value of f_D: a row reaches"):
+                F.value(x)
+
+
 def test_minimisers_and_constants_follow():
     f, v, _ = instance(ms.LogisticRegression, 4, 3)
     for sketch in (ms.Gaussian(4, 3), ms.Haar(4, 2)):

@@ -165,11 +165,12 @@ class RowIntegrals(ReadOnly):
         if few.any():
             yield _Bucket(np.flatnonzero(few), None)
         many = np.flatnonzero(~few)
-        if (nodes[many] > MOST_NODES).any() or float((nodes * self.laws.work)[many].sum()) > MOST_WORK:
+        work = float((nodes * self.laws.work)[many].sum())
+        if (nodes[many] > MOST_NODES).any() or work > MOST_WORK:
             raise ValueError(
                 f"the point is too far out for an exact value of f_D: a row reaches |aᵢᵀ(v + S(x − v))| = "
-                f"{reach[many].max():.3g} and takes {nodes[many].max():.3g} exponentials; at most {MOST_NODES} a row, and "
-                f"{MOST_WORK} operations in all, are accepted"
+                f"{reach[many].max():.3g} and takes {nodes[many].max():.3g} exponentials, in all {work:.3g} numbers; "
+                f"at most {MOST_NODES} a row, and {MOST_WORK} numbers in all, are accepted"
             )
         level = np.ceil(np.log(np.maximum(reach[many], 1.0)) / math.log(REACH_RATIO))
         for k in np.unique(level):
