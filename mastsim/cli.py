@@ -200,7 +200,7 @@ def constants(json_to: str | None, **what: Any) -> None:
     dataset, F = choices.objective(**what)
     found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
     document = _about(dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
-    lines = [f"{name:26s} {c.value:<14.8g} {c.kind:9s} {c.source}" for name, c in found.items()]
+    lines = [f"{name:26s} {c.text:<24s} {c.kind:9s} {c.source}" for name, c in found.items()]
     about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
     _emit(document, json_to, "\n".join([*about, "", *lines]))
 

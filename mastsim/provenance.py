@@ -44,6 +44,8 @@ class Constant(float):
     >>> L = Constant(2.0, "upper", "Lemma 1 (ii)")
     >>> 1 / L, L.kind
     (0.5, 'upper')
+    >>> Constant(0.5, "exact", "measured", error=1e-3).text
+    '0.5 ± 0.001'
     """
 
     kind: Kind
@@ -64,6 +66,12 @@ class Constant(float):
     def value(self) -> float:
         """The number as a plain float."""
         return float(self)
+
+    @property
+    def text(self) -> str:
+        """The number to eight digits, and its error where that shows in them."""
+        shows = 0 < self.error < math.inf and self.error > 1e-8 * abs(self.value)
+        return f"{self.value:.8g} ± {self.error:.2g}" if shows else f"{self.value:.8g}"
 
     def __repr__(self) -> str:
         return f"Constant({self.value:.6g}, {self.kind!r}, {self.source!r})"

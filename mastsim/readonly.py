@@ -106,6 +106,9 @@ def frozen(array: np.ndarray, copy: bool = True) -> np.ndarray:
         return array
     own = np.array(array, order="C") if copy else array
     own.setflags(write=False)
+    if isinstance(own.base, np.ndarray) and own.base.nbytes == own.nbytes:
+        # The same memory by another name, as SciPy makes them.
+        own.base.setflags(write=False)
     return own.view()
 
 

@@ -89,29 +89,24 @@ _NOUNS = {
 def instance(name: str, value: Any, *kinds: type) -> None:
     """Refuse what is not an instance of a class, or of one of several, and say what to pass."""
     if not isinstance(value, kinds):
-        once = ": pass an instance of it" if isinstance(value, type) else ""
-        raise TypeError(f"{name} is not accepted: {_wanted(kinds)}, not {described(value)}{once}{_for_example(kinds)}")
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name}={shown(value)} is not accepted: it must be of type {wanted}{_for_example(kinds[0])}")
 
 
 def instances(name: str, values: Any, kind: type) -> tuple[Any, ...]:
     """Return a sequence of instances of a class as a tuple, refusing anything else."""
     if isinstance(values, (str, bytes, kind)) or not isinstance(values, Sequence):
         wanted = f"it must be a list or tuple of {name}"
-        raise TypeError(f"{name} is not accepted: {wanted}, not {described(values)}{_for_example((kind,))}")
-    found = tuple(values)
-    for i, value in enumerate(found):
-        instance(f"{name}[{i}]", value, kind)
-    return found
+        raise TypeError(f"{name} is not accepted: {wanted}, not {described(values)}{_for_example(kind)}")
+    for i, value in enumerate(values):
+        if not isinstance(value, kind):
+            wanted = f"it must be a {kind.__name__}"
+            raise TypeError(f"{name}[{i}] is not accepted: {wanted}, not {described(value)}{_for_example(kind)}")
+    return tuple(values)
 
 
-def _wanted(kinds: tuple[type, ...]) -> str:
-    names = [each.__name__ for each in kinds]
-    return f"it must be {'an' if names[0][0] in 'AEIOU' else 'a'} {' or '.join(names)}"
-
-
-def _for_example(kinds: tuple[type, ...]) -> str:
-    found = [_EXAMPLES[each.__name__] for each in kinds if each.__name__ in _EXAMPLES]
-    return f"; for example {found[0]}" if found else ""
+def _for_example(kind: type) -> str:
+    return f", for example {_EXAMPLES[kind.__name__]}" if kind.__name__ in _EXAMPLES else ""
 
 
 def array(name: str, value: Any) -> None:
@@ -370,7 +365,7 @@ def _sized(name: str, number: float, span: Span) -> float:
 def _on_host(value: Any) -> Any:
     # Constants are computed on the host in double precision, so that is where data are kept; devices get copies.
     # Sparse matrices of a device show it by their entries.
-    if isinstance(value, (np.ndarray, type)):
+    if isinstance(value, (np.ndarray, np.generic, type)):
         return value
     on_device = any(hasattr(part, "__cuda_array_interface__") for part in (value, getattr(value, "data", None)))
     if on_device:

@@ -61,6 +61,8 @@ class Distributed(Objective):
     correlated: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.problems, Problem):
+            raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
         problems = instances("problems", self.problems, Problem)
         shared = isinstance(self.sketches, Sketch)
         if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):

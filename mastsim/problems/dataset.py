@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
 
-from mastsim.readonly import ReadOnly
-from mastsim.validation import UNLIMITED, matrix, text, vector
+from mastsim.readonly import FrozenDict, ReadOnly
+from mastsim.validation import UNLIMITED, flag, matrix, text, vector
 
 _SHOWN = 5
 
@@ -37,6 +36,13 @@ class Dataset(ReadOnly):
     labels : mapping of float to int, optional
         What each label of the file has become, where `y` holds -1 and +1 in place of them; None where `y` holds the
         file's own.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `A` and `y` are not finite numbers, one label a row.
 
     Examples
     --------
@@ -52,13 +58,16 @@ class Dataset(ReadOnly):
     sha256: str
     source: str
     labels: Mapping[float, int] | None = None
+    _: KW_ONLY
+    copy: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, copy: bool) -> None:
         for name in ("name", "sha256", "source"):
             text(name, getattr(self, name))
-        A = matrix("A", self.A, span=UNLIMITED)
+        A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
+        object.__setattr__(self, "labels", None if self.labels is None else FrozenDict(self.labels))
 
     @property
     def n(self) -> int:
@@ -130,7 +139,7 @@ class Dataset(ReadOnly):
             return self
         now = {sign: after[label] for label, sign in before.items()} if self.labels is not None else after
         y = np.array([now[label] for label in self.y.tolist()], dtype=float)
-        return replace(self, y=y, labels=MappingProxyType(after))
+        return replace(self, y=y, labels=FrozenDict(after))
 
 
 def spell_label(label: float) -> str:

@@ -55,6 +55,8 @@ class HuberRegression(GeneralizedLinearModel):
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
     delta : float, default 1.0
         δ > 0, the residual from which the loss is linear.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

@@ -65,6 +65,8 @@ class PoissonRegression(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Required.
     condition_number : float, optional
         Refused: the curvature of this loss is unbounded, so there is no κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------
