@@ -78,12 +78,12 @@ class RowExpectation(Expectation):
         return self._turn(self.shift)
 
     @cached_property
-    def layout(self) -> RowLayout:
+    def _layout(self) -> RowLayout:
         """What the kernels for masks need that depends on data and sketch but not on x."""
         return lay_out(self._model, cast(Selection, self._law), self._center)
 
     @cached_property
-    def integrals(self) -> RowIntegrals:
+    def _integrals(self) -> RowIntegrals:
         """The integrals for laws without kernels."""
         model = self._model
         form = model.loss.row_form(model.y)
@@ -171,19 +171,19 @@ class RowExpectation(Expectation):
         away, drawn = summed(data.row_terms + 4) * fixed + moved, self._drawn(z)
         if isinstance(self._law, Selection):
             # Entries of a row that share a unit share a term.
-            away = away + summed(8 + data.row_terms - np.diff(self.layout.start)) * drawn
+            away = away + summed(8 + data.row_terms - np.diff(self._layout.start)) * drawn
         return RowSizes(fixed + drawn, fixed, data.row_terms, away), moved
 
     def _drawn(self, z: np.ndarray) -> np.ndarray:
         """Return bounds on |aᵀSz| made of absolute values, shape (n,); of its root mean square where it has none."""
         if isinstance(self._law, DiagonalLaw):
             return np.asarray(self._model.rounding.majorant @ (self._largest * np.abs(z)))
-        return np.maximum(self._norms * float(self._largest.max() * np.linalg.norm(z)), self.integrals.size(z))
+        return np.maximum(self._norms * float(self._largest.max() * np.linalg.norm(z)), self._integrals.size(z))
 
     def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
         if isinstance(self._law, Selection):
-            return row_errors(self._model.loss, self.layout, self.layout.gather(z), rows)
-        return self.integrals.errors(z, rows)
+            return row_errors(self._model.loss, self._layout, self._layout.gather(z), rows)
+        return self._integrals.errors(z, rows)
 
     @cached_property
     def _norms(self) -> np.ndarray:
@@ -243,7 +243,7 @@ class RowExpectation(Expectation):
 
     def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return expected losses, the gradient of their sum, and its change along w, for masks."""
-        layout, gradient, product = self.layout, np.zeros(0), np.zeros(0)
+        layout, gradient, product = self._layout, np.zeros(0), np.zeros(0)
         theta, delta = layout.gather(z), None if w is None else layout.gather(w)
         rows = row_sums(self._model.loss, layout, theta, order, delta)
         if order >= 1:
@@ -254,7 +254,7 @@ class RowExpectation(Expectation):
 
     def _by_laws(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return expected losses, the gradient of their sum, and its change along w, for any law."""
-        found = self.integrals.totals(z, order, w)
+        found = self._integrals.totals(z, order, w)
         return found.values, found.gradient, found.product
 
 
