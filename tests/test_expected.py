@@ -422,7 +422,7 @@ def test_point_and_direction_must_have_the_same_shape():
         ("row", "unknown evaluate 'row'; did you mean 'rows'"),
         ("closed", "did you mean 'closed form'"),
         ("enumerate", "did you mean 'enumeration'"),
-        ("", "Known names: auto, closed form, rows, independent rows"),
+        ("", "Known names: auto, closed form, rows, finite sum"),
     ],
 )
 def test_unknown_evaluations_are_refused(evaluate, message):
@@ -438,7 +438,7 @@ def test_unknown_evaluations_are_refused(evaluate, message):
             "closed form",
             "evaluate='closed form' is not accepted here: f is not quadratic; what applies: auto, rows, en",
         ),
-        (make(sketch="finite"), "rows", "the sketch does not select coordinates; what applies: auto, enumeration"),
+        (make(sketch="finite"), "rows", "the law of aᵀSz is not known in closed form; what applies: auto, enumeration"),
         (make(keep=0.5), "enumeration", None),
     ],
 )

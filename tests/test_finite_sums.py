@@ -32,7 +32,7 @@ from mastsim.problems import (
 )
 from mastsim.problems.losses import MarginLoss
 from mastsim.provenance import content_hash
-from mastsim.sketches import Bernoulli, Gaussian, RandK
+from mastsim.sketches import Bernoulli, Composed, Gaussian, RandK
 from mastsim.testing import check_problem
 from mastsim.testing.strategies import problems, quadratics
 
@@ -343,11 +343,13 @@ def test_which_evaluation_a_sum_gets():
     assert Mast(quadratic, RandK(3, 1)).evaluation.name == "closed form"
     assert Mast(quadratic, RandK(3, 1), evaluate="finite sum").evaluation.reason == "a mean over 2 components: closed form"
     assert Mast(logistic, Bernoulli(3, 0.5)).evaluation.reason == "a mean over 3 components: closed form and rows"
-    assert Mast(logistic, Gaussian(3, 2)).evaluation.tier == "estimate"
+    assert Mast(logistic, Gaussian(3, 2)).evaluation.reason == "a mean over 3 components: closed form and rows"
+    unknown = Composed(Gaussian(3, 2), RandK(3, 1))
+    assert Mast(logistic, unknown).evaluation.tier == "estimate"
     with pytest.raises(
         ValueError, match=r"no exact evaluation applies to component 2, logistic regression \(n = 1, d = 3\)"
     ):
-        Mast(logistic, Gaussian(3, 2), evaluate="finite sum")
+        Mast(logistic, unknown, evaluate="finite sum")
     with pytest.raises(ValueError, match="f is not a finite sum of problems"):
         Mast(MIXED[2], RandK(3, 1), evaluate="finite sum")
 

@@ -308,7 +308,7 @@ CALLS = {
 }
 
 ABSTRACT = "Problem GeneralizedLinearModel Loss Sketch SelectionSketch SketchBatch Expectation Objective Method Sampling "
-ABSTRACT += "Compressor StepRule StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
+ABSTRACT += "Law Compressor StepRule StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
 RECORDS = (
     "Constants DistributedConstants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 )

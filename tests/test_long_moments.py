@@ -7,7 +7,7 @@ import pytest
 import mastsim as ms
 from mastsim.draws import outcomes
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, standard_forms
-from mastsim.moments.operators import DSGDRecursion, moment_operators, run
+from mastsim.moments.operators import DSGDRecursion, run
 from mastsim.moments.operators.recursion import settled
 
 STEPS = 10_000
@@ -216,7 +216,7 @@ class Shrinking(DSGDRecursion):
 
 
 def test_a_squared_distance_below_zero_is_an_error_and_never_cut_off():
-    half = moment_operators(ms.Bernoulli(2, 0.5), np.eye(2))
+    half = ms.Bernoulli(2, 0.5).moment_operators(np.eye(2))
     with pytest.raises(
         ArithmeticError, match=r"a squared length has the expectation -.* after 5 steps, and rounding explains only \d"
     ):

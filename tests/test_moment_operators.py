@@ -2,6 +2,8 @@
 
 import itertools
 from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
 
 import numpy as np
 import pytest
@@ -16,13 +18,12 @@ from mastsim.moments.operators import (
     SketchedGradient,
     SVRGRecursion,
     anchor_variance,
-    crossed_operators,
     largest_stable_stepsize,
-    moment_operators,
     run,
 )
-from mastsim.moments.operators.groups import group_operators
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches import Selection, SelectionSketch
+from mastsim.sketches.laws import crossed_operators
+from mastsim.sketches.laws.group_moments import GroupOperators
 
 LONG = np.longdouble
 CLOSE = 1e-12
@@ -67,7 +68,7 @@ class OddSelection(SelectionSketch):
     dim: int = 6
 
     @property
-    def selection(self):
+    def law(self):
         return Selection(
             np.array([0, 1, 1, 2, 3, 4]), np.array([0, 0, 0, 1, 2]), np.array([3, 1, 1]), np.array([2.0, 0.3, 1e-2])
         )
@@ -173,7 +174,10 @@ def check_operators(operators, values, A, M):
     for name, f in cases.items():
         exact = expect(values, lambda S, f=f: f(S, A, M))
         scale = expect(values, lambda S, f=f: f(absolute(S), absolute(A), absolute(M)))
-        error = np.abs(getattr(operators, name)(M.astype(float)) - exact).max()
+        asked = M.astype(float)
+        found = getattr(operators, name)(asked)
+        assert np.array_equal(getattr(operators, name)(np.asfortranarray(asked)), found), "the order in memory matters"
+        error = np.abs(found - exact).max()
         assert error <= CLOSE * scale.max(), (name, error, scale.max())
     mean, scale = (
         expect(values, lambda S, B=B, g=g: g(S).T @ B @ g(S)) for B, g in ((A, np.array), (absolute(A), absolute))
@@ -185,22 +189,22 @@ def check_operators(operators, values, A, M):
 @settings(max_examples=6 * settings().max_examples)
 def test_closed_forms_equal_enumeration(case):
     sketch, values, A, M = case
-    check_operators(moment_operators(sketch, A), values, A, M)
+    check_operators(sketch.moment_operators(A), values, A, M)
 
 
 @given(operator_cases(others()))
 @settings(max_examples=2 * settings().max_examples)
 def test_other_sketches_equal_enumeration(case):
     sketch, values, A, M = case
-    check_operators(moment_operators(sketch, A), values, A, M)
+    check_operators(sketch.moment_operators(A), values, A, M)
 
 
 @given(operator_cases(selections()))
 @settings(max_examples=2 * settings().max_examples)
 def test_every_selection_is_also_groups(case):
     sketch, values, A, M = case
-    if np.min(sketch.selection.keep) > 0.04:
-        check_operators(group_operators(sketch, A), values, A, M)
+    if np.min(sketch.law.keep) > 0.04:
+        check_operators(GroupOperators(sketch.law, A, sketch.law), values, A, M)
 
 
 @pytest.mark.parametrize(
@@ -218,24 +222,133 @@ def test_every_selection_is_also_groups(case):
 def test_large_supports_are_not_enumerated(sketch, kind):
     root = np.random.default_rng(0).standard_normal((sketch.dim, sketch.dim))
     A = root @ root.T
-    operators = moment_operators(sketch, A)
+    operators = sketch.moment_operators(A)
     assert type(operators).__name__ == kind
-    # For M = I it is E[SᵀASSᵀAS], whose closed forms the sketches have from elsewhere.
+    # For M = I it is E[SᵀASSᵀAS], which masks compute in another way.
     exact = sketch.fourth_moment(A)
     np.testing.assert_allclose(operators.curvature2(np.eye(sketch.dim)), exact, rtol=0, atol=1e-12 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("sketch", [ms.Haar(5, 2), ms.Gaussian(3, 2), ms.Composed(ms.RandK(40, 20), ms.RandK(40, 20))])
-def test_refuses_what_has_no_closed_form(sketch):
+@pytest.mark.parametrize("pair", [(ms.Haar(5, 2), ms.RandK(5, 2)), (ms.RandK(40, 20), ms.RandK(40, 20))])
+def test_refuses_what_has_no_closed_form(pair):
+    sketch = ms.Composed(*pair)
     with pytest.raises(ValueError, match="not known in closed form"):
-        moment_operators(sketch, np.eye(sketch.dim))
+        sketch.moment_operators(np.eye(sketch.dim))
 
 
 def test_refuses_a_matrix_that_is_not_symmetric():
     with pytest.raises(ValueError, match="not symmetric"):
-        moment_operators(ms.RandK(2, 1), np.array([[1.0, 2.0], [0.0, 1.0]]))
+        ms.RandK(2, 1).moment_operators(np.array([[1.0, 2.0], [0.0, 1.0]]))
     with pytest.raises(ValueError, match="shape"):
-        moment_operators(ms.RandK(2, 1), np.eye(3))
+        ms.RandK(2, 1).moment_operators(np.eye(3))
+
+
+# Laws that no rotation changes ---------------------------------------------------------------------------------------------
+
+
+def hermite_values(d, k):
+    """Return values and chances of GᵀG/k by Gauss-Hermite rules: exact for polynomials of degree 9 in every entry of G."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
+    picks = np.array(list(itertools.product(range(5), repeat=d * k)))
+    G = nodes[picks].reshape(-1, k, d)
+    chances = (weights / weights.sum())[picks].prod(axis=1)
+    return G.transpose(0, 2, 1) @ G / k, chances
+
+
+def sphere_values(d):
+    """Return values and chances of d·uuᵀ, u uniform on the sphere, by rules exact for polynomials of degree 8 in u."""
+    if d == 1:
+        return np.ones((1, 1, 1)), np.ones(1)
+    angles = np.pi * np.arange(12) / 6
+    u, chance = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.full(12, 1 / 12)
+    if d == 3:
+        height, weights = np.polynomial.legendre.leggauss(6)
+        flat = np.sqrt(1 - height**2)[:, None, None] * u
+        u = np.concatenate([flat, np.broadcast_to(height[:, None, None], (6, 12, 1))], axis=2).reshape(-1, 3)
+        chance = np.outer(weights / 2, chance).ravel()
+    return d * u[:, :, None] * u[:, None, :], chance
+
+
+def complements(values, chances):
+    """Return values and chances of Haar-(d − 1): what Haar-1 leaves out, times d/(d − 1)."""
+    d = values.shape[1]
+    return (np.eye(d) - values / d) * d / (d - 1), chances
+
+
+INVARIANT = {
+    "Gaussian-1 of 1": (ms.Gaussian(1, 1), hermite_values(1, 1)),
+    "Gaussian-3 of 1": (ms.Gaussian(1, 3), hermite_values(1, 3)),
+    "Gaussian-1 of 3": (ms.Gaussian(3, 1), hermite_values(3, 1)),
+    "Gaussian-2 of 3": (ms.Gaussian(3, 2), hermite_values(3, 2)),
+    "Gaussian-3 of 2": (ms.Gaussian(2, 3), hermite_values(2, 3)),
+    "Haar-1 of 2": (ms.Haar(2, 1), sphere_values(2)),
+    "Haar-1 of 3": (ms.Haar(3, 1), sphere_values(3)),
+    "Haar-2 of 3": (ms.Haar(3, 2), complements(*sphere_values(3))),
+    "Haar-2 of 2": (ms.Haar(2, 2), (np.eye(2)[None], np.ones(1))),
+}
+
+
+@pytest.mark.parametrize("name", INVARIANT)
+@pytest.mark.parametrize("seed", range(3))
+def test_operators_that_no_rotation_changes_by_exact_cubature(name, seed):
+    sketch, (S, chances) = INVARIANT[name]
+    A, M = np.random.default_rng(seed).standard_normal((2, sketch.dim, sketch.dim))
+    A, H = A + A.T, S @ (A + A.T) @ S
+    operators = sketch.moment_operators(A)
+    for found, exact in (
+        (operators.curvature2(M), H @ M @ H),
+        (operators.mixed(M), H @ M @ S),
+        (operators.plain(M), S @ M @ S),
+        (operators.mean, H),
+        (sketch.fourth_moment(A), H @ H),
+    ):
+        scale = np.tensordot(chances, np.abs(exact), axes=1).max()
+        np.testing.assert_allclose(found, np.tensordot(chances, exact, axes=1), rtol=0, atol=1e-12 * scale)
+
+
+def beta_moment(d, k, ups, downs):
+    """Return E β^ups (1 − β)^downs for β = |Pe|², the squared length of a projected unit vector, in exact arithmetic."""
+    a, b = Fraction(k, 2), Fraction(d - k, 2)
+    rising = [a + i for i in range(ups)] + [b + i for i in range(downs)]
+    return float(prod(rising, start=Fraction(1)) / prod((a + b + i for i in range(ups + downs)), start=Fraction(1)))
+
+
+@pytest.mark.parametrize(("d", "k"), [(4, 1), (5, 2), (6, 5), (40, 3), (300, 30), (1000, 7)])
+def test_haar_operators_obey_what_a_projection_does(d, k):
+    # P² = P: with A = I it is H = (d/k)S, so that HMH = (d/k)²·SMS and HMS = (d/k)·SMS.
+    sketch, rng, c = ms.Haar(d, k), np.random.default_rng(d), d / k
+    M = rng.standard_normal((d, d))
+    whole = sketch.moment_operators(np.eye(d))
+    plain = whole.plain(M)
+    for found, expected in ((whole.curvature2(M), c**2 * plain), (whole.mixed(M), c * plain)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    # With A = e₁e₁ᵀ: P₁₁ = β, and P₁₂ = √(β(1−β))·ω with E ω² = 1/(d−1).
+    A, one, two = np.zeros((3, d, d))
+    A[0, 0] = one[0, 0] = two[1, 1] = 1.0
+    part = sketch.moment_operators(A)
+    for M, power, entry, exact in (
+        (one, 4, part.curvature2, beta_moment(d, k, 4, 0)),
+        (two, 4, part.curvature2, beta_moment(d, k, 3, 1) / (d - 1)),
+        (one, 3, part.mixed, beta_moment(d, k, 3, 0)),
+        (two, 3, part.mixed, beta_moment(d, k, 2, 1) / (d - 1)),
+    ):
+        assert entry(M)[0, 0] == pytest.approx(c**power * exact, rel=1e-11)
+    for M, exact in ((one, beta_moment(d, k, 3, 0)), (two, beta_moment(d, k, 2, 1) / (d - 1))):
+        assert np.trace(part.curvature2(M)) == pytest.approx(c**4 * exact, rel=1e-11)
+
+
+def test_gaussian_operators_are_those_of_rows_that_are_independent():
+    # With k rows, S is the mean of k independent copies of S with one row: E[SMS] and E[SASMS] follow from one row.
+    d, k = 3, 4
+    A, M = np.random.default_rng(0).standard_normal((2, d, d))
+    A = A + A.T
+    one, many = ms.Gaussian(d, 1).moment_operators(A), ms.Gaussian(d, k).moment_operators(A)
+    np.testing.assert_allclose(many.plain(M), (one.plain(M) + (k - 1) * M) / k, rtol=1e-12, atol=1e-12)
+    of = ms.Gaussian(d, 1).quadratic_moment
+    g = hermite_values(d, 1)
+    left = np.tensordot(g[1], g[0] @ A @ M @ g[0], axes=1)
+    three = one.mixed(M) + (k - 1) * (of(A) @ M + A @ of(M) + left) + (k - 1) * (k - 2) * A @ M
+    np.testing.assert_allclose(many.mixed(M), three / k**2, rtol=1e-12, atol=1e-12)
 
 
 # Two clients ---------------------------------------------------------------------------------------------------------------
@@ -288,7 +401,7 @@ def test_crossed_operators_of_one_permutation(data, size):
     M = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).standard_normal((d, d))
     i, j = data.draw(st.permutations(range(n)))[:2]
     sketch = ms.PermK(d, n)
-    pair = crossed_operators(sketch, A, sketch, B, "permk")
+    pair = crossed_operators(sketch.law, A, sketch.law, B, "permk")
     check_crossed(pair, [(S[i], S[j], w) for S, w in DEALS[size]], A, B, M)
 
 
@@ -298,24 +411,24 @@ def test_crossed_operators_of_independent_sketches(data):
     M = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1))).standard_normal((3, 3))
     first = selection_values(range(3), [((0, 1, 2), 2)])
     second = selection_values(range(3), [((i,), 0.3) for i in range(3)])
-    pair = crossed_operators(ms.RandK(3, 2), A, ms.Bernoulli(3, 0.3), B)
+    pair = crossed_operators(ms.RandK(3, 2).law, A, ms.Bernoulli(3, 0.3).law, B)
     check_crossed(pair, [(S, T, p * q) for S, p in first for T, q in second], A, B, M)
 
 
 def test_crossed_operators_refuse():
-    S, A = ms.PermK(4, 2), np.eye(4)
+    S, A = ms.PermK(4, 2).law, np.eye(4)
     with pytest.raises(ValueError, match="same PermK"):
-        crossed_operators(S, A, ms.PermK(4, 4), A, "permk")
+        crossed_operators(S, A, ms.PermK(4, 4).law, A, "permk")
     with pytest.raises(ValueError, match="same PermK"):
-        crossed_operators(ms.RandK(4, 2), A, ms.RandK(4, 2), A, "permk")
+        crossed_operators(ms.RandK(4, 2).law, A, ms.RandK(4, 2).law, A, "permk")
     with pytest.raises(ValueError, match="from 2 to"):
-        crossed_operators(ms.PermK(4, 1), A, ms.PermK(4, 1), A, "permk")
+        crossed_operators(ms.PermK(4, 1).law, A, ms.PermK(4, 1).law, A, "permk")
     with pytest.raises(ValueError, match="unknown joint"):
         crossed_operators(S, A, S, A, "both")
     with pytest.raises(ValueError, match="dim=3"):
-        crossed_operators(S, A, ms.RandK(3, 1), np.eye(3))
+        crossed_operators(S, A, ms.RandK(3, 1).law, np.eye(3))
     with pytest.raises(ValueError, match=r"E\[S\] = I"):
-        crossed_operators(S, A, ms.Unscaled(ms.RandK(4, 2)), A)
+        crossed_operators(S, A, ms.Unscaled(ms.RandK(4, 2)).law, A)
 
 
 # Recursions ----------------------------------------------------------------------------------------------------------------
@@ -442,7 +555,7 @@ def test_dsgd_equals_the_tree_of_sketches(data):
             yield (x - gamma * c.gradient(S, x, v), size + gamma * c.size(S, size, v)), w
 
     layers, sizes = with_sizes(tree((x0, absolute(x0) + absolute(best)), 3, branch))
-    recursion = DSGDRecursion(moment_operators(c.sketch, c.A), gamma, z, g0)
+    recursion = DSGDRecursion(c.sketch.moment_operators(c.A), gamma, z, g0)
     compare(recursion, y0, layers, H, best, sizes)
 
 
@@ -483,7 +596,7 @@ def test_svrg_equals_the_tree_of_sketches_anchors_and_coins(data):
                 yield (new, w, grown), chance * anchor * (1 - LONG(p))
 
     layers, sizes = with_sizes(tree((x0, x0, absolute(x0) + absolute(best)), 2, branch))
-    recursion = SVRGRecursion(moment_operators(c.sketch, c.A), gamma, p, z, g0, anchor_variance(N, batch))
+    recursion = SVRGRecursion(c.sketch.moment_operators(c.A), gamma, p, z, g0, anchor_variance(N, batch))
     compare(recursion, y0, layers, H, best, sizes)
     # The anchor and its covariance with the iterate, after two steps.
     state = recursion.step(recursion.step(recursion.start(y0)))
@@ -521,7 +634,7 @@ def test_page_equals_the_tree_of_coins_and_minibatches(data):
     first = absolute(x0) + absolute(best)
     bound = expect(c.values, lambda S: c.size(S, first, v))
     layers, sizes = with_sizes(tree((x0, c.exact(x0, v), bound, first), 3, branch))
-    recursion = PAGERecursion(moment_operators(c.sketch, c.A), gamma, p, batch)
+    recursion = PAGERecursion(c.sketch.moment_operators(c.A), gamma, p, batch)
     compare(recursion, y0, layers, H, best, sizes)
 
 
@@ -555,7 +668,7 @@ def test_distributed_equals_the_tree_of_joint_sketches(data, joint):
             yield (x - gamma * g, size + gamma * bound), w
 
     layers, sizes = with_sizes(tree((x0, absolute(x0) + absolute(best)), 2, branch))
-    operators = [moment_operators(c.sketch, c.A) for c in clients]
+    operators = [c.sketch.moment_operators(c.A) for c in clients]
     compare(DistributedRecursion(operators, gamma, z, gradients, joint), y0, layers, H, best, sizes)
 
 
@@ -563,16 +676,16 @@ def test_noise_is_exactly_zero_where_every_sketch_agrees():
     rng = np.random.default_rng(0)
     A = np.eye(3) + 0.1 * np.ones((3, 3))
     g0 = rng.standard_normal(3)
-    one = SketchedGradient(moment_operators(ms.RandK(3, 1), A), -g0 / (3 * np.diag(A)), g0)
+    one = SketchedGradient(ms.RandK(3, 1).moment_operators(A), -g0 / (3 * np.diag(A)), g0)
     assert one.noiseless
-    assert not SketchedGradient(moment_operators(ms.RandK(3, 2), A), np.zeros(3), g0).noiseless
+    assert not SketchedGradient(ms.RandK(3, 2).moment_operators(A), np.zeros(3), g0).noiseless
     # Then the distance goes far below the rounding of x_D* itself.
     recursion = DSGDRecursion(one.operators, 0.1, one.z_star, g0)
     assert run(recursion, np.ones(3), 2000)[-1, 0] < 1e-60
 
 
 def test_what_overflows_is_infinite_and_steps_may_be_zero():
-    operators = moment_operators(ms.Bernoulli(2, 0.1), np.diag([1.0, 2.0]))
+    operators = ms.Bernoulli(2, 0.1).moment_operators(np.diag([1.0, 2.0]))
     recursion = DSGDRecursion(operators, 1e6, np.zeros(2), np.zeros(2))
     history = run(recursion, np.ones(2), 100)
     assert np.isfinite(history[:5]).all()
@@ -617,7 +730,7 @@ def contraction_matrix(name, rank):
 def test_contraction_brackets_the_enumerated_one(name, fraction):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
-    operators = moment_operators(sketch, A)
+    operators = sketch.moment_operators(A)
     gamma = fraction * largest_stable_stepsize(operators).lower
     exact = contraction_by_enumeration(values, A, gamma)
     d = sketch.dim
@@ -631,7 +744,7 @@ def test_contraction_brackets_the_enumerated_one(name, fraction):
 def test_largest_stable_stepsize_is_where_the_enumerated_contraction_is_one(name):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
-    found = largest_stable_stepsize(moment_operators(sketch, A))
+    found = largest_stable_stepsize(sketch.moment_operators(A))
     low, high = 1e-12, 100.0 / np.trace(A)
     for _ in range(60):
         middle = (low + high) / 2
@@ -644,7 +757,7 @@ def test_largest_stable_stepsize_is_where_the_enumerated_contraction_is_one(name
 def test_contraction_where_coordinates_do_not_mix():
     # Coordinates are independent: the slowest decides, and the leading eigenvector is singular.
     A = np.diag(np.linspace(1, 2, 12))
-    operators = moment_operators(ms.Bernoulli(12, 0.5), A)
+    operators = ms.Bernoulli(12, 0.5).moment_operators(A)
     found = DSGDRecursion(operators, 0.1, np.zeros(12), np.zeros(12)).contraction()
     exact = max(0.5 + 0.5 * (1 - 0.4 * a) ** 2 for a in np.diag(A))
     assert found.lower <= exact * (1 + 1e-12)
@@ -657,19 +770,19 @@ def test_contraction_where_coordinates_do_not_mix():
 
 
 def test_contraction_of_nothing_and_of_a_step_that_ends_at_once():
-    zero = moment_operators(ms.RandK(3, 1), np.zeros((3, 3)))
+    zero = ms.RandK(3, 1).moment_operators(np.zeros((3, 3)))
     assert DSGDRecursion(zero, 1.0, np.zeros(3), np.zeros(3)).contraction().upper == 0
     assert largest_stable_stepsize(zero).lower == np.inf
-    once = moment_operators(ms.Identity(12), np.eye(12))
+    once = ms.Identity(12).moment_operators(np.eye(12))
     assert 0 <= DSGDRecursion(once, 1.0, np.zeros(12), np.zeros(12)).contraction().upper < 1e-10
     assert largest_stable_stepsize(once).lower == pytest.approx(2, rel=1e-9)
     with pytest.raises(ValueError, match="positive semidefinite"):
-        largest_stable_stepsize(moment_operators(ms.RandK(2, 1), np.diag([1.0, -1.0])))
+        largest_stable_stepsize(ms.RandK(2, 1).moment_operators(np.diag([1.0, -1.0])))
 
 
 def test_distributed_contraction_of_one_permutation():
     # Homogeneous diagonal clients of Perm-K with K = 1: (1/n)ΣH_i is n·A surely, so it is gradient descent.
-    operators = [moment_operators(ms.PermK(3, 3), np.diag([1.0, 2.0, 3.0]))] * 3
+    operators = [ms.PermK(3, 3).moment_operators(np.diag([1.0, 2.0, 3.0]))] * 3
     recursion = DistributedRecursion(operators, 0.1, np.zeros(3), np.zeros((3, 3)), "permk")
     assert recursion.contraction().lower == pytest.approx((1 - 0.3) ** 2, rel=1e-12)
     assert largest_stable_stepsize(recursion.gradient).lower == pytest.approx(2 / 9, rel=1e-12)
@@ -695,4 +808,4 @@ def test_distributed_contraction_of_one_permutation():
 )
 def test_refuses_bad_input(build, match):
     with pytest.raises(ValueError, match=match):
-        build(moment_operators(ms.RandK(2, 1), np.eye(2)))
+        build(ms.RandK(2, 1).moment_operators(np.eye(2)))

@@ -235,9 +235,14 @@ def test_other_losses_are_refused(method):
 @pytest.mark.parametrize(
     ("sketch", "message"),
     [
-        (ms.Haar(3, k=1), "not known in closed form for Haar-1 of 3.* too many to enumerate.* one step has inf outcomes"),
-        (ms.Gaussian(2, k=1), "not known in closed form for Gaussian-1 in dimension 2.* one step has inf outcomes"),
-        (ms.Haar(70, k=1), "not known in closed form.* a table of 2.54e\\+07 numbers is not accepted: at most 4194304"),
+        (
+            ms.Composed(ms.Haar(3, k=1), ms.RandK(3, k=2)),
+            "not known in closed form for Haar-1 of 3 after Rand-2 of 3.* too many to enumerate.* one step has inf outcomes",
+        ),
+        (
+            ms.Composed(ms.Haar(70, k=1), ms.RandK(70, k=2)),
+            "not known in closed form.* a table of 2.54e\\+07 numbers is not accepted: at most 4194304",
+        ),
     ],
 )
 def test_what_is_neither_known_nor_short_to_list_is_refused(sketch, message):

@@ -38,7 +38,7 @@ THINGS = [
     ms.Identity(2),
     ms.Bernoulli(2, [0.5, 0.25]),
     SKETCH,
-    SKETCH.selection,
+    SKETCH.law,
     ms.BlockBernoulli(3, np.array([0, 1, 0]), [0.5, 0.25]),
     ms.BlockRandK(3, np.array([0, 1, 0]), 1),
     ms.NofM(4, 1, 2),

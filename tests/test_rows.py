@@ -125,7 +125,7 @@ def row_values(instance):
 
 def laid_out(instance):
     problem = instance.problem
-    layout = lay_out(problem, instance.sketch.selection, instance.v)
+    layout = lay_out(problem, instance.sketch.law, instance.v)
     return layout, layout.gather(instance.x - instance.v)
 
 
@@ -157,7 +157,7 @@ def test_the_reach_counts_no_more_terms_than_are_kept(k):
     rng = np.random.default_rng(k)
     a = np.append(rng.standard_normal(7), np.zeros(9))
     f = ms.LogisticRegression(np.vstack([a, -a]), np.ones(2), l2=0.0)
-    layout = lay_out(f, ms.RandK(16, k).selection, np.full(16, 0.3))
+    layout = lay_out(f, ms.RandK(16, k).law, np.full(16, 0.3))
     theta = layout.gather(np.ones(16))
     terms = a[:7] * 16 / k
     sums = [0.3 * a.sum() + sum(c) for m in range(k + 1) for c in itertools.combinations(terms, m)]
@@ -191,7 +191,7 @@ def test_moments_match_brute_force(instance):
 
 def plan(A, sketch, x):
     f = ms.LogisticRegression(A, np.ones(len(A)), l2=0.0)
-    layout = lay_out(f, sketch.selection, np.zeros(sketch.dim))
+    layout = lay_out(f, sketch.law, np.zeros(sketch.dim))
     return row_sums._plan(f.loss, layout, layout.gather(x))
 
 
@@ -207,7 +207,7 @@ def test_sums_are_shared_and_reach_far_enough():
     rng = np.random.default_rng(0)
     A = rng.standard_normal((300, 20))
     f = ms.LogisticRegression(A, np.ones(300), l2=0.0)
-    layout = lay_out(f, ms.Bernoulli(20, 0.5).selection, np.zeros(20))
+    layout = lay_out(f, ms.Bernoulli(20, 0.5).law, np.zeros(20))
     theta = layout.gather(rng.standard_normal(20))
     found = row_sums._plan(f.loss, layout, theta)
     assert 1 < len(found.sums) < 20

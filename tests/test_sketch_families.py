@@ -15,15 +15,11 @@ from mastsim.provenance import content_hash
 from mastsim.sketches import Bernoulli, DiagonalBatch, FiniteSupport, Identity, MatrixBatch, RandK, Selection, Unscaled
 from mastsim.sketches.blocks import BlockBernoulli, BlockRandK
 from mastsim.sketches.composed import Composed
-from mastsim.sketches.diagonal import IndependentDiagonal, IndependentLaw
+from mastsim.sketches.diagonal import IndependentDiagonal
 from mastsim.sketches.factors import FactorBatch, normals
-from mastsim.sketches.fourth_moment import (
-    enumerated_fourth_moment,
-    selection_fourth_moment,
-    selection_mixed_moments,
-)
 from mastsim.sketches.gaussian import Gaussian
 from mastsim.sketches.haar import Haar
+from mastsim.sketches.laws import IndependentLaw
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.rotated import Rotated
@@ -379,10 +375,10 @@ def test_fourth_moment_of_mixed_selections(selection, listed):
     for A in (*symmetric_matrices(np.random.default_rng(0), d), np.random.default_rng(1).standard_normal((d, d))):
         expected = expectation(support, lambda S, A=A: S @ A @ S @ S @ A @ S)
         absolute = expectation(support, lambda S, A=A: S @ np.abs(A) @ S @ S @ np.abs(A) @ S)
-        close(selection_fourth_moment(selection, A), expected, absolute)
+        close(selection.fourth_moment(A), expected, absolute)
     for k in range(d):
         expected = expectation(support, lambda S, k=k: np.outer(np.diag(S), np.diag(S)) * S[k, k] ** 2)
-        close(selection_mixed_moments(selection, k), expected, expected)
+        close(selection.mixed_moments(k), expected, expected)
 
 
 @given(data=st.data(), seed=SEEDS)
@@ -405,9 +401,9 @@ def test_fourth_moment_of_products_with_independent_diagonals(data, seed):
 )
 def test_fourth_moment_is_the_sum_of_mixed_moments_in_larger_dimension(sketch):
     A = symmetric_matrices(np.random.default_rng(5), 60)[0]
-    each = (selection_mixed_moments(sketch.selection, k) * np.outer(A[:, k], A[k]) for k in range(60))
+    each = (sketch.law.mixed_moments(k) * np.outer(A[:, k], A[k]) for k in range(60))
     expected = sum(each, np.zeros((60, 60)))
-    close(selection_fourth_moment(sketch.selection, A), expected, np.abs(expected).max())
+    close(sketch.law.fourth_moment(A), expected, np.abs(expected).max())
 
 
 def test_fourth_moment_is_refused_where_it_is_not_known(monkeypatch):
@@ -416,9 +412,9 @@ def test_fourth_moment_is_refused_where_it_is_not_known(monkeypatch):
     for sketch in (wishart_of_finite, Composed(Haar(3, 2), RandK(3, 1)), Rotated(Composed(Haar(3, 2), Haar(3, 1)), "dct")):
         with pytest.raises(ValueError, match=r"not known in closed form.*use the mean of \(SᵀAS\)² over draws"):
             sketch.fourth_moment(A)
-    monkeypatch.setattr("mastsim.sketches.fourth_moment.ENUMERATION_LIMIT", 17)
-    with pytest.raises(ValueError, match="finite support of 2, whose 2 values are too many to enumerate"):
-        enumerated_fourth_moment(FiniteSupport([np.eye(3) * 2, np.zeros((3, 3))]), A)
+    monkeypatch.setattr("mastsim.sketches.base.ENUMERATION_LIMIT", 35)
+    with pytest.raises(ValueError, match="after finite support of 2, whose 4 values are too many to enumerate"):
+        Composed(*[FiniteSupport([np.eye(3) * 2, np.zeros((3, 3))])] * 2).fourth_moment(A)
 
 
 # --- Gaussian: exact moments of products of independent normal numbers -----------------------------------------------

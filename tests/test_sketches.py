@@ -38,9 +38,7 @@ class Groups(SelectionSketch):
     """2 of 3 units and 1 of 2 units, of one to three coordinates each: a selection of a shape that no family has."""
 
     dim = 8
-    selection = Selection(
-        np.array([0, 0, 1, 2, 2, 2, 3, 4]), np.array([0, 0, 0, 1, 1]), np.array([3, 2]), np.array([2.0, 1.0])
-    )
+    law = Selection(np.array([0, 0, 1, 2, 2, 2, 3, 4]), np.array([0, 0, 0, 1, 1]), np.array([3, 2]), np.array([2.0, 1.0]))
     name = "groups"
 
 

@@ -272,8 +272,10 @@ def test_unknown_moments_are_not_a_confirmation(monkeypatch):
 
 def test_no_recursion_no_exact_verdict():
     assert exact_recursion(Trial.of(StronglyConvexDSGD(logistic()))) is None
-    turned = ms.Mast(ms.Quadratic(np.eye(3), np.ones(3)), sketches.Haar(3, 1))
-    assert exact_recursion(Trial.of(StronglyConvexDSGD(turned))) is None
+    bowl = ms.Quadratic(np.eye(3), np.ones(3))
+    product = ms.Mast(bowl, sketches.Composed(sketches.Haar(3, 1), sketches.RandK(3, 2)))
+    assert exact_recursion(Trial.of(StronglyConvexDSGD(product))) is None
+    assert verify(StronglyConvexDSGD(ms.Mast(bowl, sketches.Haar(3, 1)))).tier == "exact"
     wide = ms.Mast(ms.Quadratic(np.eye(70), np.ones(70)), ms.RandK(70, k=35))
     assert verify(StronglyConvexDSGD(wide)).tier == "exact"
     with pytest.raises(ValueError, match="steps=0 is not accepted"):
@@ -439,7 +441,7 @@ def test_with_too_few_replicas_for_a_proof_a_confirmation_says_asymptotic():
 @pytest.mark.parametrize("kind", theorems.ALL, ids=lambda kind: kind.id)
 def test_an_estimated_objective_is_refused(kind):
     """What is only estimated can neither confirm nor refute."""
-    f, turned = logistic().problem, sketches.Haar(4, 2)
+    f, turned = logistic().problem, sketches.Composed(sketches.Haar(4, 2), sketches.RandK(4, 3))
     whole = ms.Mast(f, ms.Identity(4), evaluate="monte carlo") if kind.id in ("sgd", "gdci") else ms.Mast(f, turned)
     F = ms.Distributed([f, f], turned) if DISTRIBUTED in kind.assumptions else whole
     assert F.evaluation.tier == "estimate"

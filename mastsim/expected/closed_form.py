@@ -15,7 +15,7 @@ from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.linalg import QuadraticForm
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.problems.rounding import summed
+from mastsim.rounding import summed
 from mastsim.sketches import Sketch
 
 

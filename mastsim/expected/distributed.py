@@ -17,8 +17,8 @@ from mastsim.expected.objective import Objective, gap_between
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant, Kind
+from mastsim.rounding import summed
 from mastsim.sketches import PermK, Sketch
 from mastsim.validation import ENTRIES, instances, vector
 

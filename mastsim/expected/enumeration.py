@@ -13,7 +13,7 @@ from mastsim.backend import Array, asnumpy, namespace
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
-from mastsim.problems.rounding import EPS, summed
+from mastsim.rounding import EPS, summed
 from mastsim.sketches import Sketch, SketchBatch
 from mastsim.sketches.base import DiagonalBatch, MatrixBatch
 

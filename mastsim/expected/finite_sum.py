@@ -13,7 +13,7 @@ from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import FiniteSum, Problem
-from mastsim.problems.rounding import summed
+from mastsim.rounding import summed
 from mastsim.sketches import Sketch
 
 

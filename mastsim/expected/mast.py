@@ -15,10 +15,8 @@ from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.enumeration import Enumeration
 from mastsim.expected.finite_sum import SumExpectation
-from mastsim.expected.independent_rows import IndependentRows
 from mastsim.expected.monte_carlo import MonteCarlo
 from mastsim.expected.objective import Objective, gap_between
-from mastsim.expected.rotation import RotatedRows
 from mastsim.expected.rows import RowExpectation
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
@@ -26,15 +24,13 @@ from mastsim.linalg import Curvature, QuadraticForm
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind
-from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
+from mastsim.sketches import Selection, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import ENTRIES, instance, one_of, vector
 
 ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "closed form": ClosedForm,
     "rows": RowExpectation,
-    "independent rows": IndependentRows,
-    "rotated rows": RotatedRows,
     "finite sum": SumExpectation,
     "enumeration": Enumeration,
     "monte carlo": MonteCarlo,
@@ -57,9 +53,9 @@ class Mast(Objective):
     shift : array, shape (dim,), optional
         The shift v, for example a pre-trained model; zero when left out.
     evaluate : str, default "auto"
-        How f_D is computed: ``"closed form"``, ``"rows"``, ``"independent rows"``, ``"rotated rows"``,
-        ``"enumeration"`` (all exact) or ``"monte carlo"`` (an estimate; `standard_error` says how good). ``"auto"`` takes
-        the first that applies, and `evaluation` says which.
+        How f_D is computed: ``"closed form"``, ``"rows"``, ``"finite sum"``, ``"enumeration"`` (all exact) or
+        ``"monte carlo"`` (an estimate; `standard_error` says how good). ``"auto"`` takes the first that applies, and
+        `evaluation` says which.
 
     Raises
     ------
@@ -241,7 +237,7 @@ class Mast(Objective):
             return Constant(math.inf, "upper", source)
         if self.dim <= DENSE_LIMIT:
             return self._largest_curvature(source)
-        if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch, SelectionSketch)):
+        if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch.law, Selection)):
             return Constant(self.sketch.L_D * self.problem.L_f, "upper", "L_D·L_f: d is too large for a matrix")
         bracket = self._curvature_bracket(self.problem)
         return Constant(bracket.upper, "upper", f"{source} ≥ {bracket.lower:.9g}, upper end by {bracket.how}")

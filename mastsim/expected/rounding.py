@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mastsim.problems.losses import ExponentialSum, Loss, Pieces
-from mastsim.problems.rounding import EPS, OPERATIONS, summed
+from mastsim.problems.rounding import OPERATIONS
+from mastsim.rounding import EPS, summed
 
 _LAW = 6  # roundings that a term takes in the kernels: its phase, its factors, its chances
 _CHANCE = 4  # roundings of a chance that is told from its complement
@@ -127,7 +128,68 @@ def by_pieces(loss: Loss, pieces: Pieces, rows: RowSizes, directly: int) -> RowE
     )
 
 
-def by_exponentials(loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarray) -> RowErrors:
+def _relatively(values: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """Return bounds on the errors of positive numbers whose logarithms may be off by `log`."""
+    relative = np.where(np.isfinite(values), np.expm1(log), np.inf)
+    error = np.where(relative < np.inf, np.nan_to_num(np.abs(values)) * relative * (1 + relative), np.inf)
+    return np.asarray(error + np.finfo(float).tiny)
+
+
+@dataclass(frozen=True, eq=False)
+class RuleErrors:
+    """What a rule with positive weights adds to the rounding of w, each of shape (n,).
+
+    Parameters
+    ----------
+    count : ndarray
+        How many roundings a weight takes.
+    bent : ndarray
+        By how much rounding changes a variance besides moving w.
+    lever : ndarray
+        What errors of E ψ'' are multiplied by in a gradient.
+    value, bend : ndarray
+        How far the rule's sums of ψ and of ψ'' may be from their expectations, for exact nodes and weights.
+    """
+
+    count: np.ndarray
+    bent: np.ndarray
+    lever: np.ndarray
+    value: np.ndarray
+    bend: np.ndarray
+
+
+def by_rule(loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarray, rule: RuleErrors) -> RowErrors:
+    """Return the errors of a rule that lists nodes of w and is exact for polynomials.
+
+    Parameters
+    ----------
+    loss, found, rows, values
+        As for `by_exponentials`.
+    rule : RuleErrors
+        What is known of the rule.
+    """
+    rows, rounding = rows.added(), summed(rule.count)
+    if found.rate != 0:
+        # ψ and its derivatives are of one size, and all that is added up is positive.
+        log = abs(found.rate) * (2 * rows.away + abs(found.rate) * rule.bent) + rounding
+        error = _relatively(values, log)
+        return RowErrors(error + rule.value, (1 + rule.lever) * (error + rule.bend), np.abs(values), np.abs(values))
+    moved, zero = _moved(loss, rows), np.zeros(len(rows.size))
+    weights, t = np.abs(found.weights), found.step * np.arange(len(found.weights))
+    third, fourth = (float((weights * t**k).sum()) for k in (3, 4))
+    bend = max(loss.curvature_max, -loss.curvature_min)
+    bent = third * rows.away + fourth * rule.bent + rounding * bend + 256 * EPS
+    return RowErrors(
+        moved.value + 0.5 * bend * rule.bent + rounding * (3 * moved.level + np.abs(loss.psi(zero))) + rule.value,
+        moved.slope + third * rule.bent + rounding * 3 * moved.steep + rule.bend + rule.lever * (bent + rule.bend),
+        moved.level,
+        moved.steep,
+    )
+
+
+def by_exponentials(
+    loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarray, log: np.ndarray | None = None
+) -> RowErrors:
     """Return the errors of a sum of exponentials, its own included.
 
     Parameters
@@ -140,14 +202,14 @@ def by_exponentials(loss: Loss, found: ExponentialSum, rows: RowSizes, values: n
         The rows.
     values : ndarray, shape (n,)
         The computed E ψ(w), which is what the error of a single exponential is relative to.
+    log : ndarray, shape (n,), optional
+        How far the law's rounding moves the logarithm of a single exponential's expectation; 2·|rate|·away by default.
     """
     rounding, phase = summed(_LAW * (rows.terms + 4)), 8 * EPS * rows.size
     if found.rate != 0:
         # The logarithm of the expectation is off by the rounding of w, and by that of what is taken out of every factor.
-        log = abs(found.rate) * (2 * rows.away + rounding * rows.size) + rounding
-        relative = np.where(np.isfinite(values), np.expm1(log), np.inf)
-        error = np.where(relative < np.inf, np.nan_to_num(np.abs(values)) * relative * (1 + relative), np.inf)
-        error = error + np.finfo(float).tiny
+        law = 2 * abs(found.rate) * rows.away if log is None else log
+        error = _relatively(values, law + abs(found.rate) * rounding * rows.size + rounding)
         return RowErrors(error, error, np.abs(values), np.abs(values))
     weights, t = np.abs(found.weights), found.step * np.arange(len(found.weights))
     plain, first, second = (float((weights * t**k).sum()) for k in range(3))

@@ -1,8 +1,7 @@
 """f_D of a generalised linear model, row by row: the sketch enters only through the law of one scalar a row.
 
-Row i sees w_i = offset_i + Σ θ_e·[term e is kept]. Its expected loss is a polynomial part, from mean and variance of w_i,
-plus either a sum of exponentials, whose expectation is the transform of w_i (fused kernels), or an enumeration of the kept
-sets, whichever is cheaper for that row.
+Row i sees w_i = offset_i + a_iᵀSz. Its expected loss is an integral against the law of w_i, which the sketch's law knows;
+masks have compiled kernels for it, which are the fast path of the same integral.
 """
 
 from __future__ import annotations
@@ -14,15 +13,19 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+import scipy.sparse as sp
 
 from mastsim.backend import Array, asnumpy
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
 from mastsim.expected.rounding import RowErrors, RowSizes
+from mastsim.expected.row_integrals import RowIntegrals
 from mastsim.expected.row_sums import longest_row, row_errors, row_sums
 from mastsim.problems import GeneralizedLinearModel, Problem
-from mastsim.problems.rounding import EPS, summed
-from mastsim.sketches import SelectionSketch, Sketch
+from mastsim.readonly import frozen_rows
+from mastsim.rounding import EPS, summed
+from mastsim.sketches import Law, Selection, Sketch
+from mastsim.sketches.laws import DiagonalLaw
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +46,16 @@ class RowExpectation(Expectation):
         """Say why this evaluation does not apply, or None when it does."""
         if not isinstance(problem, GeneralizedLinearModel):
             return "f is not a generalised linear model"
-        if not isinstance(sketch, SelectionSketch):
-            return "the sketch does not select coordinates"
-        most = longest_row(problem.loss)
-        if most < math.inf and (longest := most_terms(problem, sketch.selection)) > most:
-            return f"a row touches {longest} units, and the {problem.loss.name} loss is exact for at most {most:.0f}"
-        return None
+        if not sketch.unbiased:
+            return "E[S] differs from I"
+        law, model = sketch.law.core, turned(problem, sketch.law)
+        if isinstance(law, Selection):
+            most = longest_row(problem.loss)
+            if most < math.inf and (longest := most_terms(model, law)) > most:
+                return f"a row touches {longest} units, and the {problem.loss.name} loss is exact for at most {most:.0f}"
+            return None
+        laws = law.rows(model.A)
+        return "the law of aᵀSz is not known in closed form" if laws is None else RowIntegrals.refusal(problem.loss, laws)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -56,18 +63,34 @@ class RowExpectation(Expectation):
         reason = f"the {self._model.loss.name} loss is integrated against the law of one scalar a row"
         return Evaluation("rows", "exact", reason)
 
-    @property
-    def _model(self) -> GeneralizedLinearModel:
-        return cast(GeneralizedLinearModel, self.problem)
-
-    @property
-    def _scale(self) -> np.ndarray:
-        return 1 / cast(SelectionSketch, self.sketch).selection.keep
+    @cached_property
+    def _law(self) -> Law:
+        """The law in the coordinates where rows are simplest, in which everything private here is written."""
+        return self.sketch.law.core
 
     @cached_property
-    def layout(self) -> RowLayout:
-        """What depends on data and sketch but not on x."""
-        return lay_out(self._model, cast(SelectionSketch, self.sketch).selection, self.shift)
+    def _model(self) -> GeneralizedLinearModel:
+        return turned(cast(GeneralizedLinearModel, self.problem), self.sketch.law)
+
+    @cached_property
+    def _center(self) -> np.ndarray:
+        """The shift."""
+        return self._turn(self.shift)
+
+    @cached_property
+    def _layout(self) -> RowLayout:
+        """What the kernels for masks need that depends on data and sketch but not on x."""
+        return lay_out(self._model, cast(Selection, self._law), self._center)
+
+    @cached_property
+    def _integrals(self) -> RowIntegrals:
+        """The integrals for laws without kernels."""
+        model = self._model
+        form = model.loss.row_form(model.y)
+        signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.A))
+        laws = self._law.rows(frozen_rows(signed, copy=False))
+        assert laws is not None
+        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset)
 
     @cached_property
     def _slopes(self) -> tuple[np.ndarray, float]:
@@ -79,91 +102,122 @@ class RowExpectation(Expectation):
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
-        return self._each(x, lambda point: self._evaluate(point, 0)[0])
+        return self._each(self._turn(x), lambda point: self._evaluate(point, 0)[0])
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f_D(x)."""
-        return self._each(x, lambda point: self._evaluate(point, 1)[1])
+        return self._turn_back(self._each(self._turn(x), lambda point: self._evaluate(point, 1)[1]))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), in one pass."""
-        both = self._each(x, lambda point: np.append(*self._evaluate(point, 1)[:2]))
-        return both[..., 0], both[..., 1:]
+        both = self._each(self._turn(x), lambda point: np.append(*self._evaluate(point, 1)[:2]))
+        return both[..., 0], self._turn_back(both[..., 1:])
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w."""
-        both = np.concatenate([asnumpy(x), asnumpy(w)], axis=-1)
-        return self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
+        both = np.concatenate([self._turn(x), self._turn(w)], axis=-1)
+        each = self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
+        return self._turn_back(each)
 
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`, rounding included."""
-        return max(self.errors(point)[0] for point in np.reshape(asnumpy(x), (-1, self.problem.dim)))
+        """Return a bound on the error of the values at the points `x`, rounding included, also that of a rotation."""
+        return max(self._errors(point)[0] for point in np.reshape(self._turn(x), (-1, self.problem.dim)))
 
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
-        return self.errors(x)[1]
+        point, away = self._turn(x), self.sketch.law.departure
+        back = away * float(np.linalg.norm(self._evaluate(point, 1)[1])) if away else 0.0
+        return (1 + away) * self._errors(point)[1] + back
 
     @np.errstate(over="ignore", invalid="ignore")
-    def errors(self, x: np.ndarray, turned: float = 0.0) -> tuple[float, float]:
-        """Return bounds on the errors of value and gradient at one point.
-
-        Parameters
-        ----------
-        x : ndarray, shape (dim,)
-            The point.
-        turned : float, default 0.0
-            How far data, shift and points may be from the truth, each relative to its norm.
-        """
-        z, model = np.asarray(x, dtype=float) - self.shift, self._model
+    def _errors(self, x: np.ndarray) -> tuple[float, float]:
+        """Return bounds on the errors of value and gradient at one point."""
+        z, model = x - self._center, self._model
         if not np.isfinite(z).all():
             return math.inf, math.inf
-        rows, moved = self._sizes(z, turned)
+        rows, moved = self._sizes(z)
         found = self._row_errors(z, rows)
-        data, v = model.rounding, np.abs(self.shift)
+        data, v = model.rounding, np.abs(self._center)
         slope, n, d = np.abs(data.slope), model.rows, len(z)
         linear = slope * (summed(n + d + 4) * (data.majorant @ np.abs(x)) + moved)
         rest = 4 * EPS * (found.level + np.abs(data.constant))
-        squares = summed(d + 8) * (v * (v + 2 * np.abs(z)) + self._scale * z**2).sum() + 6 * turned * self._length(z) ** 2
-        value = float(np.mean(found.value + linear + rest)) + 0.5 * model.ridge * float(squares)
-        return math.inf if math.isnan(value) else value, self._gradient_error(z, found, turned)
+        squares = summed(d + 8) * float((v * (v + 2 * np.abs(z))).sum() + self._second_norm * (self._scale * z**2).sum())
+        squares += 6 * self.sketch.law.departure * self._length(z) ** 2
+        value = float(np.mean(found.value + linear + rest)) + 0.5 * model.ridge * squares
+        return math.inf if math.isnan(value) else value, self._gradient_error(z, found)
 
-    def _gradient_error(self, z: np.ndarray, rows: RowErrors, turned: float) -> float:
-        data, model = self._model.rounding, self._model
-        slope, most, majorant = np.abs(data.slope), self._largest, data.majorant.T
-        sketched = most * (majorant @ rows.slope + summed(data.column_terms + 8) * (majorant @ rows.steep))
-        plain = summed(model.rows + 8) * (majorant @ slope)
-        ridge = model.ridge * 8 * EPS * (np.abs(self.shift) + self._scale * np.abs(z))
-        norms = np.sqrt(model.row_squares)
-        rotation = 3 * turned * float(np.mean(norms * (float(most.max()) * rows.steep + slope)))
-        rotation += 3 * turned * model.ridge * float(most.max()) * self._length(z)
-        total = float(np.linalg.norm((sketched + plain) / model.rows + ridge)) + rotation
+    def _gradient_error(self, z: np.ndarray, rows: RowErrors) -> float:
+        model, data, away = self._model, self._model.rounding, self.sketch.law.departure
+        slope, most, majorant, norms = np.abs(data.slope), float(self._largest.max()), data.majorant.T, self._norms
+        plain = summed(model.rows + 8) * (majorant @ slope) / model.rows
+        ridge = model.ridge * 8 * EPS * (np.abs(self._center) + self._second_norm * self._scale * np.abs(z))
+        if isinstance(self._law, DiagonalLaw):
+            entries = summed(data.column_terms + 8) * (majorant @ rows.steep) + majorant @ rows.slope
+            total = float(np.linalg.norm(self._largest * entries / model.rows + plain + ridge))
+        else:
+            turned = 1.0 if self._law.symmetric else math.sqrt(len(z))
+            total = turned * most * float(np.mean(norms * (rows.slope + summed(model.rows + 16) * rows.steep))) + float(
+                np.linalg.norm(plain + ridge)
+            )
+        total += 3 * away * float(np.mean(norms * (most * rows.steep + slope)))
+        total += 3 * away * model.ridge * most * self._length(z)
         return math.inf if math.isnan(total) else total
 
-    def _sizes(self, z: np.ndarray, turned: float) -> tuple[RowSizes, np.ndarray]:
+    def _sizes(self, z: np.ndarray) -> tuple[RowSizes, np.ndarray]:
         """Return the sizes of the rows, and how far a rotation moves each."""
         data = self._model.rounding
-        fixed = data.majorant @ np.abs(self.shift) + np.abs(data.offset)
-        drawn = data.majorant @ (self._largest * np.abs(z))
-        moved = 3 * turned * np.sqrt(self._model.row_squares) * self._length(z)
-        away = summed(data.row_terms + 4) * fixed + summed(8 + self._grouped) * drawn + moved
+        fixed = data.majorant @ np.abs(self._center) + np.abs(data.offset)
+        moved = 3 * self.sketch.law.departure * self._norms * self._length(z)
+        away, drawn = summed(data.row_terms + 4) * fixed + moved, self._drawn(z)
+        if isinstance(self._law, Selection):
+            # Entries of a row that share a unit share a term.
+            away = away + summed(8 + data.row_terms - np.diff(self._layout.start)) * drawn
         return RowSizes(fixed + drawn, fixed, data.row_terms, away), moved
 
-    def _length(self, z: np.ndarray) -> float:
-        """Return a bound on ‖v + Sz‖."""
-        return float(np.linalg.norm(self.shift)) + float(self._largest.max()) * float(np.linalg.norm(z))
-
-    @property
-    def _largest(self) -> np.ndarray:
-        """The largest size of each diagonal entry of S, shape (dim,)."""
-        return self._scale
-
-    @property
-    def _grouped(self) -> np.ndarray:
-        """How many entries of each row share a term with others, shape (n,)."""
-        return self._model.rounding.row_terms - np.diff(self.layout.start)
+    def _drawn(self, z: np.ndarray) -> np.ndarray:
+        """Return bounds on |aᵀSz| made of absolute values, shape (n,); of its root mean square where it has none."""
+        if isinstance(self._law, DiagonalLaw):
+            return np.asarray(self._model.rounding.majorant @ (self._largest * np.abs(z)))
+        return np.maximum(self._norms * float(self._largest.max() * np.linalg.norm(z)), self._integrals.size(z))
 
     def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
-        return row_errors(self._model.loss, self.layout, self.layout.gather(z), rows)
+        if isinstance(self._law, Selection):
+            return row_errors(self._model.loss, self._layout, self._layout.gather(z), rows)
+        return self._integrals.errors(z, rows)
+
+    @cached_property
+    def _norms(self) -> np.ndarray:
+        """|a_i|, shape (n,)."""
+        return np.sqrt(self._model.row_squares)
+
+    def _length(self, z: np.ndarray) -> float:
+        """Return a bound on ‖v + Sz‖, or on its root mean square where it has none."""
+        return float(np.linalg.norm(self._center)) + float(self._largest.max()) * float(np.linalg.norm(z))
+
+    @cached_property
+    def _largest(self) -> np.ndarray:
+        """The largest size of each diagonal entry of S, or √L_D for laws that are not diagonal, shape (dim,)."""
+        if isinstance(self._law, DiagonalLaw):
+            return np.sqrt(self._law.largest_squares)
+        return np.full(self._law.dim, math.sqrt(self._law.L_D))
+
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        """E c_i², or L_D for laws that are not diagonal, shape (dim,)."""
+        if isinstance(self._law, DiagonalLaw):
+            return self._law.second_moments
+        return np.full(self._law.dim, self._law.L_D)
+
+    @property
+    def _second_norm(self) -> float:
+        """By how much products with |E[SᵀS]| may exceed those with its spectrum."""
+        return 1.0 if isinstance(self._law, DiagonalLaw) else math.sqrt(self._law.dim)
+
+    def _turn(self, x: Array) -> np.ndarray:
+        return np.asarray(self.sketch.law.turn(asnumpy(x)))
+
+    def _turn_back(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.sketch.law.turn_back(x))
 
     @staticmethod
     def _each(x: Array, function: Callable[[np.ndarray], Any]) -> np.ndarray:
@@ -173,18 +227,37 @@ class RowExpectation(Expectation):
         return out.reshape(points.shape[:-1] + out.shape[1:])
 
     def _evaluate(self, x: np.ndarray, order: int, w: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
-        z, layout = x - self.shift, self.layout
-        theta, delta = layout.gather(z), None if w is None else layout.gather(w)
-        if not np.isfinite(theta).all():
+        z, v = x - self._center, self._center
+        if not np.isfinite(z).all():
             return math.nan, np.full(len(x), math.nan), np.full(len(x), math.nan)
-        rows = row_sums(self._model.loss, layout, theta, order, delta)
-        scale, ridge, n = self._scale, self._model.ridge, self._model.rows
+        values, gradient, product = (self._by_kernels if isinstance(self._law, Selection) else self._by_laws)(z, order, w)
+        ridge, n, second = self._model.ridge, self._model.rows, self._law.second_times(z)
         slope, constant = self._slopes
-        penalty = 0.5 * ridge * float(self.shift @ (self.shift + 2 * z) + (scale * z) @ z)
-        value = math.fsum(rows.values) / n + float(slope @ x) + constant + penalty
-        gradient = product = np.zeros(0)
+        penalty = 0.5 * ridge * float(v @ (v + 2 * z) + second @ z)
+        value = math.fsum(values) / n + float(slope @ x) + constant + penalty
         if order >= 1:
-            gradient = layout.scatter(rows.derivatives, len(x)) / n + slope + ridge * (self.shift + scale * z)
-        if order == 2 and w is not None:
-            product = layout.scatter(rows.directionals, len(x)) / n + ridge * scale * w
+            gradient = gradient / n + slope + ridge * (v + second)
+        if w is not None:
+            product = product / n + ridge * self._law.second_times(w)
         return value, gradient, product
+
+    def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return expected losses, the gradient of their sum, and its change along w, for masks."""
+        layout, gradient, product = self._layout, np.zeros(0), np.zeros(0)
+        theta, delta = layout.gather(z), None if w is None else layout.gather(w)
+        rows = row_sums(self._model.loss, layout, theta, order, delta)
+        if order >= 1:
+            gradient = layout.scatter(rows.derivatives, len(z))
+        if w is not None:
+            product = layout.scatter(rows.directionals, len(z))
+        return rows.values, gradient, product
+
+    def _by_laws(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return expected losses, the gradient of their sum, and its change along w, for any law."""
+        found = self._integrals.totals(z, order, w)
+        return found.values, found.gradient, found.product
+
+
+def turned(problem: GeneralizedLinearModel, law: Law) -> GeneralizedLinearModel:
+    """Return a model with its rows in the coordinates of a law's core; the same model where these are the original ones."""
+    return problem if law.core is law else problem.with_rows(np.asarray(law.turn(problem.dense_rows)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from mastsim.linalg import Curvature, Pair
 from mastsim.linalg import double_double as dd
-from mastsim.sketches import Selection, SelectionSketch, Sketch
+from mastsim.sketches import Selection, Sketch
 
 _EPS = float(np.finfo(float).eps)
 _STACK_LIMIT = 64
@@ -32,9 +32,9 @@ def sketched_curvature(sketch: Sketch, curvature: Curvature) -> Curvature:
     """
     if sketch.support_size == 1 and sketch.unbiased:
         return curvature
-    doubt = curvature.doubt + 8 * (dd.UNIT if isinstance(sketch, SelectionSketch) else _EPS)
-    if isinstance(sketch, SelectionSketch):
-        product = _second_moments(sketch.selection) * curvature.pair
+    doubt = curvature.doubt + 8 * (dd.UNIT if isinstance(sketch.law, Selection) else _EPS)
+    if isinstance(sketch.law, Selection):
+        product = _second_moments(sketch.law) * curvature.pair
     else:
         rest = np.zeros_like(curvature.matrix) if curvature.low is None else sketch.quadratic_moment(curvature.low)
         product = Pair(sketch.quadratic_moment(curvature.matrix), rest)

@@ -60,7 +60,7 @@ def value_of(element: RandomElement, u: np.ndarray) -> Any:
         cut = zip(element.elements, ends, ends[1:], strict=False)
         return Values(tuple(value_of(part, u[:, begin:end]) for part, begin, end in cut))
     if keeps(element, SelectionSketch, "from_uniforms", "uniforms"):
-        return DiagonalBatch(_diagonals(np.ascontiguousarray(u), mask_of(element.selection, np.float64)))
+        return DiagonalBatch(_diagonals(np.ascontiguousarray(u), mask_of(element.law, np.float64)))
     return element.from_uniforms(u)
 
 

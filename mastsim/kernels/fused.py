@@ -43,7 +43,7 @@ class FusedMast(Mast):
         if isinstance(self._model, QuadraticModel):
             return gradients_by_block(self._model, x, diagonals)
         assert isinstance(self.sketch, SelectionSketch)
-        return linear_gradients(self._model, x, diagonals, float(self.sketch.selection.keep.mean()))
+        return linear_gradients(self._model, x, diagonals, float(self.sketch.law.keep.mean()))
 
 
 def _fits(x: Array, batch: SketchBatch, minibatch: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, uint64
 
 from mastsim.kernels.philox import room
-from mastsim.sketches.selection import Selection
+from mastsim.sketches.laws import Selection
 
 
 class Mask(NamedTuple):
@@ -63,7 +63,7 @@ def mask_of(selection: Selection, dtype: type) -> Mask:
     Examples
     --------
     >>> import mastsim as ms
-    >>> mask_of(ms.RandK(4, k=2).selection, np.float64).scale
+    >>> mask_of(ms.RandK(4, k=2).law, np.float64).scale
     array([2., 2., 2., 2.])
     """
     members = selection.members.astype(np.int64)

@@ -230,4 +230,4 @@ def few_columns(sketch: SelectionSketch) -> bool:
     >>> few_columns(ms.RandK(10, k=2)), few_columns(ms.RandK(10, k=5))
     (True, False)
     """
-    return float(sketch.selection.keep.mean()) <= FEW
+    return float(sketch.law.keep.mean()) <= FEW

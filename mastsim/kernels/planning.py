@@ -164,7 +164,7 @@ def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent
     model = model_at_origin(objective, dtype) if plain else model_at_shift(objective, dtype)
     if model is None:
         return None, f"{objective.problem.name} has no kernel"
-    mask = mask_of(sketch.selection, dtype)
+    mask = mask_of(sketch.law, dtype)
     if not np.isfinite(mask.scale).all():
         return None, f"1/keep of {sketch.name} is beyond the range of {dtype.__name__}"
     if type(method.sampling) is FullBatch:

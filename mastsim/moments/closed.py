@@ -35,11 +35,9 @@ from mastsim.moments.operators import (
     SketchedGradient,
     SVRGRecursion,
     anchor_variance,
-    moment_operators,
 )
 from mastsim.moments.operators.recursion import Path, nonnegative_path
 from mastsim.problems import Problem
-from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
 from mastsim.validation import instance
 
 _KNOWN = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD)
@@ -156,12 +154,12 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     gamma, z_star = method.rule.stepsize, objective.minimize().x - objective.center
     if isinstance(method, DistributedDSGD) and isinstance(objective, Distributed):
         clients = objective.clients
-        operators = [moment_operators(F.sketch, F.problem.upper_curvature.matrix) for F in clients]
+        operators = [F.sketch.moment_operators(F.problem.upper_curvature.matrix) for F in clients]
         slopes = np.stack([np.asarray(F.problem.gradient(F.center)) for F in clients])
         return DistributedRecursion(operators, gamma, z_star, slopes, "permk" if objective.correlated else "independent")
     if not isinstance(objective, Mast):
         raise ValueError(f"no closed moment recursion is known for {method.name} on {objective.name}")
-    operator = moment_operators(objective.sketch, objective.problem.upper_curvature.matrix)
+    operator = objective.sketch.moment_operators(objective.problem.upper_curvature.matrix)
     g0 = np.asarray(objective.problem.gradient(objective.center))
     if isinstance(method, DSGD):
         return DSGDRecursion(operator, gamma, z_star, g0)
@@ -187,17 +185,17 @@ def _sampled_gradient(objective: Mast, method: DSGD) -> SampledGradient:
         raise ValueError(f"{n} components of dimension {d} are not accepted: at most {COMPONENT_WORK} for n·d³")
     compression = None
     if type(method.compression) is SketchCompressor:
-        compression = moment_operators(method.compression.sketch, np.eye(d))
-        if not _is_symmetric(method.compression.sketch):
+        compression = method.compression.sketch.moment_operators(np.eye(d))
+        if not method.compression.sketch.law.symmetric:
             raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not diagonal")
     elif type(method.compression) is not Uncompressed:
         raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not a sketch")
     z_star = objective.minimize().x - v
     slopes, hessians = _components(problem, v)
     parts = [
-        SketchedGradient(moment_operators(objective.sketch, A), z_star, g) for A, g in zip(hessians, slopes, strict=True)
+        SketchedGradient(objective.sketch.moment_operators(A), z_star, g) for A, g in zip(hessians, slopes, strict=True)
     ]
-    own = moment_operators(objective.sketch, problem.upper_curvature.matrix)
+    own = objective.sketch.moment_operators(problem.upper_curvature.matrix)
     whole = SketchedGradient(own, z_star, np.asarray(problem.gradient(v)))
     shares, weight = method.sampling.second_moment(n)
     return SampledGradient(parts, whole, shares, weight, compression)
@@ -210,8 +208,3 @@ def _components(problem: Problem, v: np.ndarray) -> tuple[np.ndarray, np.ndarray
     at = [np.asarray(problem.minibatch_gradient(np.broadcast_to(x, (n, d)), one)) for x in (v, *(v + np.eye(d)))]
     columns = np.stack([column - at[0] for column in at[1:]], axis=2)
     return at[0], (columns + columns.transpose(0, 2, 1)) / 2
-
-
-def _is_symmetric(sketch: Sketch) -> bool:
-    """Whether every value of a sketch is known to be symmetric."""
-    return isinstance(sketch, (SelectionSketch, IndependentDiagonal, Identity))

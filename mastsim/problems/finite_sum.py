@@ -15,8 +15,8 @@ from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem
 from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
 from mastsim.problems.newton import least_point
-from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant
+from mastsim.rounding import summed
 from mastsim.validation import has, instances
 
 

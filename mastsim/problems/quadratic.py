@@ -12,8 +12,8 @@ from mastsim.linalg import Curvature, Pair, QuadraticForm
 from mastsim.memory import check_room
 from mastsim.problems.base import Problem
 from mastsim.problems.certificates import Minimum, quadratic_minimum
-from mastsim.problems.rounding import summed
 from mastsim.readonly import frozen
+from mastsim.rounding import summed
 from mastsim.validation import ENTRIES, SETTINGS, matrix, real, vector
 
 _COPIES = 4

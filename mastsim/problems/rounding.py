@@ -12,15 +12,10 @@ import numpy as np
 from mastsim.backend import rows_times
 from mastsim.problems.losses import Loss
 from mastsim.readonly import frozen, frozen_in_place
+from mastsim.rounding import EPS, summed
 
-EPS = float(np.finfo(float).eps)
 OPERATIONS = 8
 """How many roundings the evaluation of a loss takes at most, each relative to the terms of which it is made."""
-
-
-def summed(count: Any) -> Any:
-    """Return γ = mu/(1 − mu), the relative error of a sum of m products, with the unit roundoff u = ε/2."""
-    return count * (0.5 * EPS) / (1 - np.minimum(count * EPS, 0.5))
 
 
 def loss_error(loss: Loss, w: np.ndarray, away: np.ndarray, order: int) -> np.ndarray:

@@ -10,13 +10,22 @@ from mastsim.sketches.finite import FiniteSupport
 from mastsim.sketches.gaussian import Gaussian
 from mastsim.sketches.haar import Haar
 from mastsim.sketches.identity import Identity
-from mastsim.sketches.law import ScalarLaw
+from mastsim.sketches.laws import Law, ScalarLaw, Selection
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
 from mastsim.sketches.rotated import Rotated
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.unscaled import Unscaled
+
+
+def __getattr__(name: str) -> type[Sketch]:
+    """Return a family of `ALL_SKETCHES` that is not named above."""
+    for family in ALL_SKETCHES:
+        if family.__name__ == name:
+            return family
+    raise AttributeError(f"module 'mastsim.sketches' has no attribute {name!r}")
+
 
 __all__ = [
     "ALL_SKETCHES",
@@ -30,6 +39,7 @@ __all__ = [
     "Haar",
     "Identity",
     "IndependentDiagonal",
+    "Law",
     "MatrixBatch",
     "NofM",
     "PermK",

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.readonly import frozen
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import integer, keep_fraction, number
 
 
@@ -65,7 +66,7 @@ class Bernoulli(SelectionSketch):
         return f"Bernoulli({self.keep.min():g}..{self.keep.max():g})"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group per coordinate."""
         each = np.arange(self.dim)
         return Selection(each, each, np.ones(self.dim, dtype=int), np.broadcast_to(self.keep, (self.dim,)).astype(float))

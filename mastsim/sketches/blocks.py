@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.readonly import frozen
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.text import keep_and_count, whole_numbers
 from mastsim.validation import integer, keep_fraction, refuse_masks
 
@@ -85,7 +86,7 @@ class BlockBernoulli(SelectionSketch):
         return int(self.labels.max()) + 1
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group per block."""
         keep = np.broadcast_to(self.keep, (self.count,)).astype(float)
         return Selection(self.labels, np.arange(self.count), np.ones(self.count, dtype=int), keep)
@@ -153,7 +154,7 @@ class BlockRandK(SelectionSketch):
         return int(self.labels.max()) + 1
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group of all blocks."""
         return Selection(self.labels, np.zeros(self.count, dtype=int), np.array([self.count]), np.array([float(self.k)]))
 

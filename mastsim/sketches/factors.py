@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from mastsim.backend import Array, contiguous, namespace, rows_at
 from mastsim.sketches.base import SketchBatch
 
@@ -24,6 +22,7 @@ class FactorBatch(SketchBatch):
 
     Examples
     --------
+    >>> import numpy as np
     >>> FactorBatch(np.array([[[1.0], [0.0]]]), 2.0).apply(np.array([3.0, 5.0]))
     array([[6., 0.]])
     """
@@ -92,6 +91,7 @@ def normals(u: Array, shape: tuple[int, ...]) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> normals(np.zeros((1, 2)), (2,))
     array([[0., 0.]])
     """
@@ -101,33 +101,3 @@ def normals(u: Array, shape: tuple[int, ...]) -> Array:
     angle = 2 * math.pi * u[:, half:]
     pairs = xp.concat([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
     return xp.reshape(contiguous(pairs[:, : math.prod(shape)]), (u.shape[0], *shape))
-
-
-def symmetric(A: np.ndarray) -> np.ndarray:
-    """Return `A`, refusing a matrix that is not symmetric and saying by how much.
-
-    Parameters
-    ----------
-    A : ndarray, shape (dim, dim)
-        The matrix.
-
-    Returns
-    -------
-    ndarray, shape (dim, dim)
-        The same matrix.
-
-    Raises
-    ------
-    ValueError
-        If `A` and its transpose differ beyond rounding.
-
-    Examples
-    --------
-    >>> symmetric(np.array([[1.0, 2.0], [2.0, 5.0]]))
-    array([[1., 2.],
-           [2., 5.]])
-    """
-    gap = float(np.abs(A - A.T).max())
-    if gap > 1e-10 * float(np.abs(A).max()):
-        raise ValueError(f"A is not symmetric: an entry differs from its mirror image by {gap:.3g}; pass (A + A.T)/2")
-    return A

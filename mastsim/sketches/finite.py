@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array, namespace
-from mastsim.memory import check_square
 from mastsim.readonly import frozen
 from mastsim.sketches.base import MatrixBatch, Sketch
+from mastsim.sketches.laws import Listed
 from mastsim.validation import SCALES, entries, floats
 
 _UNBIASED = 1e-9
@@ -77,42 +77,9 @@ class FiniteSupport(Sketch):
         return np.asarray(self.weights)
 
     @cached_property
-    def L_max(self) -> float:
-        """The largest λ_max(SᵀS) over the support."""
-        return float((np.linalg.norm(self._atoms, ord=2, axis=(1, 2)) ** 2).max())
-
-    @cached_property
-    def _spectrum(self) -> np.ndarray:
-        return np.linalg.eigvalsh(self.second_moment())
-
-    @property
-    def L_D(self) -> float:
-        """λ_max(E[SᵀS])."""
-        return float(self._spectrum[-1])
-
-    @property
-    def mu_D(self) -> float:
-        """λ_min(E[SᵀS])."""
-        return float(self._spectrum[0])
-
-    def second_moment(self) -> np.ndarray:
-        """Return E[SᵀS], shape (dim, dim)."""
-        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
-        return self.quadratic_moment(np.eye(self.dim))
-
-    def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
-        """Return E[SᵀAS], shape (dim, dim)."""
-        each = self._atoms.transpose(0, 2, 1) @ self.check_matrix(A) @ self._atoms
-        total: np.ndarray = np.tensordot(self._weights, each, axes=1)
-        return total
-
-    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
-        """Return E[SᵀASSᵀAS], shape (dim, dim), summed over the values."""
-        A, total = self.check_matrix(A), np.zeros((self.dim, self.dim))
-        for S, weight in zip(self._atoms, self._weights, strict=True):
-            H = S.T @ A @ S
-            total += weight * (H @ H)
-        return total
+    def law(self) -> Listed:
+        """The list."""
+        return Listed(self._atoms, self._weights)
 
     @property
     def uniforms(self) -> int:
@@ -124,11 +91,3 @@ class FiniteSupport(Sketch):
         xp = namespace(u)
         edges = xp.asarray(np.cumsum(self._weights)[:-1])
         return MatrixBatch(xp.asarray(self._atoms), xp.searchsorted(edges, u[:, 0], side="right"))
-
-    @property
-    def support_size(self) -> float:
-        """The number of values."""
-        return float(len(self._weights))
-
-    def _enumerate(self) -> tuple[MatrixBatch, np.ndarray]:
-        return MatrixBatch(self._atoms, np.arange(len(self._weights))), self._weights

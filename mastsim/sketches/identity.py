@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import integer
 
 
@@ -43,6 +44,11 @@ class Identity(SelectionSketch):
             raise ValueError(f"sketch 'identity:{argument}' is not accepted: identity takes no argument")
         return cls(dim)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[Identity]:
+        """Return the only member."""
+        return [cls(dim)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
 
@@ -52,7 +58,7 @@ class Identity(SelectionSketch):
         return "identity"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: all coordinates, as one unit that is always kept."""
         whole = np.zeros(self.dim, dtype=int)
         return Selection(whole, np.zeros(1, dtype=int), np.ones(1, dtype=int), np.ones(1))

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer
 
@@ -55,6 +56,11 @@ class NofM(SelectionSketch):
         n, m = whole_numbers(argument, "nofm:N:M, for example nofm:2:4")
         return cls(dim, n, m)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[NofM]:
+        """Return all members."""
+        return [cls(dim, n, m) for m in range(1, dim + 1) if dim % m == 0 for n in range(1, m + 1)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "m", integer("m", self.m, 1, self.dim))
@@ -68,7 +74,7 @@ class NofM(SelectionSketch):
         return f"{self.n}:{self.m} of {self.dim}"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group for every `m` consecutive coordinates."""
         each, groups = np.arange(self.dim), self.dim // self.m
         return Selection(each, each // self.m, np.full(groups, self.m), np.full(groups, float(self.n)))

@@ -15,7 +15,8 @@ from mastsim.backend import Array, namespace
 from mastsim.draws import Values
 from mastsim.memory import check_room
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import DealtShare
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer, shown
 
@@ -65,6 +66,11 @@ class PermK(SelectionSketch):
         (clients,) = whole_numbers(argument, "permk:CLIENTS, for example permk:4")
         return cls(dim, clients)
 
+    @classmethod
+    def examples(cls, dim: int) -> list[PermK]:
+        """Return all members."""
+        return [cls(dim, clients) for clients in range(1, dim + 1) if dim % clients == 0]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "clients", integer("clients", self.clients, 1, self.dim))
@@ -82,10 +88,9 @@ class PermK(SelectionSketch):
         return self.dim // self.clients
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> DealtShare:
         """The law of one client's kept set: one group of all coordinates."""
-        each = np.arange(self.dim)
-        return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))
+        return DealtShare.deal(self.dim, self.clients)
 
     @cached_property
     def joint(self) -> PermKJoint:

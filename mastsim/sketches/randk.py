@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mastsim.sketches.selection import Selection, SelectionSketch
+from mastsim.sketches.laws import Selection
+from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import integer, keep_fraction, number
 
 
@@ -50,6 +51,11 @@ class RandK(SelectionSketch):
         keep = keep_fraction("keep", number("randk keep fraction", argument, "randk:KEEP, for example randk:0.1"))
         return cls(dim, k=max(1, round(float(keep) * dim)))
 
+    @classmethod
+    def examples(cls, dim: int) -> list[RandK]:
+        """Return all members."""
+        return [cls(dim, k) for k in range(1, dim + 1)]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))
         object.__setattr__(self, "k", integer("k", self.k, 1, self.dim))
@@ -60,7 +66,7 @@ class RandK(SelectionSketch):
         return f"Rand-{self.k} of {self.dim}"
 
     @cached_property
-    def selection(self) -> Selection:
+    def law(self) -> Selection:
         """The law of the kept set: one group of all coordinates."""
         each = np.arange(self.dim)
         return Selection(each, np.zeros(self.dim, dtype=int), np.array([self.dim]), np.array([float(self.k)]))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,13 @@ import scipy.fft
 from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
-from mastsim.provenance import Constant
 from mastsim.readonly import frozen
 from mastsim.sketches.base import Sketch, SketchBatch
+from mastsim.sketches.laws import RotatedLaw
 from mastsim.validation import finite, floats, one_of
 
 _ORTHOGONAL = 1e-10
+_EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,41 +153,10 @@ class Rotated(Sketch):
             return _BACKWARD[self.rotation](y)
         return rows_times(namespace(y).asarray(np.ascontiguousarray(self.rotation.T)), y)
 
-    @property
-    def unbiased(self) -> bool:
-        """Whether E[S₀] = I."""
-        return self.sketch.unbiased
-
-    @property
-    def L_max(self) -> float:
-        """That of S₀: rotations do not change norms."""
-        return self.sketch.L_max
-
-    @property
-    def L_D(self) -> float:
-        """That of S₀: rotations do not change eigenvalues."""
-        return self.sketch.L_D
-
-    @property
-    def mu_D(self) -> float:
-        """That of S₀: rotations do not change eigenvalues."""
-        return self.sketch.mu_D
-
-    def second_moment(self) -> np.ndarray:
-        """Return E[SᵀS] = QᵀE[S₀ᵀS₀]Q, shape (dim, dim)."""
-        return self._conjugate(self.sketch.second_moment(), self.rotate_back)
-
-    def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
-        """Return E[SᵀAS] = QᵀE[S₀ᵀ(QAQᵀ)S₀]Q, shape (dim, dim)."""
-        return self._conjugate(self.sketch.quadratic_moment(self._inside(A)), self.rotate_back)
-
-    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
-        """Return E[SᵀASSᵀAS], shape (dim, dim), from that of S₀ at QAQᵀ; refused where S₀ refuses."""
-        return self._conjugate(self.sketch.fourth_moment(self._inside(A)), self.rotate_back)
-
-    def supremum_curvature(self, A: np.ndarray) -> Constant:
-        """Return sup_S λ_max(SᵀAS), that of S₀ at QAQᵀ and as exact as it."""
-        return self.sketch.supremum_curvature(self._inside(A))
+    @cached_property
+    def law(self) -> RotatedLaw:
+        """That of S₀ in other coordinates."""
+        return RotatedLaw(self.sketch.law, self.rotate, self.rotate_back, _departure(self.rotation, self.dim))
 
     @property
     def uniforms(self) -> int:
@@ -195,45 +167,10 @@ class Rotated(Sketch):
         """Return one sketch per row of `u`, shape (replicas, uniforms)."""
         return RotatedBatch(self.sketch.from_uniforms(u), self.rotate, self.rotate_back)
 
-    @property
-    def support_size(self) -> float:
-        """As many values as S₀ has."""
-        return self.sketch.support_size
-
-    def _enumerate(self) -> tuple[RotatedBatch, np.ndarray]:
+    def enumerate(self) -> tuple[RotatedBatch, np.ndarray]:
+        """Return all matrices, as those of S₀, and their probabilities."""
         batch, weights = self.sketch.support()
         return RotatedBatch(batch, self.rotate, self.rotate_back), weights
-
-    def projection(self, a: Array, z: Array) -> Any:
-        """Return the law of the scalar aᵀSz = (Qa)ᵀS₀(Qz).
-
-        Parameters
-        ----------
-        a, z : array, shape (dim,)
-            The two vectors.
-
-        Returns
-        -------
-        ScalarLaw or a law with the same methods
-            That of S₀ for the rotated vectors.
-
-        Raises
-        ------
-        ValueError
-            If S₀ has no law in closed form.
-        """
-        law = getattr(self.sketch, "projection", None)
-        if law is None:
-            raise ValueError(f"the law of aᵀSz is not known in closed form for {self.name}")
-        return law(self.rotate(a), self.rotate(z))
-
-    def _inside(self, A: np.ndarray) -> np.ndarray:
-        return self._conjugate(self.check_matrix(A), self.rotate)
-
-    @staticmethod
-    def _conjugate(A: np.ndarray, turn: Callable[[Array], Array]) -> np.ndarray:
-        right = np.ascontiguousarray(turn(A).T)
-        return np.asarray(turn(right)).T
 
 
 def _checked_rotation(rotation: str | np.ndarray, dim: int) -> str | np.ndarray:
@@ -248,6 +185,14 @@ def _checked_rotation(rotation: str | np.ndarray, dim: int) -> str | np.ndarray:
     if off > _ORTHOGONAL:
         raise ValueError(f"rotation is not orthogonal: QQᵀ differs from I by {off:.3g} (largest entry); pass the Q of a QR")
     return frozen(Q, copy=False)
+
+
+def _departure(rotation: str | np.ndarray, dim: int) -> float:
+    """Return how far Q as it is computed may be from an orthogonal matrix, relative to what it is applied to."""
+    if isinstance(rotation, str):
+        # Fast transforms take log₂ d rounds, and some for tables of cosines.
+        return 8 * _EPS * (math.log2(dim) + 4)
+    return math.sqrt(dim) * (dim + 4) * _EPS + float(np.linalg.norm(rotation.T @ rotation - np.eye(dim)))
 
 
 def _hadamard(x: Array) -> Array:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-import numpy as np
+from functools import cached_property
 
 from mastsim.backend import Array, namespace
-from mastsim.memory import check_square
 from mastsim.sketches.base import DiagonalBatch, Sketch
+from mastsim.sketches.laws.selection import Masked
 from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import shown
 
@@ -49,38 +48,10 @@ class Unscaled(Sketch):
         """For example ``unscaled Rand-1 of 4``."""
         return f"unscaled {self.sketch.name}"
 
-    @property
-    def unbiased(self) -> bool:
-        """True only when everything is kept."""
-        return bool((self._keep == 1).all())
-
-    @property
-    def _keep(self) -> np.ndarray:
-        return self.sketch.selection.keep
-
-    @property
-    def L_max(self) -> float:
-        """Masks have norm one."""
-        return 1.0
-
-    @property
-    def L_D(self) -> float:
-        """λ_max(E[SᵀS]) = max keep."""
-        return float(self._keep.max())
-
-    @property
-    def mu_D(self) -> float:
-        """λ_min(E[SᵀS]) = min keep."""
-        return float(self._keep.min())
-
-    def second_moment(self) -> np.ndarray:
-        """Return E[SᵀS] = Diag(keep), shape (dim, dim)."""
-        check_square(f"the second moment of {self.name}", self.dim, change="use a sketch of fewer dimensions")
-        return np.diag(self._keep)
-
-    def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
-        """Return E[SᵀAS], shape (dim, dim)."""
-        return self._keep[:, None] * self.sketch.quadratic_moment(A) * self._keep
+    @cached_property
+    def law(self) -> Masked:
+        """That of the mask alone."""
+        return Masked(self.sketch.law)
 
     @property
     def uniforms(self) -> int:
@@ -91,12 +62,3 @@ class Unscaled(Sketch):
         """Return one mask per row of `u`."""
         xp = namespace(u)
         return DiagonalBatch(xp.astype(self.sketch.from_uniforms(u).diagonals != 0, xp.float64))
-
-    @property
-    def support_size(self) -> float:
-        """The number of different masks."""
-        return self.sketch.support_size
-
-    def _enumerate(self) -> tuple[DiagonalBatch, np.ndarray]:
-        batch, weights = self.sketch.support()
-        return DiagonalBatch((batch.apply(np.ones(self.dim)) != 0).astype(float)), weights

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from mastsim.expected.rows import RowExpectation
+from mastsim.problems import LogisticRegression, SigmoidClassification
 from mastsim.sketches import Sketch, SketchBatch
 from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, require, same
 from mastsim.validation import instance, integer
@@ -159,6 +161,8 @@ def _check_by_enumeration(sketch: Sketch, rng: np.random.Generator) -> None:
     agree("second_moment = E[SᵀS]", *(sketch.second_moment(), np.einsum("n,nki,nkj->ij", weights, S, S)), _ROUNDING * top)
     _check_curvature(sketch, S, rng, complete=True)
     _check_fourth_moment(sketch, S, weights, rng)
+    _check_operators(sketch, S, weights, rng)
+    _check_rows(sketch, S, weights, rng)
     _check_projection(sketch, S, weights, rng)
 
 
@@ -178,6 +182,34 @@ def _check_fourth_moment(sketch: Sketch, S: np.ndarray, weights: np.ndarray, rng
         absolute = np.abs(turned) @ np.abs(A) @ np.abs(S) @ np.abs(turned) @ np.abs(A) @ np.abs(S)
         moment, size = (np.tensordot(weights, each, axes=1) for each in (turned @ A @ S @ turned @ A @ S, absolute))
         agree("fourth_moment(A) = E[SᵀASSᵀAS]", found, moment, 10 * _ROUNDING * size.max())
+
+
+def _check_operators(sketch: Sketch, S: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+    A, M = _symmetric(sketch.dim, rng)[0], rng.standard_normal((sketch.dim, sketch.dim))
+    if (operators := _asked(sketch, "moment_operators", A)) is None:
+        return
+    turned, absolute = S.transpose(0, 2, 1), np.abs(S)
+    H, size = turned @ A @ S, absolute.transpose(0, 2, 1) @ np.abs(A) @ absolute
+    for name, left, right, sizes in (
+        ("curvature2", H, H, (size, size)),
+        ("mixed", H, S, (size, absolute)),
+        ("plain", turned, S, (absolute.transpose(0, 2, 1), absolute)),
+    ):
+        expected = np.tensordot(weights, left @ M @ right, axes=1)
+        scale = np.tensordot(weights, sizes[0] @ np.abs(M) @ sizes[1], axes=1).max()
+        agree(f"moment_operators(A).{name}", getattr(operators, name)(M), expected, 10 * _ROUNDING * scale)
+
+
+def _check_rows(sketch: Sketch, S: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
+    A, (z, v) = rng.standard_normal((3, sketch.dim)), rng.standard_normal((2, sketch.dim))
+    f = LogisticRegression(A, np.array([1.0, -1.0, 1.0]), l2=0.0)
+    if RowExpectation.refusal(f, sketch) is not None:
+        return
+    points, scale = v + S @ z, 1 + float(np.abs(S @ z).max()) * float(np.abs(A).sum())
+    value, gradient = RowExpectation(f, sketch, v).value_and_gradient(v + z)
+    back = (S.transpose(0, 2, 1) @ f.gradient(points)[..., None])[..., 0]
+    agree("f_D of a logistic model by rows", value, weights @ f.value(points), 10 * _ROUNDING * scale)
+    agree("∇f_D of a logistic model by rows", gradient, weights @ back, 10 * _ROUNDING * scale * float(np.abs(S).max()))
 
 
 def _check_frequencies(sketch: Sketch, S: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> None:
@@ -217,6 +249,10 @@ def _check_by_samples(sketch: Sketch, rng: np.random.Generator) -> None:
         transform = complex(law.characteristic_function(np.array(2.0)))
         probes.append(("characteristic function of aᵀSz", np.cos(2 * images @ a), transform.real, 2.0))
         probes.append(("characteristic function of aᵀSz", np.sin(2 * images @ a), transform.imag, 2.0))
+    f = SigmoidClassification(a[None], np.ones(1), l2=0.0)
+    if RowExpectation.refusal(f, sketch) is None:
+        exact = float(RowExpectation(f, sketch, np.zeros(sketch.dim)).value(z))
+        probes.append(("E ψ(aᵀSz) of the sigmoid loss", f.loss.psi(images @ a), exact, 1.0))
     for name, sample, expected, spread in probes:
         bound = empirical_bernstein(sample, spread, ERROR / len(probes))
         agree(f"{name} against {len(sample)} samples", sample.mean(), expected, bound)

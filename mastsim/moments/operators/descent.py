@@ -10,10 +10,11 @@ from typing import Protocol
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators, symmetric
+from mastsim.moments.operators.base import symmetric
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
 from mastsim.moments.operators.leading import FactorBracket, PositiveMap
 from mastsim.moments.operators.recursion import UNIT, MomentRecursion, MomentState, range_of
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive
 
 
@@ -109,8 +110,7 @@ class DSGDRecursion(GradientRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> half = DSGDRecursion(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1)), 0.25, np.zeros(1), np.zeros(1))
+    >>> half = DSGDRecursion(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1)), 0.25, np.zeros(1), np.zeros(1))
     >>> round(half.contraction().upper, 12)
     0.5
     """
@@ -159,8 +159,7 @@ class DistributedRecursion(GradientRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> each = moment_operators(ms.PermK(2, clients=2), np.eye(2))
+    >>> each = ms.PermK(2, clients=2).moment_operators(np.eye(2))
     >>> from mastsim.moments.operators import run
     >>> all_ = DistributedRecursion([each, each], 0.5, np.zeros(2), np.zeros((2, 2)), "permk")
     >>> run(all_, np.ones(2), 1)[:, 0]
@@ -211,8 +210,7 @@ def largest_stable_stepsize(operators: Curvature) -> FactorBracket:
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> round(largest_stable_stepsize(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))).lower, 12)
+    >>> round(largest_stable_stepsize(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))).lower, 12)
     0.5
     """
     values, U, uncertain = range_of(operators.mean)

@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators, symmetric
-from mastsim.moments.operators.crossed import JOINTS, CrossedOperators, IndependentPair, PermKPair, shared_permutation
+from mastsim.moments.operators.base import symmetric
+from mastsim.sketches.laws import MomentOperators
+from mastsim.sketches.laws.crossed import JOINTS, CrossedOperators, IndependentPair, shared_permutation
 from mastsim.validation import finite, floats, one_of, vector
 
 _CLIP = 1e-14
@@ -123,8 +124,7 @@ class SketchedGradient(GradientMoments):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> gradient = SketchedGradient(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1)), np.array([-0.5]), np.ones(1))
+    >>> gradient = SketchedGradient(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1)), np.array([-0.5]), np.ones(1))
     >>> gradient.noise, gradient.second(np.ones(1), np.eye(1))
     (array([[0.]]), array([[8.]]))
     """
@@ -185,8 +185,7 @@ class DistributedGradient(GradientMoments):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> each = moment_operators(ms.PermK(2, clients=2), np.eye(2))
+    >>> each = ms.PermK(2, clients=2).moment_operators(np.eye(2))
     >>> DistributedGradient([each, each], np.zeros(2), np.zeros((2, 2)), "permk").curvature2(np.eye(2))
     array([[4., 0.],
            [0., 4.]])
@@ -208,7 +207,7 @@ class DistributedGradient(GradientMoments):
             raise ValueError(f"gradients has shape {g.shape}, but it must be ({len(clients)}, {clients[0].dim})")
         object.__setattr__(self, "gradients", g)
         if one_of("joint", self.joint, JOINTS) == "permk" and len(clients) > 1:
-            shared_permutation([client.sketch for client in clients])
+            shared_permutation([client.law for client in clients])
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -219,9 +218,9 @@ class DistributedGradient(GradientMoments):
     def _pairs(self) -> tuple[CrossedOperators, list[CrossedOperators]]:
         # The crossed maps at the sums over clients, and at each client with itself.
         if self.joint == "permk" and len(self.operators) > 1:
-            sketch = shared_permutation([client.sketch for client in self.operators])
+            law = shared_permutation([client.law for client in self.operators])
             summed = np.sum([client.matrix for client in self.operators], axis=0)
-            return PermKPair(sketch, summed, summed), [PermKPair(sketch, c.matrix, c.matrix) for c in self.operators]
+            return law.crossed(summed, summed), [law.crossed(c.matrix, c.matrix) for c in self.operators]
         whole = self.mean * len(self.operators)
         return IndependentPair(whole, whole), [IndependentPair(c.mean, c.mean) for c in self.operators]
 

@@ -318,8 +318,8 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import DSGDRecursion, moment_operators
-    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> from mastsim.moments.operators import DSGDRecursion
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(DSGDRecursion(half, 0.25, np.zeros(1), np.zeros(1)), np.ones(1), 2)[:, 0]
     array([1.  , 0.5 , 0.25])
     """

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators
 from mastsim.moments.operators.descent import GradientRecursion
 from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive
 
 
@@ -38,8 +38,7 @@ class SampledGradient(GradientMoments):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
-    >>> each = SketchedGradient(moment_operators(ms.Identity(1), np.eye(1)), np.zeros(1), np.zeros(1))
+    >>> each = SketchedGradient(ms.Identity(1).moment_operators(np.eye(1)), np.zeros(1), np.zeros(1))
     >>> SampledGradient([each, each], each, np.ones(2), 0.0).curvature2(np.eye(1))
     array([[1.]])
     """

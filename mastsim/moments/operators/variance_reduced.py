@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators, symmetric
+from mastsim.moments.operators.base import symmetric
 from mastsim.moments.operators.gradients import SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
 
 
@@ -77,9 +78,8 @@ class SVRGRecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
     >>> from mastsim.moments.operators.recursion import run
-    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(SVRGRecursion(half, 0.25, 1.0, np.zeros(1), np.zeros(1)), np.ones(1), 1)[:, 0]
     array([1.  , 0.25])
     """
@@ -187,9 +187,8 @@ class PAGERecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import moment_operators
     >>> from mastsim.moments.operators.recursion import run
-    >>> half = moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(PAGERecursion(half, 0.125, 1.0), np.ones(1), 2)[:, 0]
     array([1.        , 0.5625    , 0.31640625])
     """
@@ -224,7 +223,7 @@ class PAGERecursion(MomentRecursion):
     @property
     def reach(self) -> Literal["starts", "some"]:  # type: ignore[override]
         """Without randomness in the sketch, g = H_D y for good."""
-        return "starts" if self.operators.sketch.support_size == 1 else "some"
+        return "starts" if self.operators.law.support_size == 1 else "some"
 
     def _advance(self, state: MomentState) -> MomentState:
         H, gamma, p = self.hessian, self.stepsize, self.probability

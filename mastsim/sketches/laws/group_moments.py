@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mastsim.moments.operators.base import MomentOperators
-from mastsim.moments.operators.diagonal import four_index, three_index
-from mastsim.moments.operators.units import Units, crossing, units_of
-from mastsim.moments.operators.weights import Weights, moebius
-from mastsim.sketches import Selection, SelectionSketch
-from mastsim.sketches.fourth_moment import selection_inclusion
+from mastsim.sketches.laws.base import MomentOperators
+from mastsim.sketches.laws.unit_moments import four_index, three_index
+from mastsim.sketches.laws.units import Units, crossing, units_of
+from mastsim.sketches.laws.weights import Weights, moebius
+
+if TYPE_CHECKING:
+    from mastsim.sketches.laws.selection import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class GroupOperators(MomentOperators):
 
     Parameters
     ----------
-    sketch, matrix
+    law, matrix
         As for `MomentOperators`.
     selection : Selection
         The law of the kept set.
@@ -37,7 +39,7 @@ class GroupOperators(MomentOperators):
     --------
     >>> import mastsim as ms
     >>> S = ms.NofM(4, n=1, m=2)
-    >>> GroupOperators(S, np.eye(4), S.selection).curvature2(np.eye(4)).diagonal()
+    >>> GroupOperators(S.law, np.eye(4), S.law).curvature2(np.eye(4)).diagonal()
     array([8., 8., 8., 8.])
     """
 
@@ -95,50 +97,8 @@ class GroupOperators(MomentOperators):
         return sum((x[:, None] * crossing(p, q, self.matrix, M) * y for p, x, q, y in pairs), np.zeros_like(M))
 
 
-def group_operators(sketch: SelectionSketch, A: np.ndarray) -> GroupOperators:
-    """Return the operators of any selection, groups of units of any size.
-
-    Parameters
-    ----------
-    sketch : SelectionSketch
-        The sketch.
-    A : ndarray, shape (dim, dim)
-        The symmetric matrix.
-
-    Returns
-    -------
-    GroupOperators
-        O(dim³) each.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> group_operators(ms.NofM(2, n=1, m=2), np.eye(2)).mean
-    array([[2., 0.],
-           [0., 2.]])
-    """
-    return GroupOperators(sketch, A, sketch.selection)
-
-
 def group_cumulants(selection: Selection) -> tuple[Weights, Weights, Weights]:
-    """Return the weights of the joint cumulants of two, three and four factors of one group, per coordinate.
-
-    Parameters
-    ----------
-    selection : Selection
-        The law of the kept set; every factor has mean one.
-
-    Returns
-    -------
-    tuple of Weights
-        For two, three and four factors.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> group_cumulants(ms.RandK(2, 1).selection)[0].none
-    array([-1., -1.])
-    """
+    """Return the weights of the joint cumulants of two, three and four factors of one group, per coordinate."""
     moment, members = _moments(selection)
     a, b = moment[2, 1], moment[2, 2]
     two_apart, two_same = b - 1, a - 1
@@ -163,6 +123,6 @@ def group_cumulants(selection: Selection) -> tuple[Weights, Weights, Weights]:
 def _moments(selection: Selection) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray]:
     # E[∏c] of n factors in u different units of a group, and the number of units of each coordinate's group.
     group, s = selection.group[selection.unit], 1 / selection.keep
-    inclusion = {u: selection_inclusion(selection, u)[group] for u in (1, 2, 3, 4)}
+    inclusion = {u: selection.inclusion(u)[group] for u in (1, 2, 3, 4)}
     moment = {(n, u): s**n * inclusion[u] for n in (2, 3, 4) for u in range(1, n + 1)}
     return moment, selection.members[group]

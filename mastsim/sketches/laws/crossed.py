@@ -8,10 +8,36 @@ from math import prod
 
 import numpy as np
 
-from mastsim.sketches import PermK, Sketch
+from mastsim.sketches.laws.base import Law
+from mastsim.sketches.laws.selection import Selection
 from mastsim.validation import one_of
 
 JOINTS = ("independent", "permk")
+
+
+@dataclass(frozen=True, eq=False)
+class DealtShare(Selection):
+    """What one client gets when a random permutation deals the coordinates: K = dim/clients of them, uniformly.
+
+    Parameters
+    ----------
+    unit, group, members, kept
+        As for `Selection`; use `deal`.
+    clients : int
+        The number of clients.
+    """
+
+    clients: int = 1
+
+    @classmethod
+    def deal(cls, dim: int, clients: int) -> DealtShare:
+        """Return the share of one of the clients, whose number must divide `dim`."""
+        whole = np.arange(dim), np.zeros(dim, dtype=int), np.array([dim]), np.array([float(dim // clients)])
+        return cls(*whole, clients=clients)
+
+    def crossed(self, A_i: np.ndarray, A_j: np.ndarray) -> CrossedOperators:
+        """Return the operators of two different clients of one permutation."""
+        return PermKPair(self, A_i, A_j)
 
 
 class CrossedOperators(ABC):
@@ -72,7 +98,7 @@ class PermKPair(CrossedOperators):
 
     Parameters
     ----------
-    sketch : PermK
+    law : DealtShare
         With two clients at least.
     first, second : ndarray, shape (dim, dim)
         A_i and A_j; the maps are linear in each.
@@ -83,12 +109,12 @@ class PermKPair(CrossedOperators):
 
     Examples
     --------
-    >>> PermKPair(PermK(2, clients=2), np.eye(2), np.eye(2)).curvature2(np.ones((2, 2)))
+    >>> PermKPair(DealtShare.deal(2, clients=2), np.eye(2), np.eye(2)).curvature2(np.ones((2, 2)))
     array([[0., 8.],
            [8., 0.]])
     """
 
-    sketch: PermK
+    law: DealtShare
     first: np.ndarray
     second: np.ndarray
 
@@ -96,7 +122,7 @@ class PermKPair(CrossedOperators):
         """Return E[H_i M H_j], shape (dim, dim)."""
         A, B = self.first, self.second
         a, m, b = A.diagonal(), M.diagonal(), B.diagonal()
-        scale = self.sketch.clients**4
+        scale = self.law.clients**4
         v0, v1, v2 = (scale * self._chance(*counts) for counts in ((2, 2), (2, 1), (1, 1)))
         w3 = 2 * v0 - v1
         AM = A @ M
@@ -114,7 +140,7 @@ class PermKPair(CrossedOperators):
 
     def mixed(self, M: np.ndarray) -> np.ndarray:
         """Return E[H_i M S_j], shape (dim, dim)."""
-        scale = self.sketch.clients**3
+        scale = self.law.clients**3
         two, one = scale * self._chance(2, 1), scale * self._chance(1, 1)
         weighted = two * self.first
         np.fill_diagonal(weighted, one * self.first.diagonal())
@@ -122,11 +148,11 @@ class PermKPair(CrossedOperators):
 
     def plain(self, M: np.ndarray) -> np.ndarray:
         """Return E[S_iᵀM S_j], shape (dim, dim)."""
-        return self.sketch.clients**2 * self._chance(1, 1) * _hollow(M)
+        return self.law.clients**2 * self._chance(1, 1) * _hollow(M)
 
     def _chance(self, mine: int, other: int) -> float:
         # That `mine` given coordinates go to client i and `other` different ones to client j.
-        d, k = self.sketch.dim, self.sketch.k
+        d, k = self.law.dim, self.law.dim // self.law.clients
         given = prod(k - t for t in range(mine)) * prod(k - t for t in range(other))
         ways = prod(d - t for t in range(mine + other))
         return given / ways if ways > 0 else 0.0
@@ -139,18 +165,18 @@ def _hollow(M: np.ndarray) -> np.ndarray:
 
 
 def crossed_operators(
-    sketch_i: Sketch, A_i: np.ndarray, sketch_j: Sketch, A_j: np.ndarray, joint: str = "independent"
+    first: Law, A_i: np.ndarray, second: Law, A_j: np.ndarray, joint: str = "independent"
 ) -> CrossedOperators:
     """Return the maps M ↦ E[H_i M H_j], E[H_i M S_j], E[S_iᵀM S_j] for two different clients.
 
     Parameters
     ----------
-    sketch_i, sketch_j : Sketch
+    first, second : Law
         The law of each client's sketch, unbiased.
     A_i, A_j : ndarray, shape (dim, dim)
         Their symmetric matrices.
     joint : {"independent", "permk"}
-        How the two sketches depend on each other; for "permk" both must be the same `PermK`.
+        How the two sketches depend on each other; for "permk" both must be the law of the same `PermK`.
 
     Returns
     -------
@@ -160,7 +186,7 @@ def crossed_operators(
     Raises
     ------
     ValueError
-        If the sketches do not fit `joint` or each other, or a matrix has the wrong shape.
+        If the laws do not fit `joint` or each other.
 
     References
     ----------
@@ -169,50 +195,29 @@ def crossed_operators(
     Examples
     --------
     >>> import mastsim as ms
-    >>> S = ms.PermK(2, clients=2)
-    >>> crossed_operators(S, np.eye(2), S, np.eye(2), "permk").plain(np.ones((2, 2)))
+    >>> law = ms.PermK(2, clients=2).law
+    >>> crossed_operators(law, np.eye(2), law, np.eye(2), "permk").plain(np.ones((2, 2)))
     array([[0., 2.],
            [2., 0.]])
     """
-    A_i, A_j = sketch_i.check_matrix(A_i), sketch_j.check_matrix(A_j)
-    if sketch_i.dim != sketch_j.dim:
-        raise ValueError(f"sketch_j has dim={sketch_j.dim}, but it must be that of sketch_i, {sketch_i.dim}")
+    if first.dim != second.dim:
+        raise ValueError(f"second has dim={second.dim}, but it must be that of first, {first.dim}")
     if one_of("joint", joint, JOINTS) == "permk":
-        return PermKPair(shared_permutation([sketch_i, sketch_j]), A_i, A_j)
-    for sketch in (sketch_i, sketch_j):
-        if not sketch.unbiased:
-            raise ValueError(f"sketch {sketch.name} is not accepted: it must have E[S] = I")
-    return IndependentPair(sketch_i.quadratic_moment(A_i), sketch_j.quadratic_moment(A_j))
+        return shared_permutation([first, second]).crossed(A_i, A_j)
+    for law in (first, second):
+        if not law.unbiased:
+            raise ValueError(f"{type(law).__name__} is not accepted: it must be a law with E[S] = I")
+    return IndependentPair(first.quadratic_moment(A_i), second.quadratic_moment(A_j))
 
 
-def shared_permutation(sketches: list[Sketch]) -> PermK:
-    """Return the Perm-K sketch of all clients, refusing sketches that cannot come from one permutation.
-
-    Parameters
-    ----------
-    sketches : list of Sketch
-        One a client.
-
-    Returns
-    -------
-    PermK
-        The common one.
-
-    Raises
-    ------
-    ValueError
-        If they are not equal Perm-K sketches, or there is a single client.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> shared_permutation([ms.PermK(4, 2), ms.PermK(4, 2)]).k
-    2
-    """
-    first = sketches[0]
-    if not isinstance(first, PermK) or any(sketch != first for sketch in sketches):
-        names = ", ".join(sketch.name for sketch in sketches)
-        raise ValueError(f"joint='permk' needs the same PermK sketch for every client, not {names}")
-    if not 2 <= len(sketches) <= first.clients:
-        raise ValueError(f"joint='permk' takes from 2 to clients={first.clients} clients, not {len(sketches)}")
-    return first
+def shared_permutation(laws: list[Law]) -> DealtShare:
+    """Return the share of every client, refusing laws that cannot come from one permutation."""
+    share = laws[0]
+    same = isinstance(share, DealtShare) and all(
+        isinstance(law, DealtShare) and (law.dim, law.clients) == (share.dim, share.clients) for law in laws
+    )
+    if not same or not isinstance(share, DealtShare):
+        raise ValueError("joint='permk' needs the law of the same PermK sketch for every client")
+    if not 2 <= len(laws) <= share.clients:
+        raise ValueError(f"joint='permk' takes from 2 to clients={share.clients} clients, not {len(laws)}")
+    return share

@@ -108,7 +108,8 @@ class Singletons(Units):
 
     def add(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Add the part to X in place and return X."""
-        X.ravel()[:: len(X) + 1] += part
+        each = np.arange(len(X))
+        X[each, each] += part
         return X
 
 
@@ -161,48 +162,12 @@ class Blocks(Units):
 
 
 def units_of(labels: np.ndarray) -> Units:
-    """Return the partition into coordinates of equal labels.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (dim,)
-        The labels.
-
-    Returns
-    -------
-    Units
-        `Singletons` when all labels differ, otherwise `Blocks`.
-
-    Examples
-    --------
-    >>> type(units_of(np.array([3, 1]))).__name__
-    'Singletons'
-    """
+    """Return the partition into coordinates of equal labels."""
     return Singletons(labels) if len(np.unique(labels)) == len(labels) else Blocks(labels)
 
 
 def crossing(rows: Units, columns: Units, A: np.ndarray, M: np.ndarray) -> np.ndarray:
-    """Return Σ_kl A_ik M_kl A_lj over k in the unit of j by `columns` and l in the unit of i by `rows`.
-
-    Parameters
-    ----------
-    rows, columns : Units
-        The two partitions.
-    A, M : ndarray, shape (dim, dim)
-        Any matrices.
-
-    Returns
-    -------
-    ndarray, shape (dim, dim)
-        On the units b of `rows` and c of `columns` it is A_bc M_cb A_bc.
-
-    Examples
-    --------
-    >>> each = Singletons(np.arange(2))
-    >>> crossing(each, each, np.array([[1.0, 2.0], [2.0, 3.0]]), np.array([[1.0, 5.0], [7.0, 1.0]]))
-    array([[ 1., 28.],
-           [20.,  9.]])
-    """
+    """Return Σ_kl A_ik M_kl A_lj over k in the unit of j by `columns` and l in the unit of i by `rows`."""
     if isinstance(rows, Singletons) and isinstance(columns, Singletons):
         return A * A * M.T
     out = np.empty_like(A)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mastsim.sketches import Selection
-from mastsim.sketches.fourth_moment import selection_inclusion
+if TYPE_CHECKING:
+    from mastsim.sketches.laws.selection import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,30 +34,9 @@ class Weights:
 
 
 def partition_weights(selection: Selection, factors: int, dim: int) -> Weights:
-    """Return the weights of E[∏c] over `factors` coordinates of a single group of exchangeable units.
-
-    Parameters
-    ----------
-    selection : Selection
-        With a single group.
-    factors : int
-        2, 3 or 4.
-    dim : int
-        The number of coordinates.
-
-    Returns
-    -------
-    Weights
-        From the probabilities that 1, 2, … given units are kept.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> partition_weights(ms.RandK(2, 1).selection, 2, 2).pair
-    array([2., 2.])
-    """
+    """Return the weights of E[∏c] over `factors` coordinates of a single group of exchangeable units."""
     s = 1 / selection.keep
-    e = {u: s**factors * float(selection_inclusion(selection, u)[0]) for u in range(1, factors + 1)}
+    e = {u: s**factors * float(selection.inclusion(u)[0]) for u in range(1, factors + 1)}
     if factors == 2:
         return Weights(e[2], e[1] - e[2], np.zeros(dim))
     if factors == 3:
@@ -65,24 +45,7 @@ def partition_weights(selection: Selection, factors: int, dim: int) -> Weights:
 
 
 def moebius(apart: np.ndarray, pair: np.ndarray, pairs: np.ndarray, triple: np.ndarray, all_: np.ndarray) -> Weights:
-    """Return the weights of four exchangeable factors from the tensor's values by pattern of equal units.
-
-    Parameters
-    ----------
-    apart, pair, pairs, triple, all_ : ndarray, shape (dim,)
-        The values where no units are equal, just one pair, two pairs, three, all four.
-
-    Returns
-    -------
-    Weights
-        Whose sum over the partitions that refine a pattern is the value at that pattern.
-
-    Examples
-    --------
-    >>> one = np.ones(1)
-    >>> moebius(one, one, one, one, one).quadruple
-    array([0.])
-    """
+    """Return the weights of four exchangeable factors from the tensor's values by pattern of equal units."""
     w2 = pair - apart
     w22, w3 = pairs - apart - 2 * w2, triple - apart - 3 * w2
     return Weights(apart, w2, w3, all_ - apart - 6 * w2 - 3 * w22 - 4 * w3, w22, np.ones_like(w22))

@@ -1,0 +1,261 @@
+"""Keeping or dropping units of coordinates: one law for Bernoulli, Rand-K and their relatives.
+
+The coordinates are partitioned into *units* (kept or dropped as a whole) and the units into *groups*. Within a group either
+a uniform subset of N of its M units is kept, or (M = 1) its single unit is kept with some probability; groups are
+independent. Kept coordinates are multiplied by 1/keep, so that E[S] = I.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import gammaln
+
+from mastsim.provenance import Constant
+from mastsim.sketches.laws.base import MomentOperators
+from mastsim.sketches.laws.diagonal import DiagonalLaw
+from mastsim.sketches.laws.group_moments import GroupOperators
+from mastsim.sketches.laws.kept_sums import ScalarLaw
+from mastsim.sketches.laws.listed import few, largest_curvature
+from mastsim.sketches.laws.unit_moments import exchangeable_units, independent_units
+
+
+@dataclass(frozen=True, eq=False)
+class Selection(DiagonalLaw):
+    """Which coordinates are kept together, and with what probability.
+
+    Parameters
+    ----------
+    unit : ndarray of int, shape (dim,)
+        The unit of each coordinate, numbered from 0; units of one group are numbered consecutively.
+    group : ndarray of int, shape (units,)
+        The group of each unit, non-decreasing.
+    members : ndarray of int, shape (groups,)
+        M, the number of units in each group.
+    kept : ndarray of float, shape (groups,)
+        N, the number of units kept; for M = 1 the probability of keeping, in (0, 1].
+    """
+
+    unit: np.ndarray
+    group: np.ndarray
+    members: np.ndarray
+    kept: np.ndarray
+    dim: int = field(init=False)
+
+    extreme: ClassVar[str] = "when everything is kept"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", len(self.unit))
+        super().__post_init__()
+
+    @cached_property
+    def keep(self) -> np.ndarray:
+        """The probability that a coordinate is kept, shape (dim,)."""
+        return (self.kept / self.members)[self.group[self.unit]]
+
+    @cached_property
+    def independent(self) -> bool:
+        """Whether all units are kept independently of each other."""
+        return bool((self.members == 1).all())
+
+    @cached_property
+    def pair(self) -> np.ndarray:
+        """E[c_i c_j] for two coordinates in different units of one group, shape (groups,)."""
+        M, N = self.members, self.kept
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(M > 1, M * (N - 1) / (N * (M - 1)), 1.0)
+
+    def moment_mask(self) -> np.ndarray:
+        """Return C with C_ij = E[c_i c_j], shape (dim, dim)."""
+        group = self.group[self.unit]
+        C = np.where(group[:, None] == group[None, :], self.pair[group][:, None], 1.0)
+        same = self.unit[:, None] == self.unit[None, :]
+        return np.where(same, (1 / self.keep)[:, None], C)
+
+    @cached_property
+    def patterns(self) -> float:
+        """The number of different kept sets, exact up to 2**20 at least; infinite when it overflows."""
+        M, N = self.members, self.kept
+        logarithm = float(np.where(N < 1, math.log(2), gammaln(M + 1) - gammaln(N + 1) - gammaln(M - N + 1)).sum())
+        if logarithm > 30:
+            return math.exp(logarithm) if logarithm < 709 else math.inf
+        return float(math.prod(2 if n < 1 else math.comb(m, int(n)) for m, n in zip(M.tolist(), N.tolist(), strict=True)))
+
+    def inclusion(self, count: int) -> np.ndarray:
+        """Return the probability that `count` different units of a group are all kept, shape (groups,).
+
+        It is N(N−1)…/(M(M−1)…) with `count` factors, and 0 where a group has fewer units.
+        """
+        taken = np.arange(count)[:, None]
+        return np.prod(np.maximum(self.kept - taken, 0) / np.maximum(self.members - taken, 1), axis=0)
+
+    @property
+    def second_moments(self) -> np.ndarray:
+        """E c_i² = 1/keep, shape (dim,)."""
+        return 1 / self.keep
+
+    @property
+    def largest_squares(self) -> np.ndarray:
+        """The largest c_i², shape (dim,)."""
+        return 1 / self.keep**2
+
+    @property
+    def jointly_largest(self) -> bool:
+        """Whether everything can be kept at once."""
+        return bool((self.kept >= np.where(self.members == 1, 0, self.members)).all())
+
+    def pair_moments(self) -> np.ndarray:
+        """Return the matrix of E[c_i c_j], shape (dim, dim)."""
+        return self.moment_mask()
+
+    def mixed_moments(self, k: int) -> np.ndarray:
+        """Return the matrix of E[c_i c_k² c_j]: E[c_i c_j]/keep_k² times the chance that k is kept when i and j are."""
+        unit, group = self.unit, self.group[self.unit]
+        M, N = self.members[group[k]], self.kept[group[k]]
+        mine, own = group == group[k], unit == unit[k]
+        taken = mine[:, None].astype(int) + mine - (mine & (unit[:, None] == unit))
+        given = np.array([max(N - used, 0) / max(M - used, 1) for used in range(3)])[taken]
+        given[own[:, None] | own] = 1.0
+        return self.moment_mask() * given / self.keep[k] ** 2
+
+    def moment_operators(self, A: np.ndarray) -> MomentOperators:
+        """Return the maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, in O(dim³)."""
+        if self.independent:
+            p, q = self.keep, 1 - self.keep
+            cumulants = q / p, q * (1 - 2 * p) / p**2, q * (1 - 6 * p * q) / p**3
+            return independent_units(self, A, self.unit, np.ones(self.dim), cumulants)
+        if len(self.members) == 1:
+            return exchangeable_units(self, A)
+        return GroupOperators(self, A, self)
+
+    def fourth_moment(self, A: np.ndarray) -> np.ndarray:
+        """Return E[SASSAS] for any `A`, shape (dim, dim), with no more cancellation in an entry than the sum itself has.
+
+        The entries are Σ_k A_ik A_kj E[c_i c_k² c_j], where E[∏c] over coordinates of u different units of one group is
+        (1/keep)^(number of factors) times the probability that u given units are all kept. The sum is split by whether k
+        shares the unit, only the group, or neither with i and with j, which makes it nine products of disjoint parts of `A`.
+        """
+        unit, group = self.unit, self.group[self.unit]
+        one, two, three = (self.inclusion(count)[group] for count in (1, 2, 3))
+        s = 1 / self.keep
+        same_unit = unit[:, None] == unit
+        same_group = (group[:, None] == group) & ~same_unit
+        apart = group[:, None] != group
+        U, G, O = A * same_unit, A * same_group, A * apart  # noqa: E741
+        total: np.ndarray = self.moment_mask() * ((O * s) @ O)
+        total += same_unit * (s**4 * (one * (U @ U) + two * (G @ G)))
+        total += same_group * (s**4 * (two * (U @ G + G @ U) + three * (G @ G)))
+        left = (s**3)[:, None] * ((one[:, None] * U + two[:, None] * G) @ O)
+        right = O @ (U * one + G * two) * s**3
+        return total + apart * (left + right)
+
+    def supremum_curvature(self, A: np.ndarray) -> Constant:
+        """Return sup_S λ_max(SᵀAS) for a positive semidefinite `A`.
+
+        Exact when all units can be kept at once (then that pattern attains it) or the patterns can be enumerated; otherwise
+        the smaller of L_S^max·λ_max(A) and the largest trace of SᵀAS.
+        """
+        if self.independent:
+            return self.largest_everywhere(A)
+        if few(self.support_size, self.dim):
+            return Constant(largest_curvature(*self.values(), A), "exact", "enumeration of the support")
+        top = max(float(np.linalg.eigvalsh(A)[-1]), 0.0)
+        weight = np.bincount(self.unit, weights=np.diag(A) * self.largest_squares, minlength=len(self.group))
+        trace = sum(float(np.sort(weight[self.group == g])[-round(N) :].sum()) for g, N in enumerate(self.kept))
+        bound = Constant(self.L_max * top, "upper", "L_S^max·λ_max(L)")
+        return min(bound, Constant(trace, "upper", "largest trace of SᵀLS"))
+
+    def scalar(self, a: np.ndarray, z: np.ndarray) -> ScalarLaw:
+        """Return the law of the scalar aᵀSz."""
+        theta = np.bincount(self.unit, weights=a * z / self.keep, minlength=len(self.group))
+        return ScalarLaw(theta, self.group, self.members, self.kept)
+
+    @property
+    def support_size(self) -> float:
+        """The number of different kept sets."""
+        return self.patterns
+
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the diagonals of every value, shape (N, dim), and the probabilities, shape (N,)."""
+        masks, weights = np.zeros((1, 0), dtype=bool), np.ones(1)
+        for M, N in zip(self.members.astype(int), self.kept, strict=True):
+            own, chance = _group_patterns(M, N)
+            masks = np.concatenate([np.repeat(masks, len(own), axis=0), np.tile(own, (len(masks), 1))], axis=1)
+            weights = np.repeat(weights, len(own)) * np.tile(chance, len(weights))
+        return masks[:, self.unit] / self.keep, weights
+
+
+@dataclass(frozen=True, eq=False)
+class Masked(DiagonalLaw):
+    """A selection with the factor 1/keep left out, so that E[S] = Diag(keep).
+
+    Parameters
+    ----------
+    selection : Selection
+        The law of the kept set.
+    """
+
+    selection: Selection
+    dim: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dim", self.selection.dim)
+        super().__post_init__()
+
+    @property
+    def unbiased(self) -> bool:
+        """True only when everything is kept."""
+        return bool((self.selection.keep == 1).all())
+
+    @property
+    def second_moments(self) -> np.ndarray:
+        """E c_i² = keep, shape (dim,)."""
+        return self.selection.keep
+
+    @property
+    def largest_squares(self) -> np.ndarray:
+        """One, shape (dim,)."""
+        return np.ones(self.dim)
+
+    @property
+    def jointly_largest(self) -> bool:
+        """Whether everything can be kept at once."""
+        return self.selection.jointly_largest
+
+    def mean_times(self, z: np.ndarray) -> np.ndarray:
+        """Return E[S] z, shape (dim,)."""
+        mean: np.ndarray = self.selection.keep * z
+        return mean
+
+    def pair_moments(self) -> np.ndarray:
+        """Return the matrix of E[c_i c_j], shape (dim, dim)."""
+        return np.outer(self.selection.keep, self.selection.keep) * self.selection.pair_moments()
+
+    def mixed_moments(self, k: int) -> np.ndarray:
+        """Return the matrix of E[c_i c_k² c_j], shape (dim, dim)."""
+        keep = self.selection.keep
+        return np.outer(keep, keep) * keep[k] ** 2 * self.selection.mixed_moments(k)
+
+    @property
+    def support_size(self) -> float:
+        """The number of different masks."""
+        return self.selection.support_size
+
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all masks, shape (N, dim), and their probabilities."""
+        diagonals, weights = self.selection.values()
+        return (diagonals != 0).astype(float), weights
+
+
+def _group_patterns(M: int, N: float) -> tuple[np.ndarray, np.ndarray]:
+    if M == 1 and N < 1:
+        return np.array([[False], [True]]), np.array([1 - N, N])
+    subsets = np.array(list(combinations(range(M), int(N))), dtype=int)
+    masks = np.zeros((len(subsets), M), dtype=bool)
+    np.put_along_axis(masks, subsets, True, axis=1)
+    return masks, np.full(len(subsets), 1 / len(subsets))
