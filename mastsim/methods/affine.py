@@ -7,7 +7,7 @@ from typing import Any
 from mastsim.methods.base import Method
 from mastsim.methods.steprules import ConstantStep
 
-_SAYS_NOTHING = ("name", "target", "points", "affine", "linear")
+_SAYS_NOTHING = ("name", "target", "points", "compresses_points", "affine", "linear")
 
 
 def implementation(thing: Any) -> type:

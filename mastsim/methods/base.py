@@ -66,6 +66,9 @@ class Method(ReadOnly, ABC):
     points: ClassVar[tuple[str, ...]] = ("x",)
     """The fields of the state that are points; the others are gradients."""
 
+    compresses_points: ClassVar[bool] = False
+    """Whether a step sketches the point itself, not only the point at which a gradient is taken and the gradient."""
+
     affine: ClassVar[bool] = False
     """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a constant step size.
 

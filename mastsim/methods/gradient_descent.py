@@ -163,6 +163,7 @@ class GDCI(Method):
     """
 
     affine = True
+    compresses_points = True
 
     compression: Compressor | None = None
 

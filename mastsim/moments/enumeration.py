@@ -219,7 +219,7 @@ class EnumeratedRecursion(Recursion):
         whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
         sizes = np.stack([absolute(Q).ravel() for Q in whole])
         units, u = np.append(self.units, 1.0), UNIT * self.size
-        rate, reach = max(self._amplification, self._terms**2), self._reach * self._terms
+        rate, reach = max(self._amplification, self._terms), self._reach * math.sqrt(self._terms)
         E, errors, history = np.zeros((self.size, self.size)), [], []
         with np.errstate(over="ignore", invalid="ignore"):
             for t, second in enumerate(self._seconds(x0, steps)):
@@ -242,9 +242,18 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def _terms(self) -> float:
-        """How large the terms of a step may be beside the points: those of a map may cancel, and their rounding stays."""
-        bend = self.method.rule.largest * max(float(node.problem.L_f) for node in self._nodes)
-        return (1 + self._stretch) * (1 + bend * self._stretch)
+        """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
+
+        It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
+        itself is sketched, as a method that is not known may do.
+        """
+        gamma, found = self.method.rule.largest, 0.0
+        whole = self.method.compresses_points or not self._is_of_this_package
+        for node in self._nodes:
+            square, bend = node.dim * node.sketch.L_D, (gamma * float(node.problem.L_f)) ** 2
+            once = 2 * (1 + bend * node.sketch.L_max * square)
+            found = max(found, once + (4 * (1 + bend) * square if whole else 0.0))
+        return found
 
     @property
     def _nodes(self) -> Any:
