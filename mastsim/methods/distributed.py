@@ -43,6 +43,9 @@ class DistributedDSGD(StochasticMethod):
     'DistributedDSGD'
     """
 
+    keyword = "distributed"
+    nodes = "many"
+
     def init(self, objective: Distributed, x0: Array) -> State:
         """Return the first state."""
         if not isinstance(objective, Distributed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.problems import Problem
+from mastsim.provenance import Constant
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,17 @@ class GD(Method):
     >>> GD(0.5).name
     'GD'
     """
+
+    keyword = "gd"
+    nodes = "any"
+
+    def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
+        """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
+        L = objective.smoothness.value if sharp else objective.inherited_smoothness
+        if not 0 < L < math.inf:
+            return None
+        source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
+        return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
@@ -72,6 +86,8 @@ class DSGD(StochasticMethod):
     >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
     (0.5, 'DSGD, 32-nice')
     """
+
+    keyword = "dsgd"
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
@@ -114,6 +130,8 @@ class SGD(StochasticMethod):
     0.5
     """
 
+    keyword = "sgd"
+
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""
         return objective.problem.minimize().x
@@ -153,7 +171,14 @@ class GDCI(Method):
     'GDCI'
     """
 
+    keyword = "gdci"
+
     compression: Compressor | None = None
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that the compressor does not fit."""
+        if self.compression is not None:
+            self.compression.law(problem.dim)
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""

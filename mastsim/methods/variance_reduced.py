@@ -79,6 +79,8 @@ class LSVRDSG(StochasticMethod):
     2
     """
 
+    keyword = "lsvrdsg"
+
     probability: float = field(default=0.1, kw_only=True)
     anchor: int | None = field(default=None, kw_only=True)
 
@@ -155,6 +157,8 @@ class PAGE(StochasticMethod):
     >>> PAGE(0.1, probability=0.5, sketches=2).sketches
     2
     """
+
+    keyword = "page"
 
     probability: float = field(default=0.1, kw_only=True)
     sketches: int = field(default=1, kw_only=True)
