@@ -20,8 +20,8 @@ import pytest
 
 import mastsim as ms
 from mastsim import engine
-from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
 from mastsim.stepsizes import AskedStep
+from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
 
 DATA = "synthetic:n=12,d=4,condition=10"
 SMALL = {"data": DATA, "problem": "least-squares", "condition_number": 10, "sketch": "randk:0.5", "steps": 8, "replicas": 3}
