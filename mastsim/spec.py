@@ -219,8 +219,36 @@ class Spec:
             The data.
         """
         labelled, family = family_for(data, self.problem, self.positive)
+        return labelled, self._built(family, labelled.A, labelled.y)
+
+    def problem_on(self, A: Any, y: np.ndarray) -> Any:
+        """Return the problem f on rows and labels as its loss takes them.
+
+        Parameters
+        ----------
+        A : array or scipy.sparse matrix, shape (n, dim)
+            One row a data point.
+        y : array, shape (n,)
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            If the labels were to decide the problem, or an array does not fit.
+
+        Examples
+        --------
+        >>> Spec(problem="huber:0.5", l2=0.1).problem_on(np.eye(2), np.ones(2)).delta
+        0.5
+        """
+        if self.problem == AUTO:
+            raise ValueError(f"problem='auto' is not accepted here: it must be one of {', '.join(problem_names())}")
+        return self._built(self._family, A, y)
+
+    def _built(self, family: Any, A: Any, y: np.ndarray) -> Any:
+        """Return a problem of a family."""
         ridge = {"l2": self.l2, "condition_number": self.condition_number}
-        return labelled, family(labelled.A, labelled.y, **ridge, **dict(self.problem_settings))
+        return family(A, y, **ridge, **dict(self.problem_settings))
 
     def objective_of(self, data: Dataset) -> tuple[Dataset, Objective]:
         """Return the data with the labels that the problem is about, and the objective f_D.
