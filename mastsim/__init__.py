@@ -14,6 +14,7 @@ _HOME = {
     "Bernoulli": "sketches",
     "BlockBernoulli": "sketches",
     "BlockRandK": "sketches",
+    "CertificateWarning": "problems",
     "Composed": "sketches",
     "Constant": "provenance",
     "ConstantStep": "methods",
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
         importance_sampling,
     )
     from mastsim.problems import (
+        CertificateWarning,
         ExponentialClassification,
         FiniteSum,
         HuberRegression,

@@ -14,7 +14,7 @@ from mastsim.theorems import HorizonRate, Rate
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
 from mastsim.theorems.theorem4 import SampledRate
-from mastsim.validation import instance, positive
+from mastsim.validation import ACCURACIES, instance, positive
 
 _LONGEST = 1e15
 _SAME = 1e-9
@@ -80,14 +80,14 @@ def guarantees(
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
     Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
-    refuted as published are left out.
+    refuted as quoted are left out.
 
     Parameters
     ----------
     objective : Objective
         The objective.
     accuracy : float, optional
-        The value of each measure aimed at, above 0; 1 % of what the bound starts from when left out.
+        The value of each measure aimed at, from 1e-120 to 1e120; 1 % of what the bound starts from when left out.
     sampling : Sampling, optional
         The sampling for theorems about sampled gradients; a tenth of the data when left out.
     method : Method, optional
@@ -101,7 +101,7 @@ def guarantees(
     Raises
     ------
     ValueError
-        If `accuracy` is not above 0, or the sampling does not fit the problem.
+        If `accuracy` is not from 1e-120 to 1e120, or the sampling does not fit the problem.
 
     Examples
     --------
@@ -113,10 +113,12 @@ def guarantees(
     """
     instance("objective", objective, Objective)
     if accuracy is not None:
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, ACCURACIES)
+    if sampling is not None:
+        instance("sampling", sampling, Sampling)
     found: list[Guarantee] = []
     for kind in theorems.ALL:
-        if not issubclass(kind, Rate) or kind.status == "refuted as published":
+        if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
         if (why := kind.refuse(objective)) is not None:
             found.append(Guarantee(kind.id, kind.source, reason=why))
@@ -137,7 +139,8 @@ def _cases(kind: type[Rate], objective: Objective, sampling: Sampling | None, me
 
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
     initial = theorem.initial
-    target = 0.01 * initial if accuracy is None else accuracy
+    # A start nearer than any accuracy that can be asked for is taken to be there.
+    target = accuracy if accuracy is not None else 0.01 * initial if initial >= 100 * ACCURACIES.least else 0.0
     steps = theorem.steps_to_accuracy(target, initial) if 0 < target < math.inf else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))
@@ -203,7 +206,7 @@ def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> R
 
 def _fitting(objective: Objective, method: Method) -> list[type[Rate]]:
     """Return the records about a method's class that are true and apply to an objective."""
-    rates = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as published"]
+    rates = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
     return [kind for kind in rates if kind.method == type(method).__name__ and kind.refuse(objective) is None]
 
 

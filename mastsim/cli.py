@@ -33,12 +33,14 @@ class _Refusal(click.ClickException):
 
 
 def _command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn refusals of the package into usage errors, and interruption into exit code 130."""
+    """Turn refusals into usage errors, warnings into lines on stderr, and interruption into exit code 130."""
 
     @wraps(function)
     def run(*args: Any, **options: Any) -> Any:
         try:
             with warnings.catch_warnings():
+                # Said each time, and never an error: what a weak number means is in its label.
+                warnings.simplefilter("always", UserWarning)
                 warnings.showwarning = _show_warning
                 return function(*args, **options)
         # An EOFError would look to click as if somebody had pressed Ctrl-D.
@@ -214,7 +216,7 @@ def _attack(
     if witness is not None:
         found.save(witness)
     kind = attackable()[found.theorem]
-    false = kind.status == "refuted as published" or kind in ALL_FALSE
+    false = kind.status == "refuted as quoted" or kind in ALL_FALSE
     _emit(found.record(), json_to, f"{found}\n{found.witness}")
     sys.exit(0 if (found.verdict == "refuted") == false else 1)
 
@@ -232,7 +234,7 @@ def constants(json_to: str | None, **what: Any) -> None:
     dataset, F = spec.objective_of(spec.load())
     found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
     document = _about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
-    lines = [f"{name:26s} {c.value:<14.8g} {c.kind:9s} {c.source}" for name, c in found.items()]
+    lines = [f"{name:26s} {c.text:<24s} {c.kind:9s} {c.source}" for name, c in found.items()]
     about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
     _emit(document, json_to, "\n".join([*about, "", *lines]))
 

@@ -14,6 +14,7 @@ from mastsim.expected.objective import difference
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind, graded
 from mastsim.sketches.base import CACHED_SUPPORT
+from mastsim.validation import shown
 
 _EPS = float(np.finfo(float).eps)
 
@@ -70,7 +71,7 @@ class Constants(_Table):
 
     def __init__(self, objective: Mast) -> None:
         if not isinstance(objective, Mast):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Mast; see DistributedConstants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Mast; see DistributedConstants")
         self.objective = objective
 
     @cached_property
@@ -215,30 +216,33 @@ class Constants(_Table):
         bound = Constant(2 * L * (self.gap + self.gap.error), "upper", "2L·gap (MAST, Theorem 5)", 2 * self.gap * L.error)
         if F.sketch.support_size > CACHED_SUPPORT:
             return bound
-        noise, rounding, size = self._noise_at_minimum()
+        noise, rounding = self._noise_at_minimum()
         # E‖∇f_S(x) − ∇f_S(x_D*)‖² ≤ 2L(f_D(x) − f_D^inf) for convex f, and 𝔇‖x − x_D*‖² in any case.
-        excess = F.minimize().excess_bound if F.minimize().proven else math.inf
+        best = F.minimize()
+        excess = best.excess_bound if best.proven else math.inf
         moved = 2 * (L + L.error) * excess
         if not F.problem.is_convex:
             moved = self.nonconvex_variance * 2 * excess / self.mu_PL if self.mu_PL > 0 else math.inf
         away = math.sqrt(moved) + rounding
-        found = graded(noise, away**2 + 2 * math.sqrt(noise) * away, "enumeration of E‖∇f_S(x_D*)‖²", "upper", size)
+        error, size = away**2 + 2 * math.sqrt(noise) * away, 2 * float(L) * (abs(best.value) + best.scale)
+        found = graded(noise, error, "enumeration of E‖∇f_S(x_D*)‖²", "upper", size)
         return found if found.kind == "exact" or found < bound else bound
 
-    def _noise_at_minimum(self) -> tuple[float, float, float]:
-        """Return E‖∇f_S‖² at the minimiser of f_D, the rounding of its root, and the size of the squares that cancel."""
+    def _noise_at_minimum(self) -> tuple[float, float]:
+        """Return E‖∇f_S‖² at the minimiser of f_D, and what rounding may change in its root."""
         F = self.objective
         batch, weights = F.sketch.support()
-        x = F.minimize().x
+        x, v = F.minimize().x, F.center
         gradients = np.asarray(F.sketched_gradient(x, batch))
         noise = float(weights @ (gradients**2).sum(axis=1))
-        z, norms = x - F.center, np.asarray(batch.square_norms()[1])
-        away = np.abs(F.center) + np.abs(x) + np.abs(np.asarray(batch.apply(np.broadcast_to(z, (len(weights), F.dim)))))
-        # Rounding of x − v comes back multiplied by S.
-        away = away + np.sqrt(norms)[:, None] * np.linalg.norm(np.abs(F.center) + np.abs(x))
-        terms = F.problem.gradient_terms(away)
-        size = float(weights @ (norms * (terms**2).sum(axis=1)))
-        return noise, F.problem.gradient_rounding * math.sqrt(size), size
+        sketched = np.asarray(batch.apply(np.broadcast_to(x - v, (len(weights), F.dim))))
+        stretch = np.sqrt(np.asarray(batch.square_norms()[1]))
+        # Rounding of x − v comes back multiplied by S, that of the products comes beside it.
+        units = 4 * F.dim * _EPS
+        moved = units * (np.abs(v) + np.abs(sketched) + stretch[:, None] * np.linalg.norm(np.abs(x) + np.abs(v)))
+        slopes = np.linalg.norm(F.problem.gradient(v + sketched), axis=1)
+        errors = stretch * (F.problem.gradient_error(v + sketched, moved) + units * slopes)
+        return noise, math.sqrt(float(weights @ errors**2)) + units * math.sqrt(noise)
 
 
 NAMES: tuple[str, ...] = (
@@ -313,7 +317,7 @@ class DistributedConstants(_Table):
 
     def __init__(self, objective: Distributed) -> None:
         if not isinstance(objective, Distributed):
-            raise TypeError(f"objective={objective!r} is not accepted: it must be a Distributed; see Constants")
+            raise TypeError(f"objective={shown(objective)} is not accepted: it must be a Distributed; see Constants")
         self.objective = objective
 
     @cached_property

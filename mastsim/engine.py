@@ -16,7 +16,7 @@ from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
 from mastsim.kernels import Plan, plan
 from mastsim.methods import Method, State
-from mastsim.run import Run
+from mastsim.run import LYAPUNOV, MEASURES, Run
 
 _PATIENCE = 0.1
 """Seconds that one compiled call may take before Ctrl-C is heard."""
@@ -50,19 +50,25 @@ class Engine:
         xp = namespace(states.x)
         return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*parts, strict=True)))
 
-    def measure(self, x: Array, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    def measure(self, states: State, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Return the measures of all replicas, in double precision."""
         if self.way.dtype is np.float32:
-            x = x.astype(np.float64)
-        parts = self._each(x.shape[0], lambda piece: self._measure_piece(x[piece, ...], names))
+            states = type(states)(*(field.astype(np.float64) for field in states))
+        parts = self._each(states.x.shape[0], lambda piece: self._measure_piece(states, piece, names))
         return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
 
-    def _measure_piece(self, x: Array, names: tuple[str, ...]) -> list[np.ndarray]:
+    def _measure_piece(self, states: State, piece: slice, names: tuple[str, ...]) -> list[np.ndarray]:
+        own = type(states)(*(field[piece, ...] for field in states))
         objective: Any = self.objective
         there: Any = self.there
         if {"gap", "gradient_norm"} <= set(names):
             objective, there = _Joint(objective), _Joint(there)
-        return [measure_points(objective, x, name, there) for name in names]
+        return [
+            measure_states(self.method, self.objective, own)
+            if name == LYAPUNOV
+            else measure_points(objective, own.x, name, there)
+            for name in names
+        ]
 
     def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
         cut = pieces(count, self.chunk)
@@ -176,6 +182,27 @@ def measure_points(objective: Objective, x: Array, measure: str, there: Objectiv
     return np.where(np.isnan(out), np.inf, out)
 
 
+def measure_states(method: Method, objective: Objective, states: State) -> np.ndarray:
+    """Return the Lyapunov function of a method at every state, shape ``(replicas,)``; a diverged state measures infinite.
+
+    Parameters
+    ----------
+    method : Method
+        A method that knows its Lyapunov function on the objective.
+    objective : Objective
+        The objective, on the host.
+    states : State
+        The states, fields of shape (replicas, dim).
+    """
+    fields = [asnumpy(field) for field in states]
+    sound = np.all([np.isfinite(field).all(axis=-1) for field in fields], axis=0)
+    out = np.full(len(fields[0]), np.inf)
+    if sound.any():
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[sound] = method.lyapunov(objective, type(states)(*(field[sound] for field in fields)))
+    return np.where(np.isnan(out), np.inf, out)
+
+
 def _measure(objective: Objective, x: Array, measure: str, there: Objective) -> Array:
     if measure == "distance":
         y = x - namespace(x).asarray(objective.minimize().x)
@@ -190,4 +217,6 @@ def _measure(objective: Objective, x: Array, measure: str, there: Objective) -> 
     if measure == "error":
         y = x - namespace(x).asarray(objective.problem.minimize().x)
         return inner(y, y)
-    return there.problem.value(x)
+    if measure == "f":
+        return there.problem.value(x)
+    raise ValueError(f"measure={measure!r} is not accepted: points are measured by {', '.join(MEASURES)}")

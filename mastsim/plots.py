@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mastsim.run import TRACES, Run
+from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems import Rate
 
 MEASURED, BOUND, REFUTED = "#0072B2", "#000000", "#D55E00"
@@ -56,13 +56,15 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     run : Run
         The run; it must have recorded what the theorem bounds, and the distance when there is none.
     theorem : Rate, optional
-        The theorem whose bound to draw; it is about the last step, or averages and minima of what is plotted.
+        The theorem whose bound to draw, beside the distance where the run did not record the Lyapunov function that it
+        bounds; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
     """
     measure = "distance" if theorem is None else theorem.measure
-    name = TRACES.get(measure, measure)
-    table = run.traces[name] ** (2 if measure == "gradient_norm2" else 1)
+    if measure == LYAPUNOV and LYAPUNOV not in run.traces:
+        measure = "distance"
+    table = run.traces["gradient_norm"] ** 2 if measure == "gradient_norm2" else run.traces[measure]
     mean, error = table.mean(axis=0), table.std(axis=0) / run.replicas**0.5
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -70,6 +72,6 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     if theorem is not None:
         bound = np.asarray(theorem.claim(run.recorded, run.stepsize, float(theorem.initial_of(run).mean())))
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
-    axes.set_ylabel(LABELS[name if measure == "lyapunov" else measure])
+    axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
     figure.savefig(path, dpi=150)

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mastsim.validation import a_float, shown, text
+
 Kind = Literal["exact", "upper", "lower", "estimate"]
 
 EXACT_WITHIN = 1e-6
@@ -42,6 +44,8 @@ class Constant(float):
     >>> L = Constant(2.0, "upper", "Lemma 1 (ii)")
     >>> 1 / L, L.kind
     (0.5, 'upper')
+    >>> Constant(0.5, "exact", "measured", error=1e-3).text
+    '0.5 ± 0.001'
     """
 
     kind: Kind
@@ -50,18 +54,24 @@ class Constant(float):
 
     def __new__(cls, value: float, kind: Kind, source: str, error: float = 0.0) -> Constant:
         """Return the number with its tier of truth."""
-        if kind not in get_args(Kind):
-            raise ValueError(f"kind={kind!r} is not accepted: it must be one of {', '.join(get_args(Kind))}")
-        self = super().__new__(cls, value)
+        if not (isinstance(kind, str) and kind in get_args(Kind)):
+            raise ValueError(f"kind={shown(kind)} is not accepted: it must be one of {', '.join(get_args(Kind))}")
+        self = super().__new__(cls, a_float("value", value))
         self.kind = kind
-        self.source = source
-        self.error = float(error)
+        self.source = text("source", source)
+        self.error = a_float("error", error)
         return self
 
     @property
     def value(self) -> float:
         """The number as a plain float."""
         return float(self)
+
+    @property
+    def text(self) -> str:
+        """The number to eight digits, and its error where that shows in them."""
+        shows = 0 < self.error < math.inf and self.error > 1e-8 * abs(self.value)
+        return f"{self.value:.8g} ± {self.error:.2g}" if shows else f"{self.value:.8g}"
 
     def __repr__(self) -> str:
         return f"Constant({self.value:.6g}, {self.kind!r}, {self.source!r})"

@@ -14,21 +14,24 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.provenance import content_hash
+from mastsim.readonly import ReadOnly
+from mastsim.validation import array
+from mastsim.validation import path as checked_path
 
 DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
 
 MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
-"""What a run can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
+"""What a run of any method can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
 
-TRACES = {"gradient_norm2": "gradient_norm", "lyapunov": "distance"}
-"""The trace that stands for what a theorem bounds, where it bears another name: the root of it, or one of its terms."""
+LYAPUNOV = "lyapunov"
+"""What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
 
 _TABLES = ("recorded", "traces", "state")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Run(ReadOnly):
     """What replicas of a method did.
 
     Parameters
@@ -48,7 +51,7 @@ class Run:
     recorded : ndarray of int, shape (records,)
         The steps at which measures were taken, from 0.
     traces : dict of str to ndarray, shape (replicas, records)
-        One table a measure, see `MEASURES`; `distance` is squared, and a diverged replica measures infinite.
+        One table a measure, see `MEASURES` and `LYAPUNOV`; `distance` is squared, and a diverged replica measures infinite.
     state : dict of str to ndarray
         The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
     seconds : float
@@ -78,6 +81,13 @@ class Run:
     device: str = "cpu"
     engine: str = "array"
     precision: str = "float64"
+
+    def __post_init__(self) -> None:
+        for name, held in {**self.traces, **self.state}.items():
+            array(name, held)
+            if held.dtype.kind not in "biuf":
+                raise ValueError(f"the run holds {name!r} of {held.dtype}: traces and states must be of real numbers")
+        super().__post_init__()
 
     @classmethod
     def begin(
@@ -188,7 +198,7 @@ class Run:
         path : str or Path
             Where to; an existing file is replaced.
         """
-        target = Path(path)
+        target = checked_path("path", path)
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _TABLES}
         arrays: dict[str, Any] = {"recorded": self.recorded, "facts": np.array(json.dumps(facts))}
@@ -215,8 +225,9 @@ class Run:
         ValueError
             If the file is not one that `save` wrote.
         """
+        source = checked_path("path", path)
         try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with source.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 held = {key: file[key] for key in file.files}
             facts = json.loads(str(held.pop("facts")))
             traces = {key.removeprefix("trace/"): table for key, table in held.items() if key.startswith("trace/")}

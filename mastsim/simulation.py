@@ -19,8 +19,8 @@ from mastsim.expected import Objective
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.memory import check_room
 from mastsim.methods import Method, State
-from mastsim.run import DEFAULT_MEASURES, MEASURES, Run
-from mastsim.validation import finite, instance, integer, one_of
+from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Run
+from mastsim.validation import finite, flag, floats, instance, integer, one_of, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -75,7 +75,8 @@ def simulate(
         Record every so many steps, and the last. By default 100 records, or 10 when f_D takes quadrature; as in `resume`
         when that is given.
     measures : tuple of str, optional
-        What to record; `mastsim.run.DEFAULT_MEASURES` by default, as in `resume` when that is given.
+        What to record; by default `mastsim.run.DEFAULT_MEASURES` and the Lyapunov function where the method has one that can
+        be computed (``"lyapunov"``), as in `resume` when that is given.
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, optional
@@ -120,11 +121,12 @@ def simulate(
     threads, where = integer("threads", threads, 1), find_device(device)
     chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
-    stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume)
+    stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume, method, objective)
     check_sizes(objective.dim, steps, replicas, stride, recorded)
     _check_draws(objective, min(chunk, replicas) * threads)
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
+    shown = _show(progress)
     way = plan_on(where, method, objective, engine, precision)
     asked = Run.begin(
         method,
@@ -138,10 +140,12 @@ def simulate(
         engine=way.name,
         precision=precision,
     )
+    if resume is not None:
+        instance("resume", resume, Run)
     start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
     replicated = Engine(method, objective, streams, threads, chunk, where, way)
     recorder = _Recorder(start, steps)
-    bar = tqdm(total=steps, initial=start.steps_done, disable=not _show(progress), unit="step", file=sys.stderr)
+    bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     with threadpool_limits(limits=1, user_api="blas"), bar:
         try:
             _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
@@ -216,7 +220,7 @@ def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tq
             bar.update(count)
         states = engine.advance(states, now, stop)
         pace.took(stop - now)
-        recorder.add(stop, states, engine.measure(states.x, tuple(recorder.tables)))
+        recorder.add(stop, states, engine.measure(states, tuple(recorder.tables)))
         bar.update(stop - now)
         now = stop
         pace.start()
@@ -322,12 +326,17 @@ def _chunk(replicas: int, threads: int, where: Device) -> int:
     return min(_CHUNK, share)
 
 
-def _known(measures: tuple[str, ...] | None, resume: Run | None) -> tuple[str, ...]:
+def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method, objective: Objective) -> tuple[str, ...]:
+    own = (LYAPUNOV,) if method.knows_lyapunov(objective) else ()
     if measures is None:
-        return DEFAULT_MEASURES if resume is None else tuple(resume.traces)
+        return (*DEFAULT_MEASURES, *own) if resume is None else tuple(resume.traces)
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
-    return tuple(one_of("measure", name, MEASURES) for name in measures)
+    if LYAPUNOV in measures and not own:
+        raise ValueError(
+            f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
+        )
+    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in texts("measures", measures))
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:
@@ -340,7 +349,7 @@ def _stride(objective: Objective, steps: int, every: int | None, resume: Run | N
 
 
 def _show(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress
+    return sys.stderr.isatty() if progress is None else flag("progress", progress)
 
 
 def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams: Streams) -> np.ndarray:
@@ -351,7 +360,7 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
         radius, angle = np.sqrt(-2 * np.log1p(-u[:, ::2])), 2 * np.pi * u[:, 1::2]
         normal: np.ndarray = radius * np.cos(angle)
         return normal
-    start = objective.center if x0 is None else finite("x0", np.asarray(asnumpy(x0), dtype=float))
+    start = objective.center if x0 is None else finite("x0", floats("x0", x0))
     if start.shape not in ((objective.dim,), (replicas, objective.dim)):
         raise ValueError(f"x0 has shape {start.shape}, but it must be ({objective.dim},) or ({replicas}, {objective.dim})")
     # A problem's sums along a row may depend on the memory layout in the last bit.

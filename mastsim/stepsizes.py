@@ -13,7 +13,7 @@ from mastsim.keywords import by_keyword
 from mastsim.methods import ConstantStep, Method, StepRule, steprules
 from mastsim.run import DEFAULT_MEASURES, MEASURES
 from mastsim.theorems import Rate
-from mastsim.validation import number, positive
+from mastsim.validation import STEPS, number, positive
 
 UNITS = ("theory", "sharp")
 """What a step size may be a multiple of: the largest that a theorem allows, by published or by this package's constants."""
@@ -67,7 +67,7 @@ class AskedStep:
             If it is anything else, or a number is outside its range.
         """
         if not isinstance(given, str):
-            return cls(positive("stepsize", given), None)
+            return cls(positive("stepsize", given, STEPS), None)
         keyword, colon, rest = given.partition(":")
         if not colon:
             return cls(*_size(given))
@@ -101,12 +101,12 @@ def _size(text: str) -> tuple[float, str | None]:
     """Return the factor and the unit that a text such as ``0.5*theory`` spells."""
     factor, star, unit = (part.strip() for part in text.rpartition("*"))
     if unit in UNITS:
-        return positive("stepsize", number("stepsize", factor, _FORM)) if star else 1.0, unit
+        return positive("stepsize", number("stepsize", factor, _FORM), STEPS) if star else 1.0, unit
     if star or (unit[:1].isalpha() and unit.lower() not in ("nan", "inf", "infinity")):
         near = difflib.get_close_matches(unit, UNITS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"stepsize={text!r} is not accepted: it must be {_FORM}{hint}")
-    return positive("stepsize", number("stepsize", unit, _FORM)), None
+    return positive("stepsize", number("stepsize", unit, _FORM), STEPS), None
 
 
 @dataclass(frozen=True, eq=False)

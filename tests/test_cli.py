@@ -60,7 +60,7 @@ def test_verify_filters_by_theorem_and_sketch():
 
 
 def test_a_surprise_exits_with_one(monkeypatch):
-    monkeypatch.setattr(mastsim.theorems.Lemma1, "status", "refuted as published")
+    monkeypatch.setattr(mastsim.theorems.Lemma1, "status", "refuted as quoted")
     call("verify", "--data", TINY, "--quick", "--theorem", "lemma1", code=1)
 
 
@@ -119,7 +119,7 @@ def test_stepsize_puts_the_fewest_steps_first_and_refusals_last():
     applies = [row["applies"] for row in rows]
     assert applies == sorted(applies, reverse=True)
     assert {row["theorem"] for row in rows} == {
-        t.id for t in mastsim.theorems.ALL if issubclass(t, mastsim.theorems.Rate) and t.status != "refuted as published"
+        t.id for t in mastsim.theorems.ALL if issubclass(t, mastsim.theorems.Rate) and t.status != "refuted as quoted"
     }
 
 
@@ -179,7 +179,7 @@ def test_pages_have_one_for_every_theorem(tmp_path):
     assert {page.stem for page in folder.glob("*.md")} == {"README", *(t.id for t in mastsim.theorems.ALL)}
     text = (folder / "theorem6-quoted.md").read_text(encoding="utf-8")
     assert "15.6688" in text
-    assert "refuted as published" in text
+    assert "refuted as quoted" in text
     assert "the witness" in text
     assert "no instance of this trial" in (folder / "theorem2.md").read_text(encoding="utf-8")
 

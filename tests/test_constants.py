@@ -232,6 +232,7 @@ def test_component_gap(instance):
     assert float(c.component_gap) == pytest.approx(wanted, abs=1e-11 * (1 + float(infima.max())))
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @given(instance=instances(size=5.0))
 def test_the_polyak_lojasiewicz_inequality(instance):
     """‖∇f_D(x)‖² ≥ 2μ(f_D(x) − f_D^inf), and an equality for quadratics along the direction of least curvature."""
@@ -258,6 +259,7 @@ def test_the_nonconvex_variance_bounds_gradient_differences(instance, seed, far)
         assert change <= float(bound) * ((x - y) @ (x - y)) * (1 + 1e-9) + 1e-290
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 def test_what_is_not_enumerated_is_bounded():
     """Too many sketches, or no strong convexity: the sharp gap is the gap, and σ*² is at most 2L·gap."""
     rng = np.random.default_rng(0)
@@ -366,6 +368,7 @@ def test_expected_smoothness_bounds_gradient_differences(instance, seed, far):
     assert float(instance.support[1] @ change) <= 2 * sharp * (bregman + rounding) * (1 + 1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @given(instance=instances(size=10.0))
 def test_expected_smoothness_bounds_second_moments(instance):
     """E‖∇f_S(x)‖² ≤ 2𝓛(f_D(x) − f^inf)."""
@@ -465,6 +468,7 @@ def test_a_negative_curvature_is_multiplied_by_the_largest_moment():
     assert float(c.L_fD_sharp) == pytest.approx(10.0, rel=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 def test_the_gap_without_regularisation_is_an_upper_bound():
     instance = example(l2=0.0)
     c = ms.Constants(instance.mast())

@@ -353,11 +353,12 @@ def test_evaluations_say_what_they_are():
 def test_error_bounds():
     rows = make()
     with forced(rows, "rows by exponential sums") as F:
-        assert 1e-17 < F.error_bound(rows.x) < 1e-15
-        assert F.error_bound(np.stack([rows.x, 100 * rows.x])) < 1e-15
+        assert 1e-16 < F.error_bound(rows.x) < 1e-11
+        # The largest over a batch; it grows with the reach.
+        assert F.error_bound(rows.x) < F.error_bound(np.stack([rows.x, 100 * rows.x])) == F.error_bound(100 * rows.x)
     for instance, route in ((rows, "enumeration"), (rows, "rows by enumeration"), (make("squared"), "rows")):
         with forced(instance, route) as F:
-            assert F.error_bound(instance.x) == 0.0
+            assert 1e-16 < F.error_bound(instance.x) < 1e-10
     assert 0 < make("squared").mast().error_bound(rows.x) < 1e-11
 
 

@@ -206,7 +206,7 @@ def test_unbounded_curvature_is_said_and_refused():
         ms.PoissonRegression(np.ones((2, 1)), np.array([1.0, 3.0]), condition_number=10)
     with pytest.raises(ms.theorems.AssumptionError, match=r"smoothness .* L_f = inf"):
         ms.theorems.StronglyConvexDSGD(ms.Mast(f, ms.Bernoulli(1, 0.5)))
-    assert ms.Mast(f, ms.Bernoulli(1, 0.5)).minimize().gap_bound < 1e-20
+    assert ms.Mast(f, ms.Bernoulli(1, 0.5)).minimize().gap_bound < 1e-13
 
 
 def test_a_nonconvex_minimiser_is_called_a_stationary_point():

@@ -58,6 +58,7 @@ def test_guarantees_of_an_estimated_objective_start_from_something_proven(F):
         assert NonconvexDSGD(F).initial == pytest.approx(excess)
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 def test_without_strong_convexity_the_start_of_an_estimated_objective_is_unknown():
     """No number of steps is promised then."""
     F = ms.Mast(logistic(l2=0.0), ms.Haar(4, 2))

@@ -20,7 +20,7 @@ from mastsim.theorems.assumptions import DISTRIBUTED, EXACT
 from mastsim.theorems.base import Sides
 from mastsim.verification import FAMILY_ALPHA, QUICK, Effort, Verdict, as_expected, rates, run_suite, suite, verify
 from mastsim.verification.controls import WITNESSES, false_inequalities, false_rates, published_constants
-from mastsim.verification.inequalities import decide_inequality, most_telling, outcome, probe, ratio
+from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from mastsim.verification.instances import degenerate_quadratics, one_dimension, small_quadratics, two_signs
 from mastsim.verification.rates import (
     Trial,
@@ -58,42 +58,12 @@ def logistic(sketch=None):
 # --- ratios and outcomes --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("left", "right", "scale", "expected"),
-    [
-        (1.0, 2.0, 1.0, "holds"),
-        (2.0, 2.0, 1.0, "holds"),
-        (2.0 + 1e-12, 2.0, 10.0, "holds"),
-        (2.0 + 1e-8, 2.0, 10.0, "refuted"),
-        (0.0, 0.0, 0.0, "holds"),
-        (1e-30, 0.0, 0.0, "refuted"),
-        (1e-13, 0.0, 1.0, "holds"),
-        (0.0, -1e-13, 1.0, "holds"),
-        (0.0, -1e-11, 1.0, "refuted"),
-        (0.0, -1.0, 0.0, "refuted"),
-        (math.inf, 1.0, 1.0, "refuted"),
-        (1.0, math.inf, 1.0, "holds"),
-        (math.nan, 1.0, 1.0, "inconclusive"),
-        (1.0, math.nan, 1.0, "inconclusive"),
-    ],
-)
-def test_outcome_of_two_sides(left, right, scale, expected):
-    assert outcome(float(ratio(Sides(left, right, scale)))) == expected
-    assert ratio(Sides(np.array([left]), np.array([right]), scale)).shape == (1,)
-
-
-@pytest.mark.parametrize(
-    ("ratios", "where"), [([0.5, 0.9, 0.1], 1), ([0.5, math.nan, 2.0], 2), ([0.5, math.nan], 1), ([math.nan, math.inf], 1)]
-)
-def test_the_most_telling_ratio(ratios, where):
-    assert most_telling(np.array(ratios)) == where
-
-
 @dataclass(frozen=True, eq=False)
 class Stub(Inequality):
     """Parts whose sides are given."""
 
     given: tuple = ()
+    scale: float = 1.0
     id, title, source, statement, assumptions, constants_used = "stub", "Stub", "none", "", (), ()
     status = "holds"
 
@@ -103,11 +73,11 @@ class Stub(Inequality):
 
     def sides(self, part, x, y, batch):
         left, right = self.given[int(part[-1])]
-        return Sides(np.full(len(x), left), np.full(len(x), right), 1.0)
+        return Sides(np.full(len(x), left), np.full(len(x), right), self.scale)
 
     def spectral_sides(self, part):
         left, right = self.given[int(part[-1])]
-        return Sides(left, right, 1.0) if isinstance(left, float) else None
+        return Sides(left, right, self.scale) if isinstance(left, float) else None
 
 
 @pytest.mark.parametrize(
@@ -126,6 +96,33 @@ def test_parts_are_put_together(given, verdict, tier, ratio, witness):
     assert found.max_ratio == pytest.approx(ratio, nan_ok=True)
     assert found.scope == ("every point" if tier == "exact" else "6 pairs of points")
     assert found.alpha == found.samples == 0
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "scale", "expected"),
+    [
+        (1.0, 2.0, 1.0, "holds"),
+        (2.0, 2.0, 1.0, "holds"),
+        (2.0 + 1e-12, 2.0, 10.0, "holds"),
+        (2.0 + 1e-8, 2.0, 10.0, "refuted"),
+        (2.0 + 1e-8, 2.0, 1e6, "inconclusive (rounding)"),
+        (1e-4, 1e-6, 1e9, "inconclusive (rounding)"),
+        (0.0, 0.0, 0.0, "holds"),
+        (1e-30, 0.0, 0.0, "refuted"),
+        (1e-13, 0.0, 1.0, "inconclusive (rounding)"),
+        (1e-16, -1e-16, 1.0, "holds"),
+        (0.0, -1e-13, 1.0, "holds"),
+        (0.0, -1e-11, 1.0, "refuted"),
+        (0.0, -1.0, 0.0, "refuted"),
+        (math.inf, 1.0, 1.0, "refuted"),
+        (1.0, math.inf, 1.0, "holds"),
+        (math.nan, 1.0, 1.0, "inconclusive (not a number)"),
+        (1.0, math.nan, 1.0, "inconclusive (not a number)"),
+    ],
+)
+def test_outcome_of_two_sides(left, right, scale, expected):
+    assert decide_inequality(Stub(correlated(), given=((left, right),), scale=scale)).words == expected
+    assert ratio(Sides(np.array([left]), np.array([right]), scale)).shape == (1,)
 
 
 def test_the_value_of_the_sketch_that_attains_the_ratio_is_named():
@@ -592,8 +589,8 @@ def test_words_of_a_verdict():
 def test_what_the_registry_expects(monkeypatch):
     t = StronglyConvexDSGD(one_dimension())
     assert verify(t).as_expected
-    monkeypatch.setattr(StronglyConvexDSGD, "status", "refuted as published")
-    monkeypatch.setattr(Lemma1, "status", "refuted as published")
+    monkeypatch.setattr(StronglyConvexDSGD, "status", "refuted as quoted")
+    monkeypatch.setattr(Lemma1, "status", "refuted as quoted")
     for verdict in (verify(t), verify(t, far_run(t, replicas=8)), verify(Lemma1(one_dimension()))):
         assert verdict.expected == "refuted"
         assert not verdict.as_expected

@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.problems import Problem
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 
 
@@ -33,7 +34,7 @@ class Evaluation:
     reason: str
 
 
-class Expectation(ABC):
+class Expectation(ReadOnly, ABC):
     """One way to evaluate f_D and its derivatives; subclasses are frozen dataclasses of problem, sketch and shift."""
 
     problem: Problem
@@ -73,7 +74,11 @@ class Expectation(ABC):
 
     @abstractmethod
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`, rounding left aside."""
+        """Return a bound on the error of the values at the points `x`, rounding included."""
+
+    @abstractmethod
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
@@ -120,6 +125,10 @@ class HostOnly(Expectation):
         self._refuse()
 
     def error_bound(self, x: Array) -> float:
+        """Refuse."""
+        self._refuse()
+
+    def gradient_error(self, x: np.ndarray) -> float:
         """Refuse."""
         self._refuse()
 

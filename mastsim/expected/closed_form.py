@@ -15,6 +15,7 @@ from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.linalg import QuadraticForm
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.rounding import summed
 from mastsim.sketches import Sketch
 
 
@@ -94,3 +95,9 @@ class ClosedForm(Expectation):
         terms = rounding * (float(constant.size) + z @ slope.size + reach**2)
         doubt = self.form.constant_error + z @ self.form.slope_errors + self.form.curvature.doubt * reach**2
         return float(np.max(terms + doubt, initial=0.0))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on the rounding of ∇f_D at one point; E[SᵀAS] is taken to be off by a product's rounding."""
+        turn = np.abs(self.matrix) @ np.abs(x - self.shift) + np.abs(self._at_shift[1])
+        at_shift = float(self.problem.gradient_error(self.shift))
+        return at_shift + float(np.linalg.norm(2 * summed(len(x) + 8) * turn))

@@ -17,9 +17,10 @@ from mastsim.expected.objective import Objective, gap_between
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import PermK, Sketch
-from mastsim.validation import vector
+from mastsim.validation import ENTRIES, instances, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +63,18 @@ class Distributed(Objective):
     def __post_init__(self) -> None:
         if isinstance(self.problems, Problem):
             raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
-        problems = tuple(self.problems)
+        problems = instances("problems", self.problems, Problem)
         shared = isinstance(self.sketches, Sketch)
         if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
             raise ValueError(f"sketches is for {self.sketches.clients} clients, but there are {len(problems)} problems")
-        sketches = (self.sketches,) * len(problems) if isinstance(self.sketches, Sketch) else tuple(self.sketches)
+        sketches = (self.sketches,) * len(problems) if shared else instances("sketches", self.sketches, Sketch)
         if len(sketches) != len(problems):
             raise ValueError(f"sketches has {len(sketches)} entries, but there are {len(problems)} problems")
         object.__setattr__(self, "problems", problems)
         object.__setattr__(self, "sketches", sketches)
         object.__setattr__(self, "correlated", shared and isinstance(sketches[0] if sketches else None, PermK))
         object.__setattr__(self, "problem", FiniteSum(problems))
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         _ = self.clients
 
@@ -139,6 +140,22 @@ class Distributed(Objective):
         """Return f_D(x) and ∇f_D(x)."""
         values, gradients = zip(*(client.value_and_gradient(x) for client in self.clients), strict=True)
         return self._mean(values), self._mean(gradients)
+
+    def error_bound(self, x: Array) -> float:
+        """Return a bound on the error of the values at the points `x`, rounding included; infinite for an estimate."""
+        sizes = self._mean([np.abs(client.value(x)).max() for client in self.clients])
+        rounding = summed(len(self.clients) + 2) * sizes
+        return float(self._mean([client.error_bound(x) for client in self.clients]) + rounding)
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+        sizes = self._mean([np.linalg.norm(client.gradient(x)) for client in self.clients])
+        rounding = summed(len(self.clients) + 2) * sizes
+        return float(self._mean([client.gradient_error(x) for client in self.clients]) + rounding)
+
+    def hessian_model(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean of the clients' models; see `Mast.hessian_model`."""
+        return np.asarray(self._mean([client.hessian_model(x) for client in self.clients]))
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, asnumpy, namespace
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
+from mastsim.problems.rounding import EPS, summed
 from mastsim.sketches import Sketch, SketchBatch
+from mastsim.sketches.base import DiagonalBatch, MatrixBatch
 
 ENUMERATION_LIMIT = 4096
 
@@ -55,8 +57,39 @@ class Enumeration(Expectation):
         return self._mean(self._sketched_products, x, w)
 
     def error_bound(self, x: Array) -> float:
-        """Zero: no approximation is made."""
-        return 0.0
+        """Return the mean of the rounding of f over the support, that of the points and of the weights included."""
+        return max(self._errors(point)[0] for point in np.reshape(asnumpy(x), (-1, self.problem.dim)))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
+        return self._errors(x)[1]
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _errors(self, x: np.ndarray) -> tuple[float, float]:
+        batch, weights = self._support
+        z = x - self.shift
+        points = self.shift + batch.apply(z)
+        moved = 4 * EPS * (np.abs(self.shift) + np.abs(points)) + self._product_error(z)
+        norms, f = np.sqrt(np.asarray(batch.square_norms()[1])), self.problem
+        # Weights are products of up to one factor a coordinate.
+        chances = summed(4 * self.problem.dim + len(weights) + 8)
+        value = f.error_bound(points, moved) + chances * np.abs(f.value(points))
+        slope = f.gradient_error(points, moved) + 2 * chances * np.linalg.norm(f.gradient(points), axis=-1)
+        # Where a value overflows nothing is known.
+        bounds = float(weights @ value), float(weights @ (norms * slope)) * (1 + 1e-9)
+        return bounds if np.isfinite(bounds).all() else (np.inf, np.inf)
+
+    def _product_error(self, z: np.ndarray) -> np.ndarray:
+        """Return a bound on the rounding of every product S_j z, shape (values, dim)."""
+        batch = self._support[0]
+        if isinstance(batch, DiagonalBatch):
+            return 4 * EPS * np.abs(batch.diagonals * z)
+        if isinstance(batch, MatrixBatch):
+            sizes = np.abs(batch.atoms) @ np.abs(z)
+            return np.asarray(summed(len(z) + 4) * sizes[batch.index])
+        # Any product of matrices of norm 1 with an S of known norm.
+        norms = np.sqrt(np.asarray(batch.square_norms()[1])) * float(np.linalg.norm(z))
+        return np.broadcast_to(summed(8 * len(z) + 64) * norms[:, None], (len(norms), len(z)))
 
     @property
     def runs_on_devices(self) -> bool:

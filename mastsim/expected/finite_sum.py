@@ -13,6 +13,7 @@ from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import FiniteSum, Problem
+from mastsim.problems.rounding import summed
 from mastsim.sketches import Sketch
 
 
@@ -76,8 +77,14 @@ class SumExpectation(Expectation):
         return self._mean(lambda part: part.hessian_product(x, w))
 
     def error_bound(self, x: Array) -> float:
-        """Return the mean of the components' bounds."""
-        return float(self._mean(lambda part: part.error_bound(x)))
+        """Return the mean of the components' bounds, and the rounding of the mean."""
+        sizes = self._mean(lambda part: np.abs(part.value(x)).max())
+        return float(self._mean(lambda part: part.error_bound(x)) + summed(len(self._parts) + 2) * sizes)
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return the mean of the components' bounds, and the rounding of the mean."""
+        sizes = self._mean(lambda part: np.linalg.norm(part.gradient(x)))
+        return float(self._mean(lambda part: part.gradient_error(x)) + summed(len(self._parts) + 2) * sizes)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), each component's work shared."""

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.expected.base import Evaluation
+from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, no_errors, write
 from mastsim.expected.rows import RowExpectation
 from mastsim.problems import ExponentialSum, GeneralizedLinearModel, Loss, Problem
 from mastsim.sketches import IndependentDiagonal, Sketch
@@ -87,20 +88,33 @@ class IndependentRows(RowExpectation):
         signed = sp.csr_array(sp.diags_array(sign) @ sp.csr_array(model.A))
         return signed, signed @ self.shift + form.offset
 
-    def error_bound(self, x: np.ndarray) -> float:
-        """Return the error bound of the exponential sums at the points `x`; zero for losses that are enumerated."""
-        signed = abs(self._data[0])
-        most = np.sqrt(self._diagonal.largest_squares)
-        points = np.reshape(x, (-1, self.problem.dim)) - self.shift
-        reach = max(float((np.abs(self._data[1]) + signed @ (most * np.abs(z))).max()) for z in points)
-        found = self._model.loss.exponential_sum(max(reach, 1.0))
-        return 0.0 if found is None else found.error
+    @property
+    def _largest(self) -> np.ndarray:
+        return np.sqrt(self._diagonal.largest_squares)
+
+    @property
+    def _grouped(self) -> np.ndarray:
+        return np.zeros(self._model.rows)
+
+    def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
+        loss = self._model.loss
+        if loss.exponential_sum(1.0) is None:
+            return by_enumeration(loss, rows)
+        values, level, out = np.zeros(len(rows.size)), np.zeros(len(rows.size), int), no_errors(len(rows.size))
+        for index, _, _, block in self._blocks(z, np.zeros(len(z))):
+            values[index], level[index] = _row_sums(loss, block).value, _levels(block)
+        for k in np.unique(level):
+            here = np.flatnonzero(level == k)
+            found = loss.exponential_sum(_REACH_RATIO ** float(k))
+            assert found is not None
+            write(by_exponentials(loss, found, rows.at(here), values[here]), here, out)
+        return out
 
     def _evaluate(self, x: np.ndarray, order: int, w: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
         z, model, d = x - self.shift, self._model, len(x)
         direction = np.zeros(d) if w is None else w
         total, gradient, product = 0.0, np.zeros(d), np.zeros(d)
-        for columns, entries, rows in self._blocks(z, direction):
+        for _, columns, entries, rows in self._blocks(z, direction):
             sums = _row_sums(model.loss, rows)
             total += math.fsum(sums.value)
             gradient += np.bincount(columns.ravel(), weights=(entries * sums.derivative).ravel(), minlength=d)
@@ -113,8 +127,8 @@ class IndependentRows(RowExpectation):
             product / model.rows + model.ridge * self._scale * direction,
         )
 
-    def _blocks(self, z: np.ndarray, direction: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, _Rows]]:
-        """Yield columns and signed entries (m, r) of rows of equal length, with what their sums need."""
+    def _blocks(self, z: np.ndarray, direction: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, _Rows]]:
+        """Yield numbers (m,), columns and signed entries (m, r) of rows of equal length, with what their sums need."""
         signed, offset = self._data
         lengths = np.diff(signed.indptr)
         S = self._diagonal
@@ -125,16 +139,14 @@ class IndependentRows(RowExpectation):
                 place = signed.indptr[chunk][:, None] + np.arange(length)
                 columns, entries = signed.indices[place], signed.data[place]
                 law = (S.values[columns], S.weights[columns])
-                yield columns, entries, _Rows(offset[chunk], entries * z[columns], entries * direction[columns], *law)
+                yield chunk, columns, entries, _Rows(offset[chunk], entries * z[columns], entries * direction[columns], *law)
 
 
 def _row_sums(loss: Loss, rows: _Rows) -> _Sums:
-    extreme = (np.abs(rows.t)[:, :, None] * np.abs(rows.values)).max(axis=2, initial=0.0).sum(axis=1)
-    reach = np.maximum(np.abs(rows.offset) + extreme, 1.0)
     if loss.exponential_sum(1.0) is None:
         return _by_enumeration(loss, rows)
-    out = _Sums(np.zeros(len(reach)), np.zeros(rows.t.shape), np.zeros(rows.t.shape))
-    level = np.ceil(np.log(reach) / math.log(_REACH_RATIO)).astype(int)
+    out = _Sums(np.zeros(len(rows.t)), np.zeros(rows.t.shape), np.zeros(rows.t.shape))
+    level = _levels(rows)
     for k in np.unique(level):
         here = level == k
         found = loss.exponential_sum(_REACH_RATIO ** float(k))
@@ -142,6 +154,13 @@ def _row_sums(loss: Loss, rows: _Rows) -> _Sums:
         for part, whole in zip(_by_exponentials(found, _Rows(*(a[here] for a in rows))), out, strict=True):
             whole[here] = part
     return out
+
+
+def _levels(rows: _Rows) -> np.ndarray:
+    """Return the power of the ratio that the reach of each row lies below, shape (m,)."""
+    extreme = (np.abs(rows.t)[:, :, None] * np.abs(rows.values)).max(axis=2, initial=0.0).sum(axis=1)
+    reach = np.maximum(np.abs(rows.offset) + extreme, 1.0)
+    return np.asarray(np.ceil(np.log(reach) / math.log(_REACH_RATIO)).astype(int))
 
 
 def _by_exponentials(found: ExponentialSum, rows: _Rows) -> _Sums:

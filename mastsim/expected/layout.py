@@ -10,11 +10,12 @@ import scipy.sparse as sp
 
 from mastsim.expected.transforms import Groups
 from mastsim.problems import GeneralizedLinearModel
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Selection
 
 
 @dataclass(frozen=True, eq=False)
-class RowLayout:
+class RowLayout(ReadOnly, copy=False):
     """Row i sees the scalar w_i = offset_i + Σ_e θ_e·[unit of e is kept], one term e for each unit the row touches.
 
     Parameters

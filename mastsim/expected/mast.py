@@ -28,7 +28,7 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import SelectionSketch, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import one_of, vector
+from mastsim.validation import ENTRIES, instance, one_of, vector
 
 ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "closed form": ClosedForm,
@@ -40,6 +40,8 @@ ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
     "monte carlo": MonteCarlo,
 }
 """Ways to evaluate f_D, sharpest first; the first that applies is taken."""
+
+_FEW_SKETCHES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,11 @@ class Mast(Objective):
     _device: ClassVar[Device | None] = None
 
     def __post_init__(self) -> None:
+        instance("problem", self.problem, Problem)
+        instance("sketch", self.sketch, Sketch)
         if self.problem.dim != self.sketch.dim:
             raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
-        shift = np.zeros(self.dim) if self.shift is None else vector("shift", self.shift, self.dim)
+        shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
         _ = self.expectation
@@ -134,6 +138,14 @@ class Mast(Objective):
         return (values if self._device is None else values.on(self._device)), weights
 
     @cached_property
+    def fourth_moment(self) -> np.ndarray | None:
+        """E[SᵀLSSᵀLS] for the upper curvature matrix **L**, shape (dim, dim); None where the sketch does not know it."""
+        try:
+            return self.sketch.fourth_moment(self.problem.upper_curvature.matrix)
+        except ValueError:
+            return None
+
+    @cached_property
     def kernel_tables(self) -> dict[tuple[type, str], Any]:
         """What kernels read instead of the problem, by type of number and center; they fill it when first used."""
         return {}
@@ -168,8 +180,18 @@ class Mast(Objective):
         return self.expectation.hessian_product(x, w)
 
     def error_bound(self, x: Array) -> float:
-        """Return a bound on the error of the values at the points `x`, rounding left aside."""
+        """Return a bound on the error of the values at the points `x`, rounding included; infinite for an estimate."""
         return self.expectation.error_bound(self._points("x", x))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+        return self.expectation.gradient_error(np.asarray(self._points("x", x), dtype=float))
+
+    def hessian_model(self, x: np.ndarray) -> np.ndarray:
+        """Return E[SᵀHS] for the mean H of ∇²f(v + Sz) over a few sketches: near ∇²f_D(x), and cheap, shape (dim, dim)."""
+        batch = self.sketch.sample(np.random.Generator(np.random.Philox(0)), _FEW_SKETCHES)
+        points = self.center + np.asarray(batch.apply(x - self.center))
+        return self.sketch.quadratic_moment(np.mean([self.problem.hessian(point) for point in points], axis=0))
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
@@ -263,6 +285,7 @@ class Mast(Objective):
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""
+        x = self._points("x", x)
         lowest, away = self.problem.minimize(), float(((x - self.center) ** 2).sum())
         excess = float(self.problem.value(x)) - lowest.value + lowest.gap_bound
         if away == 0:

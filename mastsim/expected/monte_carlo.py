@@ -46,6 +46,10 @@ class MonteCarlo(Enumeration):
         """Infinite: nothing is proven about an estimate; see `standard_error`."""
         return math.inf
 
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Infinite: nothing is proven about an estimate."""
+        return math.inf
+
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of `value`, shape ``x.shape[:-1]``."""
         mean = self.value(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -15,17 +16,19 @@ from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
 from mastsim.linalg import Curvature, QuadraticForm
 from mastsim.memory import check_square
-from mastsim.minimization import minimize_convex
+from mastsim.minimization import DENSE, Curvatures, find_stationary, minimize_convex
 from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.problems.certificates import certified, quadratic_minimum
+from mastsim.problems.certificates import below, certified_minimum, quadratic_minimum
+from mastsim.problems.newton import curvatures
 from mastsim.provenance import Constant, Kind, graded
-from mastsim.validation import vector
+from mastsim.readonly import ReadOnly
+from mastsim.validation import points, vector
 
 _EPS = float(np.finfo(float).eps)
 
 
-class Objective(ABC):
+class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
 
     problem: Problem
@@ -77,6 +80,18 @@ class Objective(ABC):
     @abstractmethod
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
+
+    @abstractmethod
+    def error_bound(self, x: Array) -> float:
+        """Return a bound on the error of the values at the points `x`, rounding included; infinite for an estimate."""
+
+    @abstractmethod
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+
+    @abstractmethod
+    def hessian_model(self, x: np.ndarray) -> np.ndarray:
+        """Return a matrix near ∇²f_D(x) that is cheap to compute, shape (dim, dim); nothing is proven about it."""
 
     @property
     @abstractmethod
@@ -160,8 +175,6 @@ class Objective(ABC):
     def _minimum(self) -> Minimum:
         if self.is_quadratic:
             return quadratic_minimum(self, self.quadratic_form, self.center)
-        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
-        metric = self.curvature if dense and self.strong_convexity > 0 else None
         # The bar shows up only where it takes more than two seconds, and only on a terminal.
         with tqdm(
             unit="evaluation", desc="minimising f_D", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr
@@ -172,11 +185,21 @@ class Objective(ABC):
                 value, gradient = self.value_and_gradient(x)
                 return float(value), np.asarray(gradient)
 
-            x = minimize_convex(counted, self.hessian_product, self.center, metric)
+            x = self._search(counted)
         if self.evaluation.tier == "estimate":
             norm = float(np.linalg.norm(self.gradient(x)))
             return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
-        return certified(self, x, self.strong_convexity, self.smoothness.value if dense else self.inherited_smoothness)
+        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
+        smoothness = self.smoothness.value if dense else self.inherited_smoothness
+        return certified_minimum(self, x, below(self.strong_convexity), smoothness)
+
+    def _search(self, value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> np.ndarray:
+        if self.strong_convexity < 0:
+            return find_stationary(value_and_gradient, self.hessian_product, self.center)
+        known = curvatures(self.problem)
+        model = self.hessian_model if self.dim <= DENSE else known.model
+        known = Curvatures(model=model, scale=known.scale)
+        return minimize_convex(value_and_gradient, self.hessian_product, self.center, known, self.lower_bound)
 
     def _largest_curvature(self, source: str) -> Constant:
         """Return λ_max of the upper curvature matrix: of f_D itself where it is quadratic, otherwise an upper bound."""
@@ -190,10 +213,7 @@ class Objective(ABC):
         return Constant(least, kind, source, least.error)
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
+        return points(name, x, self.dim)
 
 
 def gap_between(objective: Objective, lower: Minimum) -> Constant:

@@ -18,6 +18,9 @@ from mastsim.expected.parallel import LOCK
 from mastsim.problems.losses import Pieces
 
 MOST_TERMS = 30
+DIRECT_TERMS = 12
+"""Up to so many terms of a row, parabolas are summed one by one: cumulative moments cancel where w is large."""
+_DIRECT_SUMS = 1 << (DIRECT_TERMS // 2)
 
 
 class _Terms(NamedTuple):
@@ -86,13 +89,17 @@ def _rank(sums: Any, order: Any, limit: float) -> int:
 
 @njit(cache=True)
 def _integrate(x: float, half: Any, mass: Any, psi: Any, derivative: int) -> float:
-    """Return Σ mass·ψ⁽ᵈ⁾(x + sum) over a sorted half, for the derivative d = 0, 1 or 2."""
+    """Return Σ mass·ψ⁽ᵈ⁾(x + sum) over a sorted half, for d = 0, 1 or 2; for d = 0 the mass is that of the chances."""
     total, before = 0.0, 0
     for j in range(len(psi.coefficients)):
         after = _rank(half.sums, half.ranks, psi.knots[j] - x) if j < len(psi.knots) else len(half.ranks)
         m0, m1, m2 = mass[:, after] - mass[:, before]
         c0, c1, c2 = psi.coefficients[j]
-        if derivative == 0:
+        if derivative == 0 and c2 != 0.0 and len(half.ranks) <= _DIRECT_SUMS:
+            for i in half.ranks[before:after]:
+                w = x + half.sums[i]
+                total += half.chances[i] * (c0 + w * (c1 + w * c2))
+        elif derivative == 0:
             total += c0 * m0 + c1 * (x * m0 + m1) + c2 * (x * x * m0 + 2 * x * m1 + m2)
         elif derivative == 1:
             total += c1 * m0 + 2 * c2 * (x * m0 + m1)
@@ -202,7 +209,10 @@ def piecewise(
     out = (np.zeros(len(layout.offset)), np.zeros(len(theta)), np.zeros(len(theta)))
     seen = np.arange(len(theta)) - layout.segment_start[layout.segment]
     law = (layout.members[layout.segment], layout.kept[layout.segment].astype(float), seen)
-    terms = _Terms(theta, np.zeros(len(theta)) if delta is None else delta, *law)
+    # Whole numbers would have all kernels compiled once more.
+    terms = _Terms(
+        theta.astype(float, copy=False), np.zeros(len(theta)) if delta is None else delta.astype(float, copy=False), *law
+    )
     with LOCK:
         _all_rows(order, rows, layout.start, layout.offset, terms, pieces, out)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -13,6 +14,7 @@ from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.independent_rows import IndependentRows
 from mastsim.expected.rows import RowExpectation
 from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems.rounding import EPS, summed
 from mastsim.sketches import Rotated, Sketch
 
 _INNER: tuple[type[RowExpectation], ...] = (RowExpectation, IndependentRows)
@@ -77,5 +79,22 @@ class RotatedRows(Expectation):
         return self._rotation.rotate_back(self._inner.hessian_product(turn(asnumpy(x)), turn(asnumpy(w))))
 
     def error_bound(self, x: Array) -> float:
-        """Return the error bound in rotated coordinates."""
-        return self._inner.error_bound(self._rotation.rotate(asnumpy(x)))
+        """Return the error bound in rotated coordinates, the rounding of the rotation included."""
+        points = np.reshape(self._rotation.rotate(asnumpy(x)), (-1, self.problem.dim))
+        return max(self._inner.errors(point, self._turned)[0] for point in points)
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
+        point = self._rotation.rotate(x)
+        back = self._turned * float(np.linalg.norm(self._inner.gradient(point)))
+        return (1 + self._turned) * self._inner.errors(point, self._turned)[1] + back
+
+    @cached_property
+    def _turned(self) -> float:
+        """How far Q as it is computed may be from an orthogonal matrix, relative to what it is applied to."""
+        d = self.problem.dim
+        if isinstance(self._rotation.rotation, str):
+            # Fast transforms take log₂ d rounds, and some for tables of cosines.
+            return 8 * EPS * (math.log2(d) + 4)
+        Q = np.asarray(self._rotation.rotation)
+        return summed(d + 4) * math.sqrt(d) + float(np.linalg.norm(Q.T @ Q - np.eye(d)))

@@ -10,6 +10,7 @@ import numpy as np
 from mastsim.expected import piecewise as piecewise_rows
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.piecewise import piecewise
+from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, by_pieces, no_errors, write
 from mastsim.expected.row_enumeration import MOST_TERMS, row_derivatives, row_values
 from mastsim.expected.row_moments import RowMoments
 from mastsim.expected.transforms import Nodes, Transforms, independent, subset
@@ -99,9 +100,27 @@ def row_sums(loss: Loss, layout: RowLayout, theta: np.ndarray, order: int, delta
     return sums
 
 
-def error_bound(loss: Loss, layout: RowLayout, theta: np.ndarray) -> float:
-    """Return a bound on the error of every E ψ(w_i) that `row_sums` computes, rounding left aside."""
-    return 0.0 if loss.pieces is not None else max((s.error for s in _plan(loss, layout, theta).sums), default=0.0)
+def row_errors(loss: Loss, layout: RowLayout, theta: np.ndarray, rows: RowSizes) -> RowErrors:
+    """Return bounds on the errors of every E ψ(w_i) that `row_sums` computes, and of its derivatives.
+
+    Parameters
+    ----------
+    loss, layout, theta
+        As in `row_sums`.
+    rows : RowSizes
+        The sizes of the rows.
+    """
+    if loss.pieces is not None:
+        return by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS)
+    plan = _plan(loss, layout, theta)
+    values = row_sums(loss, layout, theta, 0).values
+    out = no_errors(len(values))
+    for k in np.unique(plan.bucket):
+        here = np.flatnonzero(plan.bucket == k)
+        part, enumerated = rows.at(here), k == len(plan.sums)
+        found = by_enumeration(loss, part) if enumerated else by_exponentials(loss, plan.sums[k], part, values[here])
+        write(found, here, out)
+    return out
 
 
 def longest_row(loss: Loss) -> float:

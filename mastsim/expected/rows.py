@@ -18,8 +18,10 @@ import numpy as np
 from mastsim.backend import Array, asnumpy
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
-from mastsim.expected.row_sums import error_bound, longest_row, row_sums
+from mastsim.expected.rounding import RowErrors, RowSizes
+from mastsim.expected.row_sums import longest_row, row_errors, row_sums
 from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems.rounding import EPS, summed
 from mastsim.sketches import SelectionSketch, Sketch
 
 
@@ -94,9 +96,74 @@ class RowExpectation(Expectation):
         return self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
 
     def error_bound(self, x: Array) -> float:
-        """Return the error bound of the exponential sums at the points `x`; zero when every row is enumerated."""
-        points = np.reshape(asnumpy(x), (-1, self.problem.dim))
-        return max(error_bound(self._model.loss, self.layout, self.layout.gather(p - self.shift)) for p in points)
+        """Return a bound on the error of the values at the points `x`, rounding included."""
+        return max(self.errors(point)[0] for point in np.reshape(asnumpy(x), (-1, self.problem.dim)))
+
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
+        return self.errors(x)[1]
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def errors(self, x: np.ndarray, turned: float = 0.0) -> tuple[float, float]:
+        """Return bounds on the errors of value and gradient at one point.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,)
+            The point.
+        turned : float, default 0.0
+            How far data, shift and points may be from the truth, each relative to its norm.
+        """
+        z, model = np.asarray(x, dtype=float) - self.shift, self._model
+        if not np.isfinite(z).all():
+            return math.inf, math.inf
+        rows, moved = self._sizes(z, turned)
+        found = self._row_errors(z, rows)
+        data, v = model.rounding, np.abs(self.shift)
+        slope, n, d = np.abs(data.slope), model.rows, len(z)
+        linear = slope * (summed(n + d + 4) * (data.majorant @ np.abs(x)) + moved)
+        rest = 4 * EPS * (found.level + np.abs(data.constant))
+        squares = summed(d + 8) * (v * (v + 2 * np.abs(z)) + self._scale * z**2).sum() + 6 * turned * self._length(z) ** 2
+        value = float(np.mean(found.value + linear + rest)) + 0.5 * model.ridge * float(squares)
+        return math.inf if math.isnan(value) else value, self._gradient_error(z, found, turned)
+
+    def _gradient_error(self, z: np.ndarray, rows: RowErrors, turned: float) -> float:
+        data, model = self._model.rounding, self._model
+        slope, most, majorant = np.abs(data.slope), self._largest, data.majorant.T
+        sketched = most * (majorant @ rows.slope + summed(data.column_terms + 8) * (majorant @ rows.steep))
+        plain = summed(model.rows + 8) * (majorant @ slope)
+        ridge = model.ridge * 8 * EPS * (np.abs(self.shift) + self._scale * np.abs(z))
+        norms = np.sqrt(model.row_squares)
+        rotation = 3 * turned * float(np.mean(norms * (float(most.max()) * rows.steep + slope)))
+        rotation += 3 * turned * model.ridge * float(most.max()) * self._length(z)
+        total = float(np.linalg.norm((sketched + plain) / model.rows + ridge)) + rotation
+        return math.inf if math.isnan(total) else total
+
+    def _sizes(self, z: np.ndarray, turned: float) -> tuple[RowSizes, np.ndarray]:
+        """Return the sizes of the rows, and how far a rotation moves each."""
+        data = self._model.rounding
+        fixed = data.majorant @ np.abs(self.shift) + np.abs(data.offset)
+        drawn = data.majorant @ (self._largest * np.abs(z))
+        moved = 3 * turned * np.sqrt(self._model.row_squares) * self._length(z)
+        away = summed(data.row_terms + 4) * fixed + summed(8 + self._grouped) * drawn + moved
+        return RowSizes(fixed + drawn, fixed, data.row_terms, away), moved
+
+    def _length(self, z: np.ndarray) -> float:
+        """Return a bound on ‖v + Sz‖."""
+        return float(np.linalg.norm(self.shift)) + float(self._largest.max()) * float(np.linalg.norm(z))
+
+    @property
+    def _largest(self) -> np.ndarray:
+        """The largest size of each diagonal entry of S, shape (dim,)."""
+        return self._scale
+
+    @property
+    def _grouped(self) -> np.ndarray:
+        """How many entries of each row share a term with others, shape (n,)."""
+        return self._model.rounding.row_terms - np.diff(self.layout.start)
+
+    def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
+        return row_errors(self._model.loss, self.layout, self.layout.gather(z), rows)
 
     @staticmethod
     def _each(x: Array, function: Callable[[np.ndarray], Any]) -> np.ndarray:

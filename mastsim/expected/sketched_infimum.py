@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.linalg import Bottom, QuadraticForm
-from mastsim.minimization import minimize_convex
+from mastsim.minimization import Curvatures, minimize_convex
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
+from mastsim.problems.certificates import below
 from mastsim.provenance import Constant, graded
 from mastsim.sketches import Sketch
 
 QUADRATIC_LIMIT, GENERAL_LIMIT = 4096, 512
+_ORTHONORMAL = 16 * np.finfo(float).eps  # a computed basis is as far as this from one, times the dimension
 
 
 def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Constant:
@@ -89,6 +91,19 @@ def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray) -> tuple
     def product(y: np.ndarray, w: np.ndarray) -> np.ndarray:
         return np.asarray(basis.T @ problem.hessian_product(shift + basis @ y, basis @ w))
 
-    y = minimize_convex(restricted, product, np.zeros(basis.shape[1]))
-    value, gradient = restricted(y)
-    return value, float(gradient @ gradient) / (2 * problem.mu_f)
+    known = Curvatures(
+        hessian=lambda y: np.asarray(basis.T @ problem.hessian(shift + basis @ y) @ basis),
+        scale=1 / np.linalg.norm(basis / problem.column_scale[:, None], axis=0),
+    )
+    y = minimize_convex(restricted, product, np.zeros(basis.shape[1]), known, problem.lower_bound)
+    return _certified_on(problem, shift, basis, y)
+
+
+def _certified_on(problem: Problem, shift: np.ndarray, basis: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return f at v + basis·y, and a bound on how far it is from the infimum over v + the span, rounding included."""
+    point, turned = shift + basis @ y, _ORTHONORMAL * len(shift)
+    moved = np.full(len(shift), turned * float(np.linalg.norm(shift) + np.linalg.norm(y)))
+    gradient = np.asarray(problem.gradient(point))
+    hidden = float(problem.gradient_error(point, moved)) + turned * float(np.linalg.norm(gradient))
+    norm = float(np.linalg.norm(basis.T @ gradient)) + hidden
+    return float(problem.value(point)), norm**2 / (2 * below(problem.mu_f)) + float(problem.error_bound(point, moved))

@@ -25,7 +25,7 @@ from mastsim.methods import DSGD, SGD, FullBatch, Method
 from mastsim.methods.compression import Uncompressed
 from mastsim.sketches import Identity
 from mastsim.sketches.selection import SelectionSketch
-from mastsim.validation import integer
+from mastsim.validation import instance, integer, one_of
 
 PRECISIONS = {"float64": np.float64, "float32": np.float32}
 ENGINES = ("auto", "kernel", "array")
@@ -125,7 +125,10 @@ def plan(method: Method, objective: Objective, engine: str = "auto", precision: 
     >>> plan(ms.DSGD(0.1), F).name, plan(ms.GD(0.1), F).name
     ('kernel descend_block', 'array')
     """
-    dtype = PRECISIONS[precision]
+    instance("method", method, Method)
+    instance("objective", objective, Objective)
+    one_of("engine", engine, ENGINES)
+    dtype = PRECISIONS[one_of("precision", precision, PRECISIONS)]
     if engine == ARRAY:
         _refuse_floats(precision, "engine='array' computes in float64")
         return Plan(ARRAY, objective, StreamDraw, None, dtype)

@@ -124,7 +124,7 @@ class Curvature:
     @property
     def is_proven_semidefinite(self) -> bool:
         """Whether no eigenvalue is negative, beyond doubt."""
-        if self.semidefinite or float(self.spectrum[0]) > self.rounding:
+        if self.semidefinite or float(self.spectrum.min(initial=np.inf)) > self.rounding:
             return True
         return self.rank is not None and self.factor.rank == self.rank and self.factor.margin > 0
 

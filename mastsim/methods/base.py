@@ -24,11 +24,13 @@ from mastsim.methods.settings import Setting, settings_of
 from mastsim.methods.steprules import StepRule, step_rule
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 from mastsim.validation import instance
 
 
 def require_one_node(method: Method, objective: Objective) -> None:
-    """Refuse an objective with clients."""
+    """Refuse an objective with clients, and what is no objective."""
+    instance("objective", objective, Objective)
     if isinstance(objective, Distributed):
         name = type(method).__name__
         raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")
@@ -47,7 +49,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method(ReadOnly, ABC):
     """An iterative method for a MAST objective.
 
     Subclasses are frozen dataclasses of settings; whatever changes is in the state, a NamedTuple of arrays of shape
@@ -72,6 +74,12 @@ class Method(ABC):
     """The method's name in a text such as ``page:probability=0.1``; empty for methods that cannot be named in one."""
     nodes: ClassVar[Literal["one", "many", "any"]] = "one"
     """Whether the method is for one node, for the clients of a distributed objective, or for both."""
+
+    affine: ClassVar[bool] = False
+    """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a constant step size.
+
+    Exact moments need it. A subclass that changes anything about the step must say it again.
+    """
 
     def __post_init__(self) -> None:
         rule = step_rule(self.stepsize)
@@ -146,7 +154,7 @@ class Method(ABC):
         known = cls.settings()
         return cls(stepsize, **{known[name].field: known[name].build(value, problem) for name, value in settings})
 
-    def check(self, problem: Problem) -> None:  # noqa: B027
+    def check(self, problem: Problem) -> None:
         """Refuse a problem that the settings do not fit; without settings every problem fits."""
 
     def safe_step(self, objective: Any, sharp: bool) -> Constant | None:
@@ -157,6 +165,14 @@ class Method(ABC):
         """Return the point that the method is drawn to, shape (dim,): x_D* unless a subclass says otherwise."""
         best: np.ndarray = objective.minimize().x
         return best
+
+    def knows_lyapunov(self, objective: Any) -> bool:
+        """Return whether `lyapunov` can be computed on an objective; no, unless a subclass has one."""
+        return False
+
+    def lyapunov(self, objective: Any, state: Any) -> np.ndarray:
+        """Return the Lyapunov function of the method's theory at every state, shape (replicas,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no Lyapunov function")
 
     @abstractmethod
     def init(self, objective: Any, x0: Array) -> Any:

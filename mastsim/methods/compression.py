@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch, sketch_names
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
-class Compressor(ABC):
+class Compressor(ReadOnly, ABC):
     """A law of random maps Q with E Q(g) = g and E‖Q(g)‖² ≤ (1+ω)‖g‖²; subclasses are frozen dataclasses.
 
     References
@@ -35,6 +36,9 @@ class Compressor(ABC):
     def readers(cls) -> dict[str, Callable[[str, int], Compressor]]:
         """Return what reads the rest of a text, by the keyword that the text starts with."""
         return {cls.keyword: cls.from_text} if cls.keyword else {}
+
+    linear: ClassVar[bool] = False
+    """Whether every map Q is linear; exact moments need it. A subclass that changes anything must say it again."""
 
     @property
     @abstractmethod
@@ -69,6 +73,7 @@ class Uncompressed(Compressor):
     """
 
     keyword = "none"
+    linear = True
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Uncompressed:
@@ -174,6 +179,8 @@ class SketchCompressor(Compressor):
     3.0
     """
 
+    linear = True
+
     sketch: Sketch
 
     @classmethod
@@ -188,7 +195,7 @@ class SketchCompressor(Compressor):
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, Sketch):
-            raise TypeError(f"sketch={self.sketch!r} is not accepted: it must be a sketch such as RandK(dim, k)")
+            raise TypeError(f"sketch={shown(self.sketch)} is not accepted: it must be a sketch such as RandK(dim, k)")
         if not self.sketch.unbiased:
             raise ValueError(f"sketch={self.sketch.name} is not accepted: a compressor must satisfy E[S] = I")
 

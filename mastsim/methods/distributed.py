@@ -10,6 +10,7 @@ from mastsim.expected import Distributed, Objective
 from mastsim.methods.base import Oracle, State, StochasticMethod
 from mastsim.methods.compression import Uncompressed
 from mastsim.methods.sampling import FullBatch
+from mastsim.validation import instance
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ class DistributedDSGD(StochasticMethod):
 
     keyword = "distributed"
     nodes = "many"
+    affine = True
 
     def init(self, objective: Distributed, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         if not isinstance(objective, Distributed):
             raise ValueError(f"objective={objective.name} is not accepted: DistributedDSGD needs clients; use DSGD")
         return State(x0)

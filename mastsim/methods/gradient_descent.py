@@ -14,6 +14,7 @@ from mastsim.methods.base import Method, Oracle, State, StochasticMethod, requir
 from mastsim.methods.compression import Compressor
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
+from mastsim.validation import instance, settings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class GD(Method):
 
     keyword = "gd"
     nodes = "any"
+    affine = True
 
     def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
         """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
@@ -51,6 +53,7 @@ class GD(Method):
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def step(self, state: State, objective: Objective, draw: Draw) -> State:
@@ -88,6 +91,7 @@ class DSGD(StochasticMethod):
     """
 
     keyword = "dsgd"
+    affine = True
 
     def init(self, objective: Mast, x0: Array) -> State:
         """Return the first state."""
@@ -131,6 +135,7 @@ class SGD(StochasticMethod):
     """
 
     keyword = "sgd"
+    affine = True
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""
@@ -138,6 +143,7 @@ class SGD(StochasticMethod):
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
+        instance("objective", objective, Objective)
         return State(x0)
 
     def direction(self, state: State, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
@@ -172,8 +178,13 @@ class GDCI(Method):
     """
 
     keyword = "gdci"
+    affine = True
 
     compression: Compressor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings(self, compression=Compressor)
 
     def check(self, problem: Problem) -> None:
         """Refuse a problem that the compressor does not fit."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mastsim.backend import Array, rows_at
-from mastsim.validation import finite, floats, integer
+from mastsim.readonly import ReadOnly
+from mastsim.validation import array, finite, floats, integer
 
 if TYPE_CHECKING:
     from mastsim.problems import Problem
@@ -37,12 +38,17 @@ class Minibatch:
     index: Array | None
     weights: Array
 
+    def __post_init__(self) -> None:
+        if self.index is not None:
+            array("index", self.index)
+        array("weights", self.weights)
+
     def take(self, index: Array) -> Minibatch:
         """Return the replicas that `index` lists."""
         return Minibatch(None if self.index is None else rows_at(self.index, index), rows_at(self.weights, index))
 
 
-class Sampling(ABC):
+class Sampling(ReadOnly, ABC):
     """A law of unbiased minibatches of any finite sum; subclasses are frozen dataclasses of settings."""
 
     keyword: ClassVar[str] = ""

@@ -12,6 +12,7 @@ import numpy as np
 
 from mastsim.backend import Array, namespace, put
 from mastsim.methods.minibatch import Minibatch, Sampling, checked_smoothness
+from mastsim.readonly import frozen
 from mastsim.validation import finite, floats, integer, keep_fraction, number, one_of
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class IndependentSampling(Sampling):
         p = keep_fraction("probabilities", self.probabilities)
         if p.ndim > 1 or p.size == 0:
             raise ValueError(f"probabilities has shape {p.shape}, but it must be a number or a vector of length n")
-        object.__setattr__(self, "probabilities", _resolved(p) if p.ndim else float(_resolved(p)))
+        object.__setattr__(self, "probabilities", frozen(_resolved(p), copy=False) if p.ndim else float(_resolved(p)))
 
     @property
     def name(self) -> str:
@@ -268,7 +269,7 @@ class WithReplacement(Sampling):
         q = finite("probabilities", floats("probabilities", self.probabilities))
         if q.ndim != 1 or q.size == 0 or (q <= 0).any() or abs(math.fsum(q) - 1) > _TOTAL:
             raise ValueError(f"probabilities={q} is not accepted: it must be a vector of numbers > 0 that add up to 1")
-        object.__setattr__(self, "probabilities", _resolved(q / math.fsum(q)))
+        object.__setattr__(self, "probabilities", frozen(_resolved(q / math.fsum(q)), copy=False))
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mastsim.validation import integer, nonnegative, positive
+from mastsim.validation import STEPS, integer, nonnegative, positive
 
 
 class StepRule(ABC):
@@ -43,7 +43,7 @@ class ConstantStep(StepRule):
     Raises
     ------
     ValueError
-        If `stepsize` is not a finite number above zero.
+        If `stepsize` is not a number above 0 and at most 1e120.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class ConstantStep(StepRule):
     keyword = "constant"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     @property
     def constant(self) -> bool:
@@ -86,7 +86,7 @@ class InverseSqrtStep(StepRule):
     Raises
     ------
     ValueError
-        If `initial` is not a finite number above zero.
+        If `initial` is not a number above 0 and at most 1e120.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class InverseSqrtStep(StepRule):
     keyword = "inverse-sqrt"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", positive("initial", self.initial))
+        object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
 
     def at(self, step: int) -> float:
         """Return γ₀/√(step + 1)."""
@@ -125,7 +125,7 @@ class HarmonicStep(StepRule):
     Raises
     ------
     ValueError
-        If `initial` is not a finite number above zero, or `decay` not one at or above zero.
+        If `initial` is not a number above 0 and at most 1e120, or `decay` not one from 0 to 1e120.
 
     Examples
     --------
@@ -139,8 +139,8 @@ class HarmonicStep(StepRule):
     keyword = "harmonic"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", positive("initial", self.initial))
-        object.__setattr__(self, "decay", nonnegative("decay", self.decay))
+        object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
+        object.__setattr__(self, "decay", nonnegative("decay", self.decay, STEPS))
 
     def at(self, step: int) -> float:
         """Return γ₀/(1 + β·step)."""
@@ -174,7 +174,7 @@ def step_rule(stepsize: float | StepRule) -> StepRule:
     TypeError
         If it is neither a rule nor a number.
     ValueError
-        If the number is not finite and above zero.
+        If the number is not above 0 and at most 1e120.
 
     Examples
     --------

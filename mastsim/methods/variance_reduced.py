@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mastsim.backend import Array, namespace
+import numpy as np
+
+from mastsim.backend import Array, asnumpy, inner, namespace, rows_times
 from mastsim.draws import Coin, Draw, Independent, probability
 from mastsim.expected import Mast
 from mastsim.methods.base import Oracle, StochasticMethod, require_one_node
 from mastsim.methods.sampling import Nice
+from mastsim.methods.steprules import ConstantStep
 from mastsim.validation import integer
+
+FEW_VALUES = 512
+"""The most values of a sketch over which gradients are compared, at every replica, for a Lyapunov function."""
 
 
 class AnchoredState(NamedTuple):
@@ -80,6 +86,7 @@ class LSVRDSG(StochasticMethod):
     """
 
     keyword = "lsvrdsg"
+    affine = True
 
     probability: float = field(default=0.1, kw_only=True)
     anchor: int | None = field(default=None, kw_only=True)
@@ -116,6 +123,32 @@ class LSVRDSG(StochasticMethod):
         h = xp.asarray(state.h, copy=True)
         h[moved] = objective.gradient(state.x[moved])
         return AnchoredState(x, w, h)
+
+    def zeta(self, objective: Mast) -> float:
+        """Return ζ = (N − b)/(b·max(1, N − 1)), the variance of the anchor's minibatch; 0 with the full anchor."""
+        if self.anchor is None:
+            return 0.0
+        N = objective.sketch.support_size
+        return (N - self.anchor) / (self.anchor * max(1.0, N - 1))
+
+    def weight_of_anchor(self, objective: Mast) -> float:
+        """Return 4(1 + ζ)γ²/p, the weight of the anchor in the Lyapunov function."""
+        return 4 * (1 + self.zeta(objective)) * self.rule.largest**2 / self.probability
+
+    def knows_lyapunov(self, objective: Mast) -> bool:
+        """Return whether Ψ can be computed: with a constant step, on quadratics, or for sketches of few values."""
+        return isinstance(objective, Mast) and isinstance(self.rule, ConstantStep) and knows_variation(objective)
+
+    def lyapunov(self, objective: Mast, state: AnchoredState) -> np.ndarray:
+        """Return Ψ = ‖x − x_D*‖² + (4(1 + ζ)γ²/p)·E‖∇f_S(w) − ∇f_S(x_D*)‖² of every replica, shape (replicas,).
+
+        References
+        ----------
+        MAST, arXiv 2311.16086, Theorem 5.
+        """
+        y = asnumpy(state.x) - objective.minimize().x
+        found: np.ndarray = inner(y, y) + self.weight_of_anchor(objective) * variation(objective, asnumpy(state.w))
+        return found
 
     def _anchored(self, state: AnchoredState, objective: Mast, draw: Draw) -> Array:
         if self.anchor is None:
@@ -159,6 +192,7 @@ class PAGE(StochasticMethod):
     """
 
     keyword = "page"
+    affine = True
 
     probability: float = field(default=0.1, kw_only=True)
     sketches: int = field(default=1, kw_only=True)
@@ -186,3 +220,50 @@ class PAGE(StochasticMethod):
         if namespace(x).any(heads):
             g[heads] = objective.gradient(x[heads])
         return EstimatingState(x, g)
+
+
+def knows_variation(objective: Mast) -> bool:
+    """Return whether `variation` can be computed on an objective."""
+    if objective.sketch.support_size <= FEW_VALUES:
+        return True
+    return objective.is_quadratic and objective.fourth_moment is not None
+
+
+def variation(objective: Mast, points: np.ndarray) -> np.ndarray:
+    """Return E‖∇f_S(w) − ∇f_S(x_D*)‖² at every point w, by its quadratic form or over all values of the sketch.
+
+    Parameters
+    ----------
+    objective : Mast
+        A quadratic whose sketch has a known fourth moment, or any f with a sketch of few values; see `knows_variation`.
+    points : ndarray, shape (points, dim)
+        The points w.
+
+    Returns
+    -------
+    ndarray, shape (points,)
+        A point's value does not depend on the points beside it.
+
+    References
+    ----------
+    MAST, arXiv 2311.16086, Theorem 5.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.zeros(2)), ms.RandK(2, k=1))
+    >>> variation(F, np.array([[1.0, 2.0]]))
+    array([40.])
+    """
+    best = objective.minimize().x
+    if objective.is_quadratic and (fourth := objective.fourth_moment) is not None:
+        u = points - best
+        return np.asarray(inner(u, rows_times(fourth, u)))
+    batch, weights = objective.sketch.support()
+    total = np.zeros(len(points))
+    for j, weight in enumerate(weights):
+        one = batch.take(np.full(len(points), j))
+        at_best = objective.sketched_gradient(best[None], batch.take(np.array([j])))
+        change = objective.sketched_gradient(points, one) - at_best
+        total += weight * inner(change, change)
+    return total

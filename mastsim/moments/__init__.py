@@ -10,12 +10,14 @@ from mastsim.methods import Method
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
+from mastsim.moments.operators import FactorBracket
 from mastsim.moments.stability import contraction, largest_stable_stepsize
-from mastsim.validation import integer, vector
+from mastsim.validation import ENTRIES, instance, integer, shown, vector
 
 __all__ = [
     "ClosedRecursion",
     "EnumeratedRecursion",
+    "FactorBracket",
     "Form",
     "Moments",
     "Recursion",
@@ -62,7 +64,8 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     >>> propagate(F, ms.DSGD(0.25), np.ones(1), 2).distance
     array([1.  , 0.5 , 0.25])
     """
-    steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim)
+    instance("objective", objective, Objective)
+    steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim, ENTRIES)
     check_room("the moments after every step", steps + 1, change="propagate fewer steps", itemsize=64)
     chain = recursion(objective, method)
     forms = standard_forms(objective, chain.center)
@@ -77,7 +80,7 @@ def recursion(objective: Objective, method: Method) -> Recursion:
     """
     require_quadratic(objective)
     if not isinstance(method, Method):
-        raise TypeError(f"method={method!r} is not accepted: it must be a Method, for example DSGD(0.1)")
+        raise TypeError(f"method={shown(method)} is not accepted: it must be a Method, for example DSGD(0.1)")
     try:
         return EnumeratedRecursion(objective, method)
     except ValueError as too_many:

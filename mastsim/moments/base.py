@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.moments.operators.recursion import UNIT, range_of
+from mastsim.readonly import ReadOnly
+from mastsim.validation import instance, vector
 
 Form = dict[tuple[str, str], np.ndarray]
 """A quadratic form of a state: a matrix for each pair of fields, where the field "" is the constant 1.
@@ -18,7 +21,7 @@ distance to it.
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(ReadOnly):
     """Exact expectations along the path of a method, one number a step from 0.
 
     Parameters
@@ -37,7 +40,10 @@ class Moments:
 
 
 class Recursion(ABC):
-    """A method on a quadratic, as a recursion that is closed on mean and second moment of its state."""
+    """A method on a quadratic, as a recursion that is closed on mean and second moment of its state.
+
+    Forms are meant to be nonnegative, as squared lengths are.
+    """
 
     @property
     @abstractmethod
@@ -46,7 +52,22 @@ class Recursion(ABC):
 
     @abstractmethod
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
+        """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite.
+
+        Raises
+        ------
+        ArithmeticError
+            If an expectation is below zero by more than `rounding`; what is below zero by less is returned as zero.
+        """
+
+    @abstractmethod
+    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
+        """Return bounds on |what `run` returns − the exact expectation|, shape (steps + 1, forms).
+
+        They count what every step may round by, relative to the size of its terms, and carry it along the recursion, so that
+        they grow with the number of steps; and how far `center` may be from the point that it stands for. They cost about as
+        much as `run`, and are infinite where the expectations overflow.
+        """
 
 
 def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
@@ -59,7 +80,9 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
     center : ndarray, shape (dim,)
         The point from which x is counted.
     """
+    instance("objective", objective, Objective)
     H, identity = objective.curvature, np.eye(objective.dim)
+    center = vector("center", center, objective.dim)
     best, without = objective.minimize().x, objective.problem.minimize().x
     return {
         "distance": squared(identity, center - best),
@@ -79,10 +102,44 @@ def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
 
 def require_quadratic(objective: Objective) -> None:
     """Refuse an objective whose Hessian is not constant."""
+    instance("objective", objective, Objective)
     if not objective.is_quadratic:
         raise ValueError(f"{objective.name} is not a quadratic in closed form: exact moments need a constant Hessian")
 
 
-def finished(history: np.ndarray) -> np.ndarray:
-    """Return a history of nonnegative expectations, where what overflowed is infinite and rounding below zero is cut off."""
-    return np.maximum(np.where(np.isnan(history), np.inf, history), 0.0)
+def written_out(form: Form, fields: tuple[str, ...], dim: int) -> np.ndarray:
+    """Return a form as a symmetric matrix of the state with a 1 appended, shape (fields·dim + 1, fields·dim + 1)."""
+    size = len(fields) * dim + 1
+    place = {name: slice(i * dim, (i + 1) * dim) for i, name in enumerate(fields)} | {"": slice(size - 1, size)}
+    whole = np.zeros((size, size))
+    for (left, right), matrix in form.items():
+        whole[place[left], place[right]] += matrix
+    return (whole + whole.T) / 2
+
+
+def misplacement(objective: Objective, center: np.ndarray) -> float:
+    """Return how far x_D*, and x* where it is the center, may be off along the range of the Hessian of f_D, or of f."""
+    best, middle = objective.minimize().x, objective.center
+    off = _off(
+        objective.curvature, np.asarray(objective.gradient(best)), np.asarray(objective.gradient(middle)), best - middle
+    )
+    if np.array_equal(center, best):
+        return off
+    A, f = objective.problem.upper_curvature.matrix, objective.problem
+    return off + _off(A, np.asarray(f.gradient(center)), np.asarray(f.gradient(middle)), center - middle)
+
+
+def _off(H: np.ndarray, slope: np.ndarray, linear: np.ndarray, away: np.ndarray) -> float:
+    """Return the Newton step for a slope and what it rounds by; H times `away` and `linear` are the terms of the slope."""
+    values, U, _ = range_of(H)
+    size = float(np.linalg.norm(H) * np.linalg.norm(away) + np.linalg.norm(linear))
+    return float(np.linalg.norm((np.abs(U.T @ slope) + UNIT * len(H) * size) / values))
+
+
+def displaced(history: np.ndarray, rounding: np.ndarray, forms: list[np.ndarray], reach: float, points: int) -> np.ndarray:
+    """Return bounds on rounding that also count a center off by `reach` in the first `points` coordinates of a state."""
+    sizes = np.array([float(np.linalg.norm(Q[:points, :points], 2)) * reach**2 for Q in forms])
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = history + rounding
+        shifted = rounding + 2 * np.sqrt(value * sizes) + sizes
+    return np.where(np.isnan(shifted), np.inf, shifted)

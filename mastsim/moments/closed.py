@@ -21,8 +21,9 @@ from mastsim.methods import (
     StochasticMethod,
     Uncompressed,
 )
+from mastsim.methods.affine import implementation, require_affine
 from mastsim.methods.minibatch import Minibatch
-from mastsim.moments.base import Form, Recursion, finished, require_quadratic
+from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.operators import (
     DistributedRecursion,
     DSGDRecursion,
@@ -36,9 +37,12 @@ from mastsim.moments.operators import (
     anchor_variance,
     moment_operators,
 )
+from mastsim.moments.operators.recursion import Path, nonnegative_path
 from mastsim.problems import Problem
 from mastsim.sketches import Identity, IndependentDiagonal, SelectionSketch, Sketch
+from mastsim.validation import instance
 
+_KNOWN = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD)
 COMPONENT_WORK = 1 << 18
 """The largest n·d³, the work of one step with sampled gradients, that is accepted: replicas are faster beyond."""
 
@@ -76,6 +80,7 @@ class ClosedRecursion(Recursion):
     method: Method
 
     def __post_init__(self) -> None:
+        instance("method", self.method, Method)
         _ = self.chain
 
     @cached_property
@@ -90,28 +95,24 @@ class ClosedRecursion(Recursion):
 
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
-        chain = self.chain
-        d, carried = self.objective.dim, {"x": 0, "w": 1, "g": 1}
-        state = chain.start(np.asarray(x0, dtype=float) - self.center)
-        history = np.full((steps + 1, len(forms)), np.inf)
+        return nonnegative_path(self._path(x0), steps, self._written_out(forms), self._misplaced)
+
+    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
+        """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""
+        path, whole = self._path(x0), self._written_out(forms)
         with np.errstate(over="ignore", invalid="ignore"):
-            for t in range(steps + 1):
-                for i, form in enumerate(forms):
-                    history[t, i] = sum(_applied(state, pair, matrix, d, carried) for pair, matrix in form.items())
-                if not np.isfinite(history[t]).any():
-                    break
-                state = chain.step(state)
-        return finished(history)
+            rounding = path.rounding(steps, whole, self._misplaced)
+            return displaced(path.expectations(steps, whole), rounding, whole, self._misplaced, self.objective.dim)
 
+    def _path(self, x0: np.ndarray) -> Path:
+        return Path(self.chain, np.asarray(x0, dtype=float) - self.center)
 
-def _applied(state: MomentState, pair: tuple[str, str], matrix: np.ndarray, d: int, place: dict[str, int]) -> float:
-    mean, second = state
-    left, right = pair
-    if right == "":
-        start = np.ones(1) if left == "" else mean[place[left] * d : (place[left] + 1) * d]
-        return float(start @ matrix[:, 0])
-    i, j = place[left] * d, place[right] * d
-    return float(np.vdot(matrix, second[i : i + d, j : j + d]))
+    @cached_property
+    def _misplaced(self) -> float:
+        return misplacement(self.objective, self.center)
+
+    def _written_out(self, forms: list[Form]) -> list[np.ndarray]:
+        return [written_out(form, self.chain.fields, self.objective.dim) for form in forms]
 
 
 class _Deterministic(MomentRecursion):
@@ -124,18 +125,30 @@ class _Deterministic(MomentRecursion):
     def hessian(self) -> np.ndarray:
         return self._hessian
 
-    def step(self, state: MomentState) -> MomentState:
-        keep = np.eye(len(self.hessian)) - self.stepsize * self.hessian
-        return MomentState(keep @ state.mean, keep @ state.second @ keep.T)
+    @property
+    def curvature_size(self) -> float:
+        return float(np.linalg.norm(self.hessian)) ** 2
+
+    @cached_property
+    def _keep(self) -> np.ndarray:
+        return np.eye(len(self.hessian)) - self.stepsize * self.hessian
+
+    def _advance(self, state: MomentState) -> MomentState:
+        return MomentState(self._keep @ state.mean, self.linear(state.second))
+
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        return self._keep @ X @ self._keep.T
 
 
 def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     """Return the closed recursion of a method on a quadratic; raises as `ClosedRecursion` does."""
     require_quadratic(objective)
-    if isinstance(method, GD) and isinstance(method.rule, ConstantStep):
+    require_affine(method)
+    if (own := implementation(method)) not in _KNOWN:
+        raise ValueError(f"no closed moment recursion is known for {method.name}")
+    assert isinstance(method.rule, ConstantStep)
+    if own is GD:
         return _Deterministic(objective.curvature, method.rule.stepsize)
-    if not isinstance(method.rule, ConstantStep):
-        raise ValueError(f"{method.name} has a step size that changes: exact moments need a constant one")
     if isinstance(method, DSGD) and isinstance(objective, Mast) and not _is_plain(method):
         return SampledRecursion(_sampled_gradient(objective, method), method.rule.stepsize)
     if not _is_plain(method):
@@ -148,15 +161,15 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
         return DistributedRecursion(operators, gamma, z_star, slopes, "permk" if objective.correlated else "independent")
     if not isinstance(objective, Mast):
         raise ValueError(f"no closed moment recursion is known for {method.name} on {objective.name}")
-    own = moment_operators(objective.sketch, objective.problem.upper_curvature.matrix)
+    operator = moment_operators(objective.sketch, objective.problem.upper_curvature.matrix)
     g0 = np.asarray(objective.problem.gradient(objective.center))
     if isinstance(method, DSGD):
-        return DSGDRecursion(own, gamma, z_star, g0)
+        return DSGDRecursion(operator, gamma, z_star, g0)
     if isinstance(method, LSVRDSG):
         spread = 0.0 if method.anchor is None else anchor_variance(int(objective.sketch.support_size), method.anchor)
-        return SVRGRecursion(own, gamma, method.probability, z_star, g0, spread)
+        return SVRGRecursion(operator, gamma, method.probability, z_star, g0, spread)
     if isinstance(method, PAGE):
-        return PAGERecursion(own, gamma, method.probability, method.sketches)
+        return PAGERecursion(operator, gamma, method.probability, method.sketches)
     raise ValueError(f"no closed moment recursion is known for {method.name}")
 
 
@@ -173,12 +186,12 @@ def _sampled_gradient(objective: Mast, method: DSGD) -> SampledGradient:
     if n * d**3 > COMPONENT_WORK:
         raise ValueError(f"{n} components of dimension {d} are not accepted: at most {COMPONENT_WORK} for n·d³")
     compression = None
-    if isinstance(method.compression, SketchCompressor):
+    if type(method.compression) is SketchCompressor:
         compression = moment_operators(method.compression.sketch, np.eye(d))
         if not _is_symmetric(method.compression.sketch):
             raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not diagonal")
-    elif not isinstance(method.compression, Uncompressed):
-        raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not linear")
+    elif type(method.compression) is not Uncompressed:
+        raise ValueError(f"no closed moment recursion is known for {method.name}: its compressor is not a sketch")
     z_star = objective.minimize().x - v
     slopes, hessians = _components(problem, v)
     parts = [

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
-from mastsim.methods import ConstantStep, Method
-from mastsim.moments.base import Form, Recursion, finished, require_quadratic
+from mastsim.methods import Method
+from mastsim.methods.affine import implementation, require_affine
+from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
+from mastsim.moments.operators.base import symmetric
+from mastsim.moments.operators.recursion import UNIT, absolute, settled
+from mastsim.moments.probes import STEPS, probing_points
+from mastsim.validation import instance
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22
+_AGREE = 1024 * float(np.finfo(float).eps)
+_FIXED_POINTS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +35,13 @@ class EnumeratedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        Its step must be affine in its state, with a constant step size.
+        It must say that its step is affine, which is checked at random points near, far and on lines, for every outcome.
 
     Raises
     ------
     ValueError
-        If f is not quadratic, the step size changes, or there are too many outcomes to list.
+        If f is not quadratic, the step size changes, the method does not say that its step is affine or a point shows that
+        it is not, its state is not made of vectors, or there are too many outcomes to list.
 
     References
     ----------
@@ -50,21 +61,29 @@ class EnumeratedRecursion(Recursion):
 
     def __post_init__(self) -> None:
         require_quadratic(self.objective)
-        if not isinstance(self.method.rule, ConstantStep):
-            raise ValueError(f"{self.method.name} has a step size that changes: exact moments need a constant one")
+        instance("method", self.method, Method)
+        require_affine(self.method)
         _ = self.table
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The fields of the state."""
-        return tuple(self.method.init(self.objective, self.objective.center[None])._fields)
+        first = self.method.init(self.objective, self.objective.center[None])
+        for name, value in zip(first._fields, first, strict=True):
+            if np.shape(value) != (1, self.objective.dim) or not np.issubdtype(np.asarray(value).dtype, np.floating):
+                raise ValueError(
+                    f"{self.method.name} carries {name} of shape {np.shape(value)} and type {np.asarray(value).dtype} for "
+                    f"one replica, but exact moments need vectors of floats of length {self.objective.dim}: a state with "
+                    "counters or step sizes is not affine"
+                )
+        return tuple(first._fields)
 
     @property
     def size(self) -> int:
         """The length of the state with a 1 appended."""
         return len(self.fields) * self.objective.dim + 1
 
-    @property
+    @cached_property
     def center(self) -> np.ndarray:
         """The point that the method is drawn to: x_D*, or x* for methods that ignore the sketch or move it."""
         return self.method.target(self.objective)
@@ -76,52 +95,165 @@ class EnumeratedRecursion(Recursion):
         return np.concatenate([self.center if name in self.method.points else zero for name in self.fields])
 
     @cached_property
+    def units(self) -> np.ndarray:
+        """What one coordinate of the state counts: gradients in units of points over the step size."""
+        d, gamma = self.objective.dim, self.method.rule.largest
+        return np.repeat([1.0 if name in self.method.points else 1 / gamma for name in self.fields], d)
+
+    @cached_property
     def table(self) -> np.ndarray:
         """E[M ⊗ M], shape (size², size²)."""
-        size = self.size
-        if size**4 > TABLE_LIMIT:
-            raise ValueError(f"a table of {size**4:.3g} numbers is not accepted: at most {TABLE_LIMIT} for exact moments")
-        maps, weights = self._maps()
+        size, (maps, weights) = self.size, self.maps
         pairs = np.einsum("n,nij,nkl->ikjl", weights, maps, maps, optimize=True)
         return np.asarray(pairs).reshape(size**2, size**2)
 
-    def _maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the affine map of every outcome, shape (outcomes, size, size), and its probability."""
+    @cached_property
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """The affine map of every outcome, shape (outcomes, size, size), and its probability."""
         size, wide = self.size, self.size - 1
-        scale = 1.0 + float(np.abs(self.origin).max())
-        starts = self.origin + scale * np.concatenate([np.zeros((1, wide)), np.eye(wide)])
+        if size**4 > TABLE_LIMIT:
+            raise ValueError(f"a table of {size**4:.3g} numbers is not accepted: at most {TABLE_LIMIT} for exact moments")
+        points = probing_points(wide, self._reach) * self.units
+        starts = np.concatenate([np.zeros((1, wide)), np.diag(self._reach * self.units), points])
+        ends, weights = self._ends(starts, STEPS[0])
+        maps = np.zeros((len(weights), size, size))
+        maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self._reach * self.units)
+        maps[:, :wide, wide] = ends[0]
+        maps[:, wide, wide] = 1.0
+        self._compare(maps, points, ends[size:], STEPS[0])
+        if not self._is_of_this_package:
+            self._probe_closer(maps)
+            self._probe_later(maps, weights, points[:2])
+        return maps, weights
+
+    @property
+    def _is_of_this_package(self) -> bool:
+        # The package's own methods are known to take the number of a step for their step rule only.
+        return implementation(self.method).__module__.startswith(f"{__name__.partition('.')[0]}.methods.")
+
+    @property
+    def _reach(self) -> float:
+        """How far from the origin maps are read off."""
+        points = (self.origin, self.objective.center, self.objective.problem.minimize().x)
+        return 1.0 + max(float(np.abs(point).max()) for point in points)
+
+    def _ends(self, starts: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where every start leads under every outcome, both counted from the origin, shape (starts, outcomes, ·)."""
         kind = type(self.method.init(self.objective, self.objective.center[None]))
 
         def step(rows: np.ndarray, draw: Draw) -> np.ndarray:
-            state = kind(*np.split(starts[rows], len(self.fields), axis=1))
-            return np.concatenate(self.method.step(state, self.objective, draw), axis=1) - self.origin
+            state = kind(*np.split((self.origin + starts)[rows], len(self.fields), axis=1))
+            after = self.method.step(state, self.objective, draw)
+            if type(after) is not kind or any(np.shape(value) != (len(rows), self.objective.dim) for value in after):
+                raise ValueError(f"a step of {self.method.name} returns another kind of state than it starts from")
+            return np.concatenate(after, axis=1) - self.origin
 
-        ends, weights = outcomes(step, size, limit=max(WORK_LIMIT // size**4, 1))
-        ends = ends.reshape(size, len(weights), wide)
-        maps = np.zeros((len(weights), size, size))
-        maps[:, :wide, :wide] = (ends[1:] - ends[0]).transpose(1, 2, 0) / scale
-        maps[:, :wide, wide] = ends[0]
-        maps[:, wide, wide] = 1.0
-        return maps, weights
+        with np.errstate(all="ignore"):
+            ends, weights = outcomes(step, len(starts), number, limit=max(WORK_LIMIT // self.size**4, 1))
+        return ends.reshape(len(starts), len(weights), starts.shape[1]), weights
+
+    def _probe_closer(self, maps: np.ndarray) -> None:
+        """Refuse a method whose steps bend at and around points that an outcome does not move, where gradients vanish."""
+        wide = self.size - 1
+        chosen = maps[np.unique(np.linspace(0, len(maps) - 1, _FIXED_POINTS).round().astype(int))]
+        pull = (np.eye(wide) - chosen[:, :wide, :wide]) * self.units
+        still = np.einsum("nij,nj->ni", np.linalg.pinv(pull, rcond=1e-10), chosen[:, :wide, wide])
+        around = probing_points(wide, 1e-3 * self._reach)[:4]
+        starts = np.concatenate([still, *(still + away for away in around)]) * self.units
+        self._compare(maps, starts, self._ends(starts, STEPS[0])[0], STEPS[0])
+
+    def _probe_later(self, maps: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> None:
+        """Refuse a method whose later steps are not what the maps of the first say."""
+        for number in STEPS[1:]:
+            ends, again = self._ends(starts, number)
+            if not np.array_equal(again, weights):
+                raise ValueError(f"{self.method.name} draws differently at step {number} than at step {STEPS[0]}: {_NEEDED}")
+            self._compare(maps, starts, ends, number)
+
+    def _compare(self, maps: np.ndarray, starts: np.ndarray, ends: np.ndarray, number: int) -> None:
+        wide = self.size - 1
+        linear, constant = maps[:, :wide, :wide] * self.units / self.units[:, None], maps[:, :wide, wide] / self.units
+        inside = starts / self.units
+        said = np.einsum("nij,sj->sni", linear, inside) + constant
+        off = np.linalg.norm(ends / self.units - said, axis=2)
+        size = self._terms + np.linalg.norm(linear, axis=(1, 2))
+        allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
+            constant, axis=1
+        )
+        bad = ~(off <= allowed)
+        if bad.any():
+            s, n = np.unravel_index(int(np.argmax(bad)), bad.shape)
+            raise ValueError(
+                f"{self.method.name} says that its step is affine, but from a point at distance "
+                f"{np.linalg.norm(inside[s]):.3g} outcome {n} of step {number} leads {off[s, n]:.3g} away from where the "
+                f"affine map read off near the center leads: {_NEEDED}"
+            )
 
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            history = self._expectations(x0, steps, forms)
+            return settled(history, self.rounding(x0, steps, forms)) if (history < 0).any() else history
+
+    def _expectations(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
+        functionals = np.stack([written_out(form, self.fields, self.objective.dim).ravel() for form in forms])
+        history = np.stack([functionals @ second.ravel() for second in self._seconds(x0, steps)])
+        return np.where(np.isfinite(history), history, np.inf)
+
+    def _seconds(self, x0: np.ndarray, steps: int) -> Iterator[np.ndarray]:
+        """Yield the second moments of the state with a 1 appended after 0, 1, …, `steps` steps."""
         first = self.method.init(self.objective, np.asarray(x0, dtype=float)[None])
         start = np.append(np.concatenate(first, axis=1)[0] - self.origin, 1.0)
-        functionals = np.stack([self._written_out(form).ravel() for form in forms])
-        second = np.outer(start, start).ravel()
-        history = np.empty((steps + 1, len(forms)))
-        with np.errstate(over="ignore", invalid="ignore"):
-            for t in range(steps + 1):
-                history[t] = functionals @ second
-                second = self.table @ second
-        return finished(history)
+        second = np.outer(start, start)
+        for t in range(steps + 1):
+            yield second
+            if t < steps:
+                second = self.after(second)
 
-    def _written_out(self, form: Form) -> np.ndarray:
-        d = self.objective.dim
-        place = {name: slice(i * d, (i + 1) * d) for i, name in enumerate(self.fields)}
-        place[""] = slice(self.size - 1, self.size)
-        whole = np.zeros((self.size, self.size))
-        for (left, right), matrix in form.items():
-            whole[place[left], place[right]] += matrix
-        return whole
+    def after(self, second: np.ndarray) -> np.ndarray:
+        """Return E[M second Mᵀ], the second moment after one more step, shape (size, size)."""
+        return symmetric((self.table @ second.ravel()).reshape(self.size, self.size))
+
+    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
+        """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""
+        whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
+        sizes = np.stack([absolute(Q).ravel() for Q in whole])
+        units, u = np.append(self.units, 1.0), UNIT * self.size
+        rate, reach = max(self._amplification, self._terms**2), self._reach * self._terms
+        E, errors, history = np.zeros((self.size, self.size)), [], []
+        with np.errstate(over="ignore", invalid="ignore"):
+            for t, second in enumerate(self._seconds(x0, steps)):
+                trace = float(np.sum(np.abs(second.diagonal()[:-1]) / self.units**2))
+                # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
+                size = trace + 2 * reach * np.sqrt(trace) + u * reach**2
+                if t == 0:
+                    E = np.diag(u * np.append(np.full(self.size - 1, size), 0.0) * units**2)
+                errors.append(
+                    sizes @ E.ravel() + u * trace * np.array([Q[:-1, :-1].diagonal() @ self.units**2 for Q in whole])
+                )
+                history.append([np.vdot(Q, second) for Q in whole])
+                E = self.after(E) + np.diag(u * rate * np.append(np.full(self.size - 1, size), 1.0) * units**2)
+            points = int(sum(name in self.method.points for name in self.fields[:1])) * self.objective.dim
+            return displaced(np.array(history), np.array(errors), whole, self._misplaced, points)
+
+    @cached_property
+    def _misplaced(self) -> float:
+        return misplacement(self.objective, self.center)
+
+    @cached_property
+    def _terms(self) -> float:
+        """How large the terms of a step may be beside the points: those of a map may cancel, and their rounding stays."""
+        nodes: Any = getattr(self.objective, "clients", (self.objective,))
+        stretch = max(math.sqrt(node.sketch.L_max) for node in nodes)
+        bend = self.method.rule.largest * max(float(node.problem.L_f) for node in nodes)
+        return (1 + stretch) * (1 + bend * stretch)
+
+    @cached_property
+    def _amplification(self) -> float:
+        """At least the sum of the sizes of the terms of E[M X Mᵀ], for ‖X‖ = 1 in balanced units."""
+        maps, weights = self.maps
+        linear = maps[:, :-1, :-1] * self.units / self.units[:, None]
+        return 1.0 + float(weights @ np.square(linear).sum(axis=(1, 2)))
+
+
+_NEEDED = "exact moments need the same law of affine maps at every step and from every point"

@@ -1,7 +1,7 @@
 """f: the problems, their losses and their data."""
 
 from mastsim.linalg import Curvature
-from mastsim.problems.base import Minimum, Problem
+from mastsim.problems.base import CertificateWarning, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.families import ALL_PROBLEMS, family_for, problem_names
@@ -22,6 +22,7 @@ __all__ = [
     "ALL_PROBLEMS",
     "CATALOGUE",
     "DEFAULT_DATA",
+    "CertificateWarning",
     "Curvature",
     "Dataset",
     "ExponentialClassification",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import ClassVar, Protocol, Self
@@ -12,10 +13,12 @@ from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
 from mastsim.linalg import Curvature, Pair, QuadraticForm
 from mastsim.memory import check_square
+from mastsim.problems.certificates import CertificateWarning as CertificateWarning
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
 from mastsim.provenance import Constant, Kind
-from mastsim.validation import nonnegative, positive
+from mastsim.readonly import ReadOnly
+from mastsim.validation import CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
@@ -33,7 +36,7 @@ class Components(Protocol):
         """Weights, shape (replicas, m), with m = n where `index` is None."""
 
 
-class Problem(ABC):
+class Problem(ReadOnly, ABC):
     """A differentiable function f: R^d → R, bounded below, and a finite sum f = (1/n) Σ f_i (n = 1 unless said otherwise).
 
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
@@ -136,24 +139,7 @@ class Problem(ABC):
         return there
 
     def _points(self, name: str, x: Array) -> Array:
-        points = x if hasattr(x, "shape") else np.asarray(x, dtype=float)
-        if points.shape[-1:] != (self.dim,):
-            raise ValueError(f"{name} has shape {points.shape}, but its last axis must have length {self.dim}")
-        return points
-
-    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
-        """Return a bound on the terms that add up to ∇f at points with entries of at most `size`, shape of `size`.
-
-        Rounding changes an entry of a gradient, or of a point before it is handed in, by what `gradient_rounding` says of it
-        relative to these terms. Here they are |∇f(0)| and √(L_ii)·Σ √(L_jj) size_j.
-        """
-        root = np.sqrt(np.maximum(np.diag(self.upper_curvature.matrix), 0.0))
-        return np.abs(self.gradient(np.zeros(self.dim))) + root * (size @ root)[..., None]
-
-    @property
-    def gradient_rounding(self) -> float:
-        """How much rounding may change an entry of a gradient, relative to its terms."""
-        return 4 * (self.dim + 4) * float(np.finfo(float).eps)
+        return points(name, x, self.dim)
 
     @property
     def is_quadratic(self) -> bool:
@@ -197,15 +183,64 @@ class Problem(ABC):
         kind: Kind = "lower" if least.kind == "exact" and not self.curvature_is_attained else least.kind
         return Constant(least, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)", least.error)
 
+    def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `value`; to first order unless a subclass counts its own operations.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,) or (points, dim)
+            Points.
+        moved : ndarray, shape of `x`, optional
+            How far each coordinate may be from where the value is wanted; zero when left out.
+
+        Returns
+        -------
+        ndarray, shape ``x.shape[:-1]``
+            One number a point.
+        """
+        x = np.asarray(self._points("x", x), dtype=float)
+        away = np.zeros(x.shape) if moved is None else moved
+        slope, bend = np.abs(self.gradient(x)), self.L_f.value if away.any() else 0.0
+        rounding = (self.dim + 100) * np.finfo(float).eps * (np.abs(self.value(x)) + (slope * np.abs(x)).sum(axis=-1))
+        return np.asarray(rounding + (slope * away).sum(axis=-1) + 0.5 * bend * (away**2).sum(axis=-1))
+
+    def gradient_error(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on ‖computed ∇f − ∇f‖; to first order unless a subclass counts its own operations.
+
+        Parameters
+        ----------
+        x : ndarray, shape (dim,) or (points, dim)
+            Points.
+        moved : ndarray, shape of `x`, optional
+            How far each coordinate may be from where the gradient is wanted; zero when left out.
+
+        Returns
+        -------
+        ndarray, shape ``x.shape[:-1]``
+            One number a point.
+        """
+        x = np.asarray(self._points("x", x), dtype=float)
+        bend = self.L_f.value
+        if not math.isfinite(bend):
+            bend = max(float(np.linalg.norm(self.hessian(point))) for point in np.reshape(x, (-1, self.dim)))
+        away = 0.0 if moved is None else np.linalg.norm(moved, axis=-1)
+        return np.asarray(bend * (1e-14 * (1 + np.linalg.norm(x, axis=-1)) + away))
+
+    @property
+    def column_scale(self) -> np.ndarray:
+        """Positive factors s, shape (dim,), such that f(s∘y) bends about equally along every coordinate of y."""
+        return np.ones(self.dim)
+
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
         check_square("the Hessian", self.dim, change="take products with it: hessian_product")
-        point = np.broadcast_to(np.asarray(x, dtype=float), (self.dim, self.dim))
+        point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
 
 def total_weight(minibatch: Components) -> Array:
     """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""
+    has("minibatch", minibatch, "index", "weights")
     xp = namespace(minibatch.weights)
     return xp.sum(contiguous(minibatch.weights), axis=-1)
 
@@ -231,7 +266,7 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
     if condition_number is None:
         assert given is not None
         return given
-    kappa = positive("condition_number", condition_number)
+    kappa = positive("condition_number", condition_number, CONDITIONS)
     if kappa <= 1:
         raise ValueError(f"condition_number={kappa} is not accepted: it must be above 1")
     if curvature == 0:
@@ -241,5 +276,10 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
         raise ValueError(
             f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given where they disagree "
             f"(that condition number means l2={implied}); pass None for the other"
+        )
+    if given is None and not SETTINGS.least <= implied <= SETTINGS.most:
+        raise ValueError(
+            f"condition_number={kappa:g} is not accepted: it means l2={implied:g}, and l2 must be from "
+            f"{SETTINGS.least:g} to {SETTINGS.most:g}"
         )
     return implied if given is None else given

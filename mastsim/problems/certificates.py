@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,14 @@ import numpy as np
 
 from mastsim.linalg import QuadraticForm
 from mastsim.provenance import Constant, Kind
+from mastsim.readonly import ReadOnly
+
+_ACCURACY = 2e-9  # of the value that makes a minimum exact
+_NOTHING = 1e-12  # a bound so small is worth no warning, whatever it is beside the value
 
 
 @dataclass(frozen=True, eq=False)
-class Minimum:
+class Minimum(ReadOnly):
     """A point with a proof of how far it is from optimal.
 
     Parameters
@@ -23,7 +28,7 @@ class Minimum:
     value : float
         The objective there.
     gap_bound : float
-        A proven bound on ``value - infimum``, rounding included; infinite when nothing is known.
+        A proven bound on ``|value - infimum|``, rounding included; infinite when nothing is known.
     gradient_norm : float
         Norm of the gradient there.
     certificate : str
@@ -47,36 +52,99 @@ class Minimum:
     excess_bound: float = math.nan
 
     def __post_init__(self) -> None:
-        x = np.array(self.x, dtype=float)
-        x.setflags(write=False)
-        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "x", np.asarray(self.x, dtype=float))
+        super().__post_init__()
         if math.isnan(self.excess_bound):
             object.__setattr__(self, "excess_bound", self.gap_bound)
 
     def infimum(self) -> Constant:
         """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it, or an estimate."""
-        small = self.gap_bound <= max(2e-9 * abs(self.value), 1e-12 * self.scale)
+        small = self.gap_bound <= max(_ACCURACY * abs(self.value), 1e-12 * self.scale)
         kind: Kind = "estimate" if not self.proven else "exact" if small else "upper"
         return Constant(self.value, kind, f"value at a minimiser; {self.certificate}", self.gap_bound)
+
+
+class CertificateWarning(UserWarning):
+    """A minimum whose certificate does not reach the accuracy of an exact value; the message says by how much, and why."""
 
 
 def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
     """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
 
-    The norm is enlarged by what rounding may have hidden: 1e-14 of the smoothness (where that is infinite, of the curvature
-    at the point) times the size of the point.
+    Both hold for the number that is reported: the rounding of the value is added, that of the gradient enlarges its norm.
+
+    Parameters
+    ----------
+    objective : Problem or Objective
+        The function, with `value`, `gradient`, their bounds `error_bound` and `gradient_error`, and `lower_bound`.
+    x : ndarray, shape (dim,)
+        The point.
+    mu : float
+        A strong convexity constant; 0 for functions that are only convex, negative for others.
+    smoothness : float
+        A smoothness constant; a gap of ‖gradient‖²/(2·smoothness) is certain, and the bound is never below it.
     """
-    value = float(objective.value(x))
-    norm = float(np.linalg.norm(objective.gradient(x)))
-    floor = max(value - objective.lower_bound, 0.0)
-    if mu > 0:
-        if not math.isfinite(smoothness):
-            smoothness = float(np.linalg.norm(objective.hessian(x)))
-        hidden = 1e-14 * smoothness * (1.0 + float(np.linalg.norm(x)))
-        if (norm + hidden) ** 2 / (2 * mu) <= floor:
-            return Minimum(x, value, (norm + hidden) ** 2 / (2 * mu), norm, f"‖gradient‖²/(2μ) with μ = {mu:.6g}")
+    value, gradient = float(objective.value(x)), np.asarray(objective.gradient(x))
+    slack, hidden = float(objective.error_bound(x)), float(objective.gradient_error(x))
+    norm, floor = float(np.linalg.norm(gradient)), value - float(objective.lower_bound)
+    # The infimum is at most the value, which may be rounded down.
+    above, floor = floor + slack, max(floor, slack) if math.isfinite(value) else math.inf
     where = "stationary point of a nonconvex function; " if mu < 0 else ""
-    return Minimum(x, value, floor, norm, f"{where}value minus the lower bound {objective.lower_bound:g}")
+    if mu > 0:
+        # The last factor covers the rounding of this line.
+        excess = (norm + hidden) ** 2 / (2 * min(mu, smoothness)) * (1 + 1e-14)
+        if (bound := (excess + slack) * (1 + 1e-14)) <= floor:
+            how = f"‖gradient‖²/(2μ) with μ = {mu:.6g}, and rounding"
+            return Minimum(x, value, bound, norm, how, excess_bound=excess)
+    how = f"{where}value minus the lower bound {objective.lower_bound:g}"
+    return Minimum(x, value, floor, norm, how, excess_bound=above)
+
+
+def below(constant: Constant) -> float:
+    """Return a number that a strong convexity constant is not below, 0 where its error is larger than it is."""
+    least = constant.value - constant.error if constant.kind != "estimate" else 0.0
+    return max(least, 0.0) if constant >= 0 else least
+
+
+def certified_minimum(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
+    """Return what `certified` makes of a point that is as good as the search for a minimiser could make it.
+
+    Parameters
+    ----------
+    objective, x, mu, smoothness
+        As in `certified`.
+
+    Warns
+    -----
+    CertificateWarning
+        If the function is convex and the bound is larger than 1e-12 and than 2e-9 of the value.
+    """
+    found = certified(objective, x, mu, smoothness)
+    if mu >= 0 and found.gap_bound > max(_ACCURACY * abs(found.value), _NOTHING):
+        _warn(objective, found, mu)
+    return found
+
+
+def _warn(objective: Any, found: Minimum, mu: float) -> None:
+    wanted, hidden = max(_ACCURACY * abs(found.value), _NOTHING), float(objective.gradient_error(found.x))
+    if mu == 0:
+        why = (
+            "the function is not strongly convex (μ = 0), so that only its lower bound says how low it goes; "
+            "regularisation l2 > 0 makes it so"
+        )
+    elif found.gradient_norm <= 2 * hidden:
+        why = (
+            f"the gradient has only its rounding left, up to {hidden:.3g}, which a strong convexity of μ = {mu:.3g} turns "
+            "into that; scale the columns of the data, or take a larger l2"
+        )
+    else:
+        why = f"the search ended where the gradient has norm {found.gradient_norm:.3g}, and μ = {mu:.3g}"
+    warnings.warn(
+        f"{objective.name}: the minimum {found.value:.9g} is certified within {found.gap_bound:.3g} only, "
+        f"{found.gap_bound / wanted:.3g} times the {wanted:.3g} of an exact value: {why}",
+        CertificateWarning,
+        stacklevel=4,
+    )
 
 
 def quadratic_minimum(problem: Any, form: QuadraticForm, center: np.ndarray | None = None) -> Minimum:

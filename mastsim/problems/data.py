@@ -20,6 +20,7 @@ from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
 from mastsim.validation import one_of, real
+from mastsim.validation import path as checked_path
 
 __all__ = ["CATALOGUE", "DEFAULT_DATA", "Catalogued", "Dataset", "fetch", "listing", "load", "locate"]
 
@@ -164,6 +165,7 @@ def load(
     >>> load("synthetic:n=30,d=3,density=0.5").name
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
+    checked_path("spec", spec)
     text = os.fspath(spec)
     named = text in (DEFAULT_DATA, *_names()) or text.partition(":")[0] == "synthetic"
     if named and (features is not None or zero_based):
@@ -370,7 +372,7 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
         raise ValueError(f"data set {entry.name!r} has the label {unknown[0]:g}: known are {sorted(entry.labels)}")
     y = np.array([entry.labels[label] for label in raw.tolist()], dtype=float)
     source = f"LIBSVM's collection of binary classification data by Chih-Jen Lin, {entry.url}."
-    return Dataset(entry.name, A, y, entry.sha256, source, entry.labels)
+    return Dataset(entry.name, A, y, entry.sha256, source, entry.labels, copy=False)
 
 
 # ------------------------------------------------------------------------------------------- LIBSVM files
@@ -381,7 +383,7 @@ def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
     check_room(f"reading file {text!r}", size, change="read it on a machine with more memory", itemsize=_BYTES_READ)
     content = Path(text).read_bytes()
     A, y = parse_libsvm(content, text, features, zero_based)
-    return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.")
+    return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.", copy=False)
 
 
 def _breast_cancer() -> Dataset:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.readonly import ReadOnly
+from mastsim.validation import UNLIMITED, flag, matrix, text, vector
+
 _SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(ReadOnly):
     """A table of features with one label per row, and where it came from.
 
     Parameters
@@ -34,6 +37,13 @@ class Dataset:
     labels : mapping of float to int, optional
         What each label of the file has become, where `y` holds -1 and +1 in place of them; None where `y` holds the
         file's own.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `A` and `y` are not finite numbers, one label a row.
 
     Examples
     --------
@@ -49,6 +59,15 @@ class Dataset:
     sha256: str
     source: str
     labels: Mapping[float, int] | None = None
+    _: KW_ONLY
+    copy: InitVar[bool] = True
+
+    def __post_init__(self, copy: bool) -> None:
+        for name in ("name", "sha256", "source"):
+            text(name, getattr(self, name))
+        A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
+        object.__setattr__(self, "A", A)
+        object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
 
     @property
     def n(self) -> int:

@@ -8,10 +8,10 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.problems.glm import GeneralizedLinearModel
-from mastsim.problems.losses import ExponentialSum, Loss, MarginLoss, pure_exponential
+from mastsim.problems.losses import ExponentialSum, ExponentialTerms, Loss, MarginLoss, pure_exponential
 
 
-class ExponentialLoss(MarginLoss):
+class ExponentialLoss(ExponentialTerms, MarginLoss):
     """φ(u; y) = e^{−yu} for labels −1 and +1, with ψ(w) = e^{−w} at w = yu.
 
     Examples
@@ -49,6 +49,8 @@ class ExponentialClassification(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Required.
     condition_number : float, optional
         Refused: the curvature of this loss is unbounded, so there is no κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

@@ -12,10 +12,12 @@ import numpy as np
 
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
-from mastsim.minimization import minimize_convex
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem
-from mastsim.problems.certificates import Minimum, certified, quadratic_minimum
+from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
+from mastsim.problems.newton import least_point
+from mastsim.problems.rounding import summed
 from mastsim.provenance import Constant
+from mastsim.validation import has, instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +51,7 @@ class FiniteSum(Problem):
     problems: Sequence[Problem]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problems, Sequence):
-            kind = type(self.problems).__name__
-            raise TypeError(f"problems is not accepted: it must be a list or tuple of problems, not {kind}")
-        problems = tuple(self.problems)
-        for i, part in enumerate(problems):
-            if not isinstance(part, Problem):
-                raise TypeError(f"problems[{i}] is not accepted: it must be a Problem, not {type(part).__name__}")
+        problems = instances("problems", self.problems, Problem)
         if not problems:
             raise ValueError("problems is empty, but there must be at least one problem")
         for i, part in enumerate(problems):
@@ -87,6 +83,25 @@ class FiniteSum(Problem):
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
         return self._mean(lambda part: part.hessian_product(x, w))
+
+    def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `value`; see `Problem.error_bound`."""
+        sizes = self._mean(lambda part: np.abs(part.value(x)))
+        return np.asarray(self._mean(lambda part: part.error_bound(x, moved)) + summed(self.components + 2) * sizes)
+
+    def gradient_error(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `gradient`; see `Problem.gradient_error`."""
+        sizes = self._mean(lambda part: np.linalg.norm(part.gradient(x), axis=-1))
+        return np.asarray(self._mean(lambda part: part.gradient_error(x, moved)) + summed(self.components + 2) * sizes)
+
+    def hessian(self, x: Array) -> np.ndarray:
+        """Return ∇²f(x) at one point, shape (dim, dim)."""
+        return np.asarray(self._mean(lambda part: part.hessian(x)))
+
+    @cached_property
+    def column_scale(self) -> np.ndarray:
+        """One over the root of the mean of the components' curvatures along each coordinate."""
+        return np.asarray(1 / np.sqrt(self._mean(lambda part: part.column_scale**-2.0)))
 
     def _mean(self, of: Callable[[Problem], Any]) -> Any:
         total = of(self.problems[0])
@@ -154,6 +169,7 @@ class FiniteSum(Problem):
         x = self._points("x", x)
         xp = namespace(x)
         total = xp.zeros_like(x)
+        has("minibatch", minibatch, "index", "weights")
         for i, part in enumerate(self.problems):
             if minibatch.index is None:
                 total += minibatch.weights[:, i, None] * part.gradient(x)
@@ -185,6 +201,4 @@ class FiniteSum(Problem):
     def _minimum(self) -> Minimum:
         if self._is_direct:
             return quadratic_minimum(self, self.quadratic_form)
-        start = np.zeros(self.dim)
-        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
-        return certified(self, x, self.mu_f.value, self.L_f.value)
+        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -13,14 +13,15 @@ import numpy as np
 from mastsim.backend import Array, contiguous, inner, namespace, rows_times
 from mastsim.linalg import Curvature, Pair, QuadraticForm, gram_form
 from mastsim.memory import check_room, check_square
-from mastsim.minimization import minimize_convex
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
-from mastsim.problems.certificates import Minimum, certified, quadratic_minimum
+from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
 from mastsim.problems.losses import Loss, SquaredLoss
+from mastsim.problems.newton import least_point
+from mastsim.problems.rounding import LinearModel
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import matrix, positive, vector
+from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class GeneralizedLinearModel(Problem):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ_f = L_f/λ > 1, from which λ is computed.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------
@@ -49,15 +52,17 @@ class GeneralizedLinearModel(Problem):
     y: np.ndarray
     l2: float | None = None
     condition_number: float | None = None
+    _: KW_ONLY
+    copy: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
-        A = matrix("A", self.A)
-        y = vector("y", self.y, A.shape[0])
+    def __post_init__(self, copy: bool) -> None:
+        A = matrix("A", self.A, flag("copy", copy))
+        y = vector("y", self.y, A.shape[0], ENTRIES)
         self.loss.check_labels(y)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", y)
         if (kappa := self.condition_number) is not None:
-            object.__setattr__(self, "condition_number", positive("condition_number", kappa))
+            object.__setattr__(self, "condition_number", positive("condition_number", kappa, CONDITIONS))
         object.__setattr__(self, "l2", ridge(self.l2, kappa, self._data_curvature if kappa is not None else 0.0))
 
     @property
@@ -117,28 +122,58 @@ class GeneralizedLinearModel(Problem):
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
-    def gradient_terms(self, size: np.ndarray) -> np.ndarray:
-        """Return |A|ᵀ(|φ'(0)| + sup|φ''|·|A|·size)/n + λ·size, shape of `size`: what rounding of ∇f is relative to."""
-        rows, zero = abs(self.A), np.zeros(self.rows)
-        margins = np.asarray(rows_times(rows, np.asarray(size)))
-        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
-        with np.errstate(over="ignore"):
-            if not math.isfinite(bend):
-                ends = [np.abs(self.loss.second_derivative(side * margins, self.y)) for side in (-1.0, 1.0)]
-                bend = np.maximum(*ends)
-            slopes = np.abs(self.loss.derivative(zero, self.y)) + bend * margins
-        return np.asarray(rows_times(rows.T, slopes)) / self.rows + self.ridge * size
-
-    @property
-    def gradient_rounding(self) -> float:
-        """How much rounding may change an entry of a gradient, relative to its terms."""
-        return 4 * (self.rows + self.dim + 4) * float(np.finfo(float).eps)
-
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
         bends = self.loss.second_derivative(rows_times(self.A, x), self.y) * rows_times(self.A, w)
         return rows_times(self._transposed, bends) / self.rows + self.ridge * w
+
+    @cached_property
+    def rounding(self) -> LinearModel:
+        """The data as rounding errors see them."""
+        return LinearModel(self.A, self.y, self.loss, self.ridge)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `value`, every operation counted; see `Problem.error_bound`."""
+        x = np.asarray(self._points("x", x), dtype=float)
+        return self.rounding.value(x, np.zeros(x.shape) if moved is None else moved)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def gradient_error(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `gradient`, every operation counted; see `Problem.gradient_error`."""
+        x = np.asarray(self._points("x", x), dtype=float)
+        return self.rounding.gradient(x, np.zeros(x.shape) if moved is None else moved)
+
+    def _bends(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self.loss.second_derivative(self.A @ x, self.y))
+
+    def hessian(self, x: Array) -> np.ndarray:
+        """Return ∇²f(x) at one point, shape (dim, dim)."""
+        bends, A = self._bends(np.asarray(self._points("x", x), dtype=float)), self.A
+        data = A.T @ (A.multiply(bends[:, None]).tocsr() if hasattr(A, "multiply") else bends[:, None] * A)
+        return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + self.ridge * np.eye(self.dim)
+
+    def hessian_root(self, x: np.ndarray) -> np.ndarray:
+        """Return R with RᵀR = ∇²f(x) at one point, for convex losses, shape (n + dim, dim)."""
+        data = np.sqrt(np.maximum(self._bends(x), 0.0) / self.rows)[:, None] * self.dense_rows
+        return np.vstack([data, math.sqrt(self.ridge) * np.eye(self.dim)])
+
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return the diagonal of ∇²f(x) at one point, shape (dim,)."""
+        return np.asarray(self._squares.T @ self._bends(x)) / self.rows + self.ridge
+
+    @cached_property
+    def _squares(self) -> Any:
+        return self.A.multiply(self.A).tocsr() if hasattr(self.A, "multiply") else self.A**2
+
+    @cached_property
+    def column_scale(self) -> np.ndarray:
+        """One over the root of the largest curvature along each coordinate; of its mean square where that is unbounded."""
+        bend = self.loss.curvature_max if math.isfinite(self.loss.curvature_max) else 1.0
+        diagonal = bend * np.asarray(self._squares.T @ np.ones(self.rows)) / self.rows + self.ridge
+        # A column of zeros that is not penalised has no scale.
+        return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
 
     @cached_property
     def _gram(self) -> np.ndarray:
@@ -244,7 +279,8 @@ class GeneralizedLinearModel(Problem):
         return self.rows
 
     @cached_property
-    def _row_squares(self) -> np.ndarray:
+    def row_squares(self) -> np.ndarray:
+        """‖a_i‖² for every row, shape (n,)."""
         squares = self.A.multiply(self.A).sum(axis=1) if hasattr(self.A, "multiply") else (self.A**2).sum(axis=1)
         return np.asarray(squares).ravel()
 
@@ -259,13 +295,13 @@ class GeneralizedLinearModel(Problem):
         """Smoothness of each f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,)."""
         bend = max(self.loss.curvature_max, -self.loss.curvature_min)
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
-        squares = np.maximum(self._row_squares, np.finfo(float).tiny)
+        squares = np.maximum(self.row_squares, np.finfo(float).tiny)
         return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
 
     @cached_property
     def component_infima(self) -> np.ndarray:
         """Proven lower bounds on inf f_i, shape (n,); for a convex loss they are the infima, up to rounding."""
-        return row_infima(self.loss, self.y, self._row_squares, self._zero_rows, self.ridge)
+        return row_infima(self.loss, self.y, self.row_squares, self._zero_rows, self.ridge)
 
     def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
         """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
@@ -292,9 +328,7 @@ class GeneralizedLinearModel(Problem):
     def _minimum(self) -> Minimum:
         if self.is_quadratic and self.dim <= DENSE_LIMIT:
             return quadratic_minimum(self, self.quadratic_form)
-        start = np.zeros(self.dim)
-        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
-        return certified(self, x, self.mu_f.value, self.L_f.value)
+        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +345,8 @@ class LeastSquares(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that L_f/λ = κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

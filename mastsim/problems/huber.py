@@ -55,6 +55,8 @@ class HuberRegression(GeneralizedLinearModel):
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
     delta : float, default 1.0
         δ > 0, the residual from which the loss is linear.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class HuberRegression(GeneralizedLinearModel):
 
     Examples
     --------
-    >>> f = HuberRegression(np.ones((3, 1)), np.array([0.0, 0.0, 9.0]), l2=0.0, delta=1.0)
+    >>> f = HuberRegression(np.ones((3, 1)), np.array([0.0, 0.0, 9.0]), l2=1e-9, delta=1.0)
     >>> bool(np.isclose(f.minimize().x[0], 0.5))
     True
     """
@@ -72,11 +74,11 @@ class HuberRegression(GeneralizedLinearModel):
 
     delta: float = 1.0
 
-    def __post_init__(self) -> None:
-        positive("delta", self.delta)
-        super().__post_init__()
+    def __post_init__(self, copy: bool) -> None:
+        object.__setattr__(self, "delta", positive("delta", self.delta))
+        super().__post_init__(copy)
 
     @property
     def loss(self) -> Loss:
         """The Huber loss."""
-        return HuberLoss(float(self.delta))
+        return HuberLoss(self.delta)

@@ -22,6 +22,8 @@ class LogisticRegression(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that L_f/λ = κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

@@ -82,6 +82,8 @@ class Loss(ABC):
     """sup φ''; infinite when φ' is not Lipschitz."""
     curvature_min: float
     """inf φ''."""
+    largest: float = math.inf
+    """sup |ψ|."""
     curvature_is_attained: bool = False
     """Whether some x gives every row the largest φ'', and others come as near the least as one likes."""
 
@@ -114,6 +116,26 @@ class Loss(ABC):
         """Return a lower bound on φ(u; y_i) over all u, for every label, shape of `y`."""
         labels, which = np.unique(y, return_inverse=True)
         return np.array([self.lower_bound(label[None]) for label in labels])[which.reshape(y.shape)]
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return the size of what is added up to ψ or ψ' (`order` 0 or 1), of which rounding takes its share.
+
+        By default what stands at 0 and what has been gained or lost since; a loss whose terms are known says so.
+        """
+        value, slope, zero = self.psi(w, order), self.psi(w, order + 1), np.zeros_like(w)
+        start, first = self.psi(zero, order), self.psi(zero, order + 1)
+        return np.abs(value) + np.abs(start) + np.abs(w) * (np.abs(slope) + np.abs(first))
+
+    def steepest(self, w: np.ndarray, away: np.ndarray) -> np.ndarray:
+        """Return a bound on |ψ'| over all points within `away` of `w`, elementwise."""
+        slope, noise = np.abs(self.psi(w, 1)), 16 * np.finfo(float).eps * self.terms(w, 1)
+        bend = max(self.curvature_max, -self.curvature_min)
+        bound = slope + np.multiply(bend, away, out=np.zeros(np.shape(slope)), where=np.asarray(away) > 0)
+        if self.curvature_min < 0:
+            return bound + noise
+        # The slope of a convex ψ grows, so it is steepest at an end.
+        ends = np.maximum(np.abs(self.psi(w - away, 1)), np.abs(self.psi(w + away, 1)))
+        return np.fmin(bound, ends) + noise
 
     def value(self, u: Array, y: Array) -> Array:
         """Return φ(u; y) elementwise."""
@@ -171,6 +193,21 @@ class PiecewiseLoss(Loss):
         piece = xp.searchsorted(xp.asarray(self.pieces.knots), w, side="right")
         c0, c1, c2 = (xp.asarray(c)[piece] for c in self.pieces.coefficients.T)
         return (c0 + w * (c1 + w * c2), c1 + 2 * w * c2, 2 * c2)[order]
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return |c0| + |c1 w| + |c2 w²|, or |c1| + |2 c2 w|, of the piece."""
+        assert self.pieces is not None
+        piece, size = np.searchsorted(self.pieces.knots, w, side="right"), np.abs(w)
+        c0, c1, c2 = (np.abs(c)[piece] for c in self.pieces.coefficients.T)
+        return (c0 + size * (c1 + size * c2), c1 + 2 * size * c2)[order]
+
+
+class ExponentialTerms(Loss):
+    """A loss whose ψ is e^{±w}, computed in one go."""
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return ψ itself: nothing is added up."""
+        return np.abs(self.psi(w, order))
 
 
 def pure_exponential(rate: float) -> ExponentialSum:
@@ -235,6 +272,10 @@ class LogisticLoss(MarginLoss):
             return -0.5 * (1 - xp.tanh(0.5 * w))
         decay = xp.exp(-xp.abs(w))
         return decay / (1 + decay) ** 2
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return ψ itself, to which nothing but numbers of one sign are added, or 1 for ψ' = −½(1 − tanh)."""
+        return np.abs(self.psi(w)) if order == 0 else np.ones(np.shape(w))
 
     def exponential_sum(self, reach: float) -> ExponentialSum:
         """Return the trapezoid rule for log cosh(w/2) = ∫₀^∞ (1 − cos tw)/(t sinh πt) dt, plus log 2 − w/2.

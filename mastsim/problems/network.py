@@ -14,12 +14,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
 from mastsim.memory import check_room
-from mastsim.minimization import minimize_convex
+from mastsim.minimization import find_stationary
 from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
-from mastsim.validation import integer, matrix, nonnegative, vector
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
 _DENSE, _COPIES = 512, 8
 
@@ -71,8 +72,8 @@ class TwoLayerNetwork(Problem):
     def __post_init__(self) -> None:
         A = matrix("A", self.A)
         check_room("the matrix A as a dense table", *A.shape, change="use fewer rows or columns")
-        A = A.toarray() if hasattr(A, "toarray") else A
-        y = vector("y", self.y, A.shape[0])
+        A = frozen(A.toarray(), copy=False) if hasattr(A, "toarray") else A
+        y = vector("y", self.y, A.shape[0], ENTRIES)
         LOSS.check_labels(y)
         width, l2 = integer("width", self.width, 1), nonnegative("l2", self.l2)
         check_room(
@@ -261,5 +262,5 @@ class TwoLayerNetwork(Problem):
     def _minimum(self) -> Minimum:
         # Not from zero: there all hidden units are alike and stay so.
         start = np.random.Generator(np.random.Philox(0)).standard_normal(self.dim) / math.sqrt(self.inputs + 1)
-        x = minimize_convex(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
+        x = find_stationary(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
         return certified(self, x, self.mu_f.value, self.L_f.value)

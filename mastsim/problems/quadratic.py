@@ -12,7 +12,9 @@ from mastsim.linalg import Curvature, Pair, QuadraticForm
 from mastsim.memory import check_room
 from mastsim.problems.base import Problem
 from mastsim.problems.certificates import Minimum, quadratic_minimum
-from mastsim.validation import matrix, real, vector
+from mastsim.problems.rounding import summed
+from mastsim.readonly import frozen
+from mastsim.validation import ENTRIES, SETTINGS, matrix, real, vector
 
 _COPIES = 4
 _RANGE = 1e-9
@@ -59,7 +61,11 @@ class Quadratic(Problem):
         scale = max(float(np.abs(A).max()), np.finfo(float).tiny)
         if (asymmetry := float(np.abs(A - A.T).max())) > 1e-10 * scale:
             raise ValueError(f"A is not symmetric: largest deviation {asymmetry:.3g}; pass (A + A.T) / 2")
-        for name, value in (("A", (A + A.T) / 2), ("b", vector("b", self.b, len(A))), ("c", real("c", self.c))):
+        for name, value in (
+            ("A", frozen((A + A.T) / 2)),
+            ("b", vector("b", self.b, len(A), ENTRIES)),
+            ("c", real("c", self.c, SETTINGS)),
+        ):
             object.__setattr__(self, name, value)
         if self.lower_curvature.smallest < 0:
             least = self.lower_curvature.smallest
@@ -105,6 +111,27 @@ class Quadratic(Problem):
         product = rows_times(self.A, w)
         shape = np.broadcast_shapes(x.shape, w.shape)
         return product if product.shape == shape else _spread(product, shape)
+
+    def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `value`, every operation counted; see `Problem.error_bound`."""
+        x, away = np.asarray(self._points("x", x), dtype=float), np.zeros(self.dim) if moved is None else moved
+        size, A, b = np.abs(x), np.abs(self.A), np.abs(self.b)
+        terms = 0.5 * inner(size, rows_times(A, size)) + inner(size, b) + abs(self.c)
+        slope = rows_times(A, size + 0.5 * away) + b
+        return np.asarray(summed(2 * self.dim + 8) * terms + (slope * away).sum(axis=-1))
+
+    def gradient_error(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
+        """Return a bound on the rounding of `gradient`, every operation counted; see `Problem.gradient_error`."""
+        x, away = np.asarray(self._points("x", x), dtype=float), np.zeros(self.dim) if moved is None else moved
+        size, A = np.abs(x), np.abs(self.A)
+        each = summed(self.dim + 4) * (rows_times(A, size) + np.abs(self.b)) + rows_times(A, away + np.zeros(x.shape))
+        return np.asarray(np.linalg.norm(each, axis=-1))
+
+    @cached_property
+    def column_scale(self) -> np.ndarray:
+        """One over the root of the curvature along each coordinate."""
+        diagonal = np.diag(self.A)
+        return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
 
     @cached_property
     def upper_curvature(self) -> Curvature:

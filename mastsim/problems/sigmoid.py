@@ -23,6 +23,7 @@ class SigmoidLoss(MarginLoss):
     """
 
     name = "sigmoid"
+    largest = 1.0
     curvature_max = 1 / (6 * math.sqrt(3))
     curvature_min = -1 / (6 * math.sqrt(3))
 
@@ -33,6 +34,14 @@ class SigmoidLoss(MarginLoss):
             return 0.5 * (1 - half)
         slope = -0.25 * (1 - half**2)
         return slope if order == 1 else -half * slope
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return 1: ψ and ψ' are differences of 1 and a power of tanh, halved or quartered."""
+        return np.ones(np.shape(w))
+
+    def steepest(self, w: np.ndarray, away: np.ndarray) -> np.ndarray:
+        """Return a bound on |ψ'| near `w`, at most its largest value."""
+        return np.minimum(super().steepest(w, away), 0.25)
 
     def exponential_sum(self, reach: float) -> ExponentialSum:
         """Return the trapezoid rule for ½ tanh(w/2) = ∫₀^∞ sin(tw)/sinh(πt) dt, taken from ½.
@@ -71,6 +80,8 @@ class SigmoidClassification(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

@@ -124,7 +124,7 @@ def make_synthetic(text: str) -> Dataset:
     y = _planted_labels(A, options.noise, rng)
     source = f"Synthetic ({options}): features with a planted spectrum, labels of a planted logistic model."
     labels = MappingProxyType({-1.0: -1, 1.0: 1})
-    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source, labels)
+    return Dataset(f"synthetic:{options}", A, y, digest(A, y), source, labels, copy=False)
 
 
 def _planted_labels(A: np.ndarray | sp.csr_array, noise: float, rng: np.random.Generator) -> np.ndarray:

@@ -25,6 +25,7 @@ class WelschLoss(ResidualLoss):
     """
 
     name = "Welsch"
+    largest = 1.0
     curvature_max = 1.0
     curvature_min = -2 * math.exp(-1.5)
 
@@ -34,6 +35,14 @@ class WelschLoss(ResidualLoss):
         if order == 0:
             return -xp.expm1(-0.5 * w**2)
         return (w if order == 1 else 1 - w**2) * xp.exp(-0.5 * w**2)
+
+    def terms(self, w: np.ndarray, order: int) -> np.ndarray:
+        """Return ψ itself, or what the rounding of the exponent makes of ψ'."""
+        return np.abs(self.psi(w)) if order == 0 else np.abs(w) * (1 + w**2) * np.exp(-0.5 * w**2)
+
+    def steepest(self, w: np.ndarray, away: np.ndarray) -> np.ndarray:
+        """Return a bound on |ψ'| near `w`, at most its largest value."""
+        return np.minimum(super().steepest(w, away), math.exp(-0.5))
 
     def exponential_sum(self, reach: float) -> ExponentialSum:
         """Return the trapezoid rule for the Gaussian as the Fourier transform of a Gaussian.
@@ -74,6 +83,8 @@ class WelschRegression(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
+    copy : bool, default True
+        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
     Raises
     ------

@@ -31,7 +31,7 @@ from mastsim.reproduce import (
     variance_reduction,
 )
 from mastsim.reproduce.common import default_data, save_figure, write_whole
-from mastsim.validation import integer, one_of
+from mastsim.validation import flag, integer, one_of, path, texts
 
 __all__ = ["ALL_FIGURES", "FigureModule", "reproduce"]
 
@@ -110,12 +110,14 @@ def reproduce(
     ...     [path.name for path in reproduce(["variance-reduction"], "synthetic:n=20,d=3", quick=True, out=folder)]
     ['variance-reduction.json', 'variance-reduction.png', 'variance-reduction.pdf']
     """
-    chosen = [one_of("figure", name, ALL_FIGURES) for name in dict.fromkeys(names)] or list(ALL_FIGURES)
+    chosen = [one_of("figure", name, ALL_FIGURES) for name in dict.fromkeys(texts("names", names))] or list(ALL_FIGURES)
     seed = integer("seed", seed, 0, 2**64 - 1)
+    quick, folder = flag("quick", quick), path("out", out)
+    if not (data is None or isinstance(data, Dataset)):
+        path("data", data)
     given = default_data() if data is None else data if isinstance(data, Dataset) else load(data)
     # Every figure that needs two classes shows the same ones, and says which label is which.
     given = given.classified() if given.binary else given
-    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with tqdm(chosen, unit="figure", disable=None if progress is None else not progress) as bar:

@@ -13,8 +13,9 @@ from mastsim.backend import Array, asnumpy, namespace, rows_at, rows_times
 from mastsim.devices import Device
 from mastsim.memory import check_room
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 from mastsim.sketches.fourth_moment import enumerated_fourth_moment
-from mastsim.validation import finite, floats, integer
+from mastsim.validation import HESSIANS, array, entries, floats, integer, shown
 
 SUPPORT_LIMIT = 1 << 20
 CACHED_SUPPORT = 4096
@@ -67,6 +68,9 @@ class DiagonalBatch(SketchBatch):
 
     diagonals: Array
 
+    def __post_init__(self) -> None:
+        array("diagonals", self.diagonals)
+
     def apply(self, z: Array) -> Array:
         """Return S z for every replica."""
         return self.diagonals * z
@@ -110,6 +114,10 @@ class MatrixBatch(SketchBatch):
     atoms: Array
     index: Array
 
+    def __post_init__(self) -> None:
+        array("atoms", self.atoms)
+        array("index", self.index)
+
     def apply(self, z: Array) -> Array:
         """Return S z for every replica."""
         return self._multiply(self.atoms, z)
@@ -143,7 +151,7 @@ class MatrixBatch(SketchBatch):
         return out
 
 
-class Sketch(ABC):
+class Sketch(ReadOnly, ABC):
     """A distribution D of random matrices S of shape (dim, dim).
 
     Every sketch is a deterministic function of a fixed number of uniform random numbers, which is what makes simulations
@@ -322,7 +330,7 @@ class Sketch(ABC):
             If `rng` is not a Generator.
         """
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
+            raise TypeError(f"rng={shown(rng)} is not accepted: it must be a numpy.random.Generator")
         size, numbers = integer("size", size, 1), max(self.uniforms, self.dim)
         check_room(f"samples of {self.name}", size, numbers, change="draw fewer at once (size)", itemsize=32)
         return self.from_uniforms(rng.random((size, self.uniforms)))
@@ -332,4 +340,4 @@ class Sketch(ABC):
         A = floats("A", A)
         if A.shape != (self.dim, self.dim):
             raise ValueError(f"A has shape {A.shape}, but this sketch needs ({self.dim}, {self.dim})")
-        return finite("A", A)
+        return entries("A", A, HESSIANS)

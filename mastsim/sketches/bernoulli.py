@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mastsim.readonly import frozen
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.validation import integer, keep_fraction, number
 
@@ -54,7 +55,7 @@ class Bernoulli(SelectionSketch):
         keep = keep_fraction("keep", self.keep)
         if keep.shape not in ((), (self.dim,)):
             raise ValueError(f"keep has shape {keep.shape}, but it must be a number or a vector of length {self.dim}")
-        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else keep)
+        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else frozen(keep, copy=False))
 
     @property
     def name(self) -> str:

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from mastsim.readonly import frozen
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import keep_and_count, whole_numbers
-from mastsim.validation import integer, keep_fraction
+from mastsim.validation import integer, keep_fraction, refuse_masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class BlockBernoulli(SelectionSketch):
         keep = keep_fraction("keep", self.keep)
         if keep.shape not in ((), (self.count,)):
             raise ValueError(f"keep has shape {keep.shape}, but it must be a number or a vector of length {self.count}")
-        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else keep)
+        object.__setattr__(self, "keep", float(keep) if keep.ndim == 0 else frozen(keep, copy=False))
 
     @property
     def name(self) -> str:
@@ -158,6 +159,7 @@ class BlockRandK(SelectionSketch):
 
 
 def _checked_blocks(blocks: int | np.ndarray, dim: int) -> int | np.ndarray:
+    refuse_masks("blocks", blocks)
     labels = np.asarray(blocks)
     if labels.ndim == 0:
         return integer("blocks", blocks, 1, dim)
@@ -169,7 +171,7 @@ def _checked_blocks(blocks: int | np.ndarray, dim: int) -> int | np.ndarray:
         raise ValueError(
             f"blocks has shape {labels.shape}, but it must be a number or one label for each of {dim} coordinates"
         )
-    return labels.copy()
+    return frozen(labels)
 
 
 def _labels(blocks: int | np.ndarray, dim: int) -> np.ndarray:

@@ -11,10 +11,11 @@ import numpy as np
 from mastsim.backend import Array, namespace
 from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
+from mastsim.readonly import frozen
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch, Sketch
 from mastsim.sketches.bernoulli import Bernoulli
 from mastsim.sketches.fourth_moment import independent_fourth_moment
-from mastsim.validation import finite, floats, vector
+from mastsim.validation import SCALES, entries, floats, vector
 
 _TOLERANCE = 1e-9
 
@@ -84,10 +85,10 @@ class IndependentDiagonal(Sketch):
         return Bernoulli(len(m), keep=1 / m)
 
     def __post_init__(self) -> None:
-        values = finite("values", floats("values", self.values))
+        values = entries("values", floats("values", self.values), SCALES)
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(f"values has shape {values.shape}, but it must be (dim, n)")
-        weights = finite("weights", floats("weights", self.weights))
+        weights = entries("weights", floats("weights", self.weights))
         if weights.shape not in (values.shape, values.shape[1:]):
             raise ValueError(f"weights has shape {weights.shape}, but it must be {values.shape} or {values.shape[1:]}")
         weights = np.broadcast_to(weights, values.shape)
@@ -99,8 +100,9 @@ class IndependentDiagonal(Sketch):
         _refuse_bias(values, weights)
         # Values of probability zero become 1, which lies between the others: no extreme value is then one that never occurs.
         settled = np.where(weights > 0, values, 1.0)
-        for name, value in (("values", settled), ("weights", weights), ("dim", len(values))):
+        for name, value in (("values", frozen(settled, copy=False)), ("weights", frozen(weights, copy=False))):
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "dim", len(values))
 
     @property
     def name(self) -> str:

@@ -15,7 +15,8 @@ from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
 from mastsim.sketches.rotated import Rotated
-from mastsim.validation import one_of
+from mastsim.validation import integer, one_of
+from mastsim.validation import text as checked_text
 
 ALL_SKETCHES: tuple[type[Sketch], ...] = (
     Identity,
@@ -65,6 +66,6 @@ def parse_sketch(text: str, dim: int) -> Sketch:
     >>> parse_sketch("randk:0.5", 10)
     RandK(dim=10, k=5)
     """
-    families = sketch_names()
-    keyword, _, argument = text.partition(":")
+    families, dim = sketch_names(), integer("dim", dim, 1)
+    keyword, _, argument = checked_text("text", text).partition(":")
     return families[one_of("sketch", keyword, families)].from_text(argument, dim)

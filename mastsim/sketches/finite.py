@@ -10,8 +10,9 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.memory import check_square
+from mastsim.readonly import frozen
 from mastsim.sketches.base import MatrixBatch, Sketch
-from mastsim.validation import finite, floats
+from mastsim.validation import SCALES, entries, floats
 
 _UNBIASED = 1e-9
 
@@ -44,11 +45,11 @@ class FiniteSupport(Sketch):
     dim: int = field(init=False)
 
     def __post_init__(self) -> None:
-        atoms = finite("matrices", floats("matrices", self.matrices))
+        atoms = entries("matrices", floats("matrices", self.matrices), SCALES)
         if atoms.ndim != 3 or atoms.shape[1] != atoms.shape[2] or 0 in atoms.shape:
             raise ValueError(f"matrices has shape {atoms.shape}, but it must be (N, dim, dim)")
         weights = np.full(len(atoms), 1 / len(atoms)) if self.weights is None else floats("weights", self.weights)
-        finite("weights", weights)
+        entries("weights", weights)
         if weights.shape != (len(atoms),) or (weights <= 0).any() or abs(weights.sum() - 1) > _UNBIASED:
             raise ValueError(f"weights={weights} is not accepted: it must be {len(atoms)} positive numbers that add up to 1")
         deviation = float(np.abs(np.tensordot(weights, atoms, axes=1) - np.eye(atoms.shape[1])).max())
@@ -57,8 +58,10 @@ class FiniteSupport(Sketch):
                 f"E[S] differs from the identity by {deviation:.3g} (largest entry): a sketch must satisfy E[S] = I; "
                 "rescale the matrices or the weights"
             )
-        for name, value in (("matrices", atoms), ("weights", weights / weights.sum()), ("dim", atoms.shape[1])):
+        weights = weights / weights.sum()
+        for name, value in (("matrices", frozen(atoms, copy=False)), ("weights", frozen(weights, copy=False))):
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "dim", atoms.shape[1])
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from mastsim.memory import check_room
 from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
 from mastsim.sketches.selection import Selection, SelectionSketch
 from mastsim.sketches.text import whole_numbers
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class PermK(SelectionSketch):
             If `rng` is not a Generator.
         """
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng={rng!r} is not accepted: it must be a numpy.random.Generator")
+            raise TypeError(f"rng={shown(rng)} is not accepted: it must be a numpy.random.Generator")
         size = integer("size", size, 1)
         check_room(f"samples of {self.name}", size, self.clients, self.dim, change="draw fewer at once", itemsize=16)
         return self.joint.from_uniforms(rng.random((size, self.joint.uniforms)))

@@ -13,6 +13,7 @@ from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
 from mastsim.provenance import Constant
+from mastsim.readonly import frozen
 from mastsim.sketches.base import Sketch, SketchBatch
 from mastsim.validation import finite, floats, one_of
 
@@ -246,7 +247,7 @@ def _checked_rotation(rotation: str | np.ndarray, dim: int) -> str | np.ndarray:
     off = float(np.abs(finite("rotation", Q) @ Q.T - np.eye(dim)).max())
     if off > _ORTHOGONAL:
         raise ValueError(f"rotation is not orthogonal: QQᵀ differs from I by {off:.3g} (largest entry); pass the Q of a QR")
-    return Q
+    return frozen(Q, copy=False)
 
 
 def _hadamard(x: Array) -> Array:

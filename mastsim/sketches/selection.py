@@ -19,6 +19,7 @@ from scipy.special import gammaln
 from mastsim.backend import Array, columns_at, namespace, put
 from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
+from mastsim.readonly import ReadOnly
 from mastsim.sketches.base import DiagonalBatch, Sketch
 from mastsim.sketches.fourth_moment import selection_fourth_moment
 from mastsim.sketches.law import ScalarLaw
@@ -26,7 +27,7 @@ from mastsim.validation import vector
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(ReadOnly):
     """Which coordinates are kept together, and with what probability.
 
     Parameters

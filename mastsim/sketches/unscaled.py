@@ -10,6 +10,7 @@ from mastsim.backend import Array, namespace
 from mastsim.memory import check_square
 from mastsim.sketches.base import DiagonalBatch, Sketch
 from mastsim.sketches.selection import SelectionSketch
+from mastsim.validation import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Unscaled(Sketch):
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, SelectionSketch):
-            raise TypeError(f"sketch={self.sketch!r} is not accepted: it must be a mask such as Bernoulli or RandK")
+            raise TypeError(f"sketch={shown(self.sketch)} is not accepted: it must be a mask such as Bernoulli or RandK")
         object.__setattr__(self, "dim", self.sketch.dim)
 
     @property

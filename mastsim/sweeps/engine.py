@@ -21,7 +21,7 @@ from mastsim.sweeps.records import read_record, remove_abandoned
 from mastsim.sweeps.results import Sweep
 from mastsim.sweeps.tasks import Task
 from mastsim.sweeps.work import objective, work
-from mastsim.validation import integer, one_of
+from mastsim.validation import flag, integer, one_of, path
 
 _SHOWN = 3
 
@@ -105,14 +105,15 @@ def sweep(
     (4, 0)
     """
     count, backend = integer("workers", workers, 1), _checked_backend(backend)
+    where, shown = path("folder", folder).absolute(), _show(progress)
+    flag("runs", runs)
     tasks = read_grid(grid)
-    where = Path(folder).absolute()
     where.mkdir(parents=True, exist_ok=True)
     remove_abandoned(where)
     before = _records(where, tasks, runs)
     _warn_of_versions(where, before)
     missing = [task for task in tasks if task.key not in before]
-    bar = tqdm(total=len(tasks), initial=len(before), disable=not _show(progress), unit="task", file=sys.stderr)
+    bar = tqdm(total=len(tasks), initial=len(before), disable=not shown, unit="task", file=sys.stderr)
     failures: dict[str, str] = {}
     try:
         with bar:
@@ -166,7 +167,7 @@ def _checked_backend(backend: str | None) -> str | None:
 
 
 def _show(progress: bool | None) -> bool:
-    return sys.stderr.isatty() if progress is None else progress
+    return sys.stderr.isatty() if progress is None else flag("progress", progress)
 
 
 def _warn_of_versions(folder: Path, records: Mapping[str, dict[str, Any]]) -> None:

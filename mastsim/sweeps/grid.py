@@ -19,7 +19,7 @@ from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import Task
-from mastsim.validation import integer, one_of
+from mastsim.validation import integer, one_of, shown
 
 
 def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
@@ -81,7 +81,7 @@ def _mapping(grid: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, A
     if isinstance(grid, Mapping):
         return grid
     if not isinstance(grid, (str, os.PathLike)):
-        raise TypeError(f"grid={grid!r} is not accepted: it must be a mapping or the path of a TOML file")
+        raise TypeError(f"grid={shown(grid)} is not accepted: it must be a mapping or the path of a TOML file")
     try:
         text = Path(grid).read_text(encoding="utf-8")
         if not text.strip():

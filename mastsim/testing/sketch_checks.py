@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mastsim.sketches import Sketch, SketchBatch
 from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, require, same
-from mastsim.validation import integer
+from mastsim.validation import instance, integer
 
 ERROR = 1e-9
 """Probability with which a correct sketch fails the comparisons that rest on samples, all of them together."""
@@ -57,6 +57,7 @@ def check_sketch(sketch: Sketch, seed: int = 0) -> None:
     ...     print(failure)
     Rand-2 of 4: λ_max(SᵀS) ≤ L_max on samples fails at (0,): 4 against 2, off by 2 where 4e-12 is accepted
     """
+    instance("sketch", sketch, Sketch)
     rng = np.random.default_rng(integer("seed", seed, 0))
     with threadpool_limits(limits=1, user_api="blas"), about(getattr(sketch, "name", type(sketch).__name__)):
         integer("dim", sketch.dim, 1)

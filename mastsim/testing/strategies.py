@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from mastsim.expected import Mast
-from mastsim.problems import ALL_PROBLEMS, GeneralizedLinearModel, Problem, Quadratic
+from mastsim.problems import (
+    ALL_PROBLEMS,
+    GeneralizedLinearModel,
+    HuberRegression,
+    PoissonRegression,
+    Problem,
+    Quadratic,
+)
 from mastsim.problems.losses import Loss, MarginLoss, ResidualLoss
 from mastsim.sketches import (
     ALL_SKETCHES,
@@ -137,9 +144,11 @@ def problems(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS)
     return st.sampled_from(list(families)).flatmap(lambda family: _family(family, max_dim))
 
 
-@st.composite
-def objectives(draw: st.DrawFn, max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS) -> Mast:
-    """Draw a `Mast` objective of any problem and any sketch, with v = 0 or not.
+def objectives(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS) -> st.SearchStrategy[Mast]:
+    """Return a strategy for `Mast` objectives of any problem and any sketch, with v = 0 or not.
+
+    The kernels that evaluate f_D are compiled when the strategy is made, once on a machine, and not within the first
+    examples, which hypothesis gives 200 milliseconds each. Those of `simulate` are not: pass it ``engine="array"``.
 
     Parameters
     ----------
@@ -159,6 +168,25 @@ def objectives(draw: st.DrawFn, max_dim: int = 5, families: Sequence[type[Proble
     >>> bool(find(objectives(), lambda F: F.center.any()).shift.any())
     True
     """
+    _compile_kernels()
+    return _objectives(max_dim, tuple(families))
+
+
+@cache
+def _compile_kernels() -> None:
+    """Evaluate f_D and its derivatives once by each of the kernels."""
+    for family, sketch in (
+        (HuberRegression, Bernoulli(2, 0.5)),
+        (PoissonRegression, Bernoulli(2, 0.5)),
+        (PoissonRegression, RandK(2, k=1)),
+    ):
+        F = Mast(family(np.array([[1.0, 2.0]]), np.ones(1), l2=0.1), sketch)
+        F.value_and_gradient(np.ones((1, 2)))
+        F.hessian(np.ones(2))
+
+
+@st.composite
+def _objectives(draw: st.DrawFn, max_dim: int, families: Sequence[type[Problem]]) -> Mast:
     problem = draw(problems(max_dim, families))
     sketch = draw(sketches(problem.dim))
     moved = draw(st.booleans())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mastsim.expected import Distributed, Mast
+from mastsim.expected import Distributed, Mast, Objective
 from mastsim.sketches import Identity
 
 
@@ -43,9 +43,9 @@ class Assumption:
         return f"{self.name} fails: {self.measured(objective)}; {self.remedy}"
 
 
-def nodes(objective: Mast | Distributed) -> tuple[Mast, ...]:
+def nodes(objective: Objective) -> tuple[Mast, ...]:
     """Return the objectives of the clients; a single node is its own."""
-    return objective.clients if isinstance(objective, Distributed) else (objective,)
+    return objective.clients if isinstance(objective, Distributed) else (objective,)  # type: ignore[return-value]
 
 
 SINGLE_NODE = Assumption(

@@ -11,14 +11,17 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from mastsim.backend import Array
 from mastsim.constants import Constants
 from mastsim.expected import Objective
+from mastsim.methods import Compressor, Sampling
+from mastsim.readonly import ReadOnly
 from mastsim.sketches import SketchBatch
 from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.validation import settings
 
-Status = Literal["holds", "refuted as published", "corrected"]
+Status = Literal["holds", "refuted as quoted", "corrected"]
 
 
 @dataclass(frozen=True, eq=False)
-class Theorem(ABC):
+class Theorem(ReadOnly, ABC):
     """A claim about one MAST objective; building it for an objective outside its assumptions is refused.
 
     Parameters
@@ -43,7 +46,28 @@ class Theorem(ABC):
     constants_used: ClassVar[tuple[str, ...]]
     status: ClassVar[Status] = "holds"
 
+    derived: ClassVar[dict[str, str]] = {}
+    """Public members that follow from others, which are what a verdict judges: to be overridden in their place."""
+    together: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of members that say the same for different ways of judging, so that who overrides one must override both."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        for base in cls.__mro__[1:]:
+            for name, judged in vars(base).get("derived", {}).items():
+                if name in vars(cls) and name not in vars(cls).get("derived", {}):
+                    raise TypeError(
+                        f"{cls.__name__} overrides {name!r}, which no verdict looks at: override {judged!r} instead"
+                    )
+        for pair in cls.together:
+            if len(own := [name for name in pair if name in vars(cls)]) == 1:
+                missing = next(name for name in pair if name not in own)
+                raise TypeError(
+                    f"{cls.__name__} overrides {own[0]!r} but not {missing!r}, which says the same elsewhere: override both"
+                )
+
     def __post_init__(self) -> None:
+        settings(self, objective=Objective, sharp=bool, sampling=Sampling, compression=Compressor)
         if (why := self.refuse(self.objective)) is not None:
             raise AssumptionError(f"{self.title} does not apply to {self.objective.name}: {why}")
 
@@ -92,6 +116,7 @@ class Inequality(Theorem):
 
     parts: ClassVar[tuple[str, ...]]
     speaks_of: ClassVar[str] = "every point"
+    together = (("sides", "spectral_sides"),)
 
     @abstractmethod
     def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
@@ -119,3 +144,11 @@ class Inequality(Theorem):
         On a quadratic that is a comparison of spectra: left/right is the supremum over all points, or an array of suprema,
         one for each value of the sketch.
         """
+
+    def uncertainty(self, part: str) -> float:
+        """Return by how much the two sides of a part may be off together, rounding left aside; 0 by default.
+
+        It comes from what they are computed at, such as a minimiser that is known up to its certificate. A part is refuted
+        only by an excess beyond it, and never confirmed by it.
+        """
+        return 0.0

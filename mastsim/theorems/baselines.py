@@ -24,7 +24,9 @@ from mastsim.theorems.assumptions import (
 )
 from mastsim.theorems.shapes import LinearRate
 from mastsim.theorems.theorem4 import sampling_settings
-from mastsim.validation import positive
+from mastsim.validation import UNLIMITED, positive, settings
+
+_BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 def _components_are_convex(problem: Problem) -> bool:
@@ -121,12 +123,15 @@ class StronglyConvexSGD(LinearRate):
 
     @property
     def variance(self) -> float:
-        """σ² = E‖g(x*)‖², at the certified minimiser."""
+        """A proven upper bound on σ² = E‖g(x*)‖²: that at the certified minimiser, and what the certificate leaves open."""
         problem = self.objective.problem
         shares, _ = self.sampling.second_moment(problem.components)
-        best, n = problem.minimize().x, problem.components
-        norms = [self._norm(best, i) for i in range(n)] if shares.any() else [0.0] * n
-        return float(np.mean(shares * norms))
+        if not shares.any():
+            return 0.0
+        best = problem.minimize()
+        noise = float(np.mean(shares * [self._norm(best.x, i) for i in range(problem.components)]))
+        moved = float(np.mean(shares * problem.component_smoothness**2)) * 2 * best.excess_bound / self.constants.mu_f
+        return (math.sqrt(noise) + math.sqrt(moved)) ** 2
 
     def _norm(self, x: np.ndarray, i: int) -> float:
         single = Minibatch(np.array([[i]]), np.ones((1, 1)))
@@ -202,6 +207,7 @@ class CompressedIterates(LinearRate):
         return super().refuse(objective) or _too_strong(objective, objective.sketch.L_D - 1)  # type: ignore[attr-defined]
 
     def __post_init__(self) -> None:
+        settings(self, objective=Objective, sharp=bool, compression=Compressor)
         if self.compression is None:
             super().__post_init__()
         elif (why := super().refuse(self.objective) or _too_strong(self.objective, self.omega)) is not None:
@@ -215,21 +221,22 @@ class CompressedIterates(LinearRate):
     def omega(self) -> float:
         """ω of the compressor; L_D − 1 for a sketch."""
         F = self.objective
-        return F.sketch.L_D - 1 if self.compression is None else self.compression.omega(F.dim)
+        return max(self.constants.L_D - 1, 0.0) if self.compression is None else self.compression.omega(F.dim)
+
+    @property
+    def roughness(self) -> float:
+        """Rounding of a step: the compressor enlarges that of the iterates by √(1 + ω) in the mean."""
+        return math.sqrt(1 + self.omega) * super().roughness
 
     @property
     def stepsize(self) -> float:
         """The largest step size 2/(L_f + μ_f)."""
         return 2 / (self.constants.L_f + self.constants.mu_f)
 
-    def initial_at(self, x0: np.ndarray) -> float:
-        """Return ‖x^0 − x*‖²."""
-        y = x0 - self.objective.problem.minimize().x
-        return float(y @ y)
-
     def contraction(self, stepsize: float) -> float:
         """Return 1 − (1 − γμ)²(1 + 2ω)."""
-        return 1 - (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)
+        # A part of q that vanishes beside 1 is not lost: nothing is claimed to shrink to nothing that does not.
+        return min(1 - (q := (1 - stepsize * self.constants.mu_f) ** 2 * (1 + 2 * self.omega)), _BELOW_ONE if q > 0 else 1.0)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2ω(1 − γμ)²‖x* − v‖²/(1 − q); infinite where q ≥ 1."""
@@ -246,7 +253,7 @@ class CompressedIterates(LinearRate):
         accuracy : float
             The squared distance aimed at, above 0.
         """
-        positive("accuracy", accuracy)
+        positive("accuracy", accuracy, UNLIMITED)
         return self.stepsize
 
 

@@ -57,7 +57,8 @@ class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
 
     References
     ----------
-    MAST, arXiv 2311.16086, Theorem 6; the constant as quoted in public reviews of the paper.
+    MAST, arXiv 2311.16086, Theorem 6, as quoted in public reviews of a version of the paper; not checked in the
+    camera-ready.
 
     Examples
     --------
@@ -69,8 +70,11 @@ class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
 
     id = "theorem6-quoted"
     title = "Theorem 6 (nonconvex, distributed), constant as quoted"
-    source = "MAST (arXiv 2311.16086), Theorem 6, constant as quoted in public reviews"
-    status: ClassVar[Status] = "refuted as published"
+    source = (
+        "MAST (arXiv 2311.16086), Theorem 6, as quoted in public reviews of a version of the paper; "
+        "not checked in the camera-ready"
+    )
+    status: ClassVar[Status] = "refuted as quoted"
     statement = (
         r"\gamma \le \frac{1}{\sqrt{\mathfrak D_{\max} T}} \Rightarrow \min_{t<T}\mathbb E\|\nabla f_D(x^t)\|^2 \le"
         r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D_{\max}\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from mastsim.moments import Form, standard_forms
 from mastsim.run import Run
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.base import Theorem
-from mastsim.validation import positive
+from mastsim.validation import STEPS, floats, positive, shown
 
 Over = Literal["last", "average", "minimum"]
+
+MEASURES = ("distance", "gap", "gradient_norm2", "error")
+"""What rates bound, apart from Lyapunov functions of their own; see `moments.standard_forms`."""
 
 _FINEST = 1e-14
 
@@ -48,6 +51,20 @@ class Rate(Theorem):
     """Whether the bound after T steps is on x^T, or on the average or minimum of the means over x^0, …, x^{T−1}."""
     starts_from: ClassVar[str] = "distance"
     """The measure at the start that the bound is in proportion to."""
+
+    derived: ClassVar[dict[str, str]] = {"bound": "claim", "initial": "initial_at", "stepsize_sharp": "stepsize"}
+    together = (("initial_at", "initial_of"),)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if cls.over not in get_args(Over):
+            raise TypeError(
+                f"{cls.__name__}: over={cls.over!r} is not accepted: it must be one of {', '.join(get_args(Over))}"
+            )
+        own_form = cls.form is not Rate.form
+        if own_form == (cls.measure in MEASURES):
+            way = "leave out its own form, or give the measure another name" if own_form else "give its form as well"
+            raise TypeError(f"{cls.__name__}: measure={cls.measure!r} does not say what its form measures: {way}")
 
     @abstractmethod
     def method_at(self, stepsize: float) -> Method:
@@ -114,9 +131,20 @@ class Rate(Theorem):
         """What the bound starts from at the default start, the shift."""
         return self.initial_at(self.objective.center)
 
-    def initial_at(self, x0: np.ndarray) -> float:
-        """Return what the bound starts from at a start x0, shape (dim,); a bound on it where f_D is only estimated."""
+    def initial_at(self, x0: np.ndarray, stepsize: float | None = None) -> float:
+        """Return what the bound starts from at a start x0, shape (dim,); a bound on it where f_D is only estimated.
+
+        Parameters
+        ----------
+        x0 : ndarray, shape (dim,)
+            The start.
+        stepsize : float, optional
+            γ, for Lyapunov functions that depend on it; the largest that the theorem allows when left out.
+        """
         F = self.objective
+        if self.starts_from == "error":
+            apart = x0 - F.problem.minimize().x
+            return float(apart @ apart)
         if F.evaluation.tier == "estimate":
             excess, mu = F.excess_bound(x0), F.strong_convexity
             return excess if self.starts_from == "gap" else 2 * excess / mu if mu > 0 else math.inf
@@ -161,7 +189,8 @@ class Rate(Theorem):
         AssumptionError
             If `stepsize` is above the largest that the theorem allows.
         """
-        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize)
+        gamma = self.stepsize if stepsize is None else positive("stepsize", stepsize, STEPS)
+        self._check_steps(steps)
         if gamma > self.limit * (1 + 1e-12):
             raise AssumptionError(
                 f"stepsize={gamma:g} is above the largest that {self.title} allows; use at most {self.limit:g}"
@@ -169,30 +198,71 @@ class Rate(Theorem):
         start = self.initial if initial is None else _no_negative("initial", initial)
         return self.claim(_no_negative("steps", steps), gamma, start)
 
+    def _check_steps(self, steps: Array) -> None:
+        """Refuse numbers of steps that the theorem does not speak of."""
+
     def almost_sure_bound(self, steps: int, stepsize: float, run: Run) -> np.ndarray:
         """Return a proven bound that the measure of each replica never exceeds within `steps`; infinite by default."""
         return np.full(run.replicas, np.inf)
 
-    def rounding(self, stepsize: float, steps: int) -> float:
+    def rounding(self, stepsize: float, steps: Array) -> Any:
         """Return how much rounding errors may add to the square root of the measure along a path of so many steps.
 
-        They are the error of x_D*, and 1e-14 of the size of the iterates a step for as many steps as are remembered. The
-        size of the iterates is that of x*, x_D* and v, and √(2(f(v) − f^inf)/L_f), to which gradients are in proportion.
+        They are what the error of x_D* does to it, and 1e-14 of the size of the iterates a step for as many steps as are
+        remembered. The size of the iterates is that of x*, x_D* and v, and √(2(f(v) − f^inf)/L_f), to which gradients are in
+        proportion.
         """
         F = self.objective
-        mu, L = max(F.strong_convexity, 0.0), F.problem.L_f.value
+        L = F.problem.L_f.value
         drop = max(float(F.problem.value(F.center)) - F.problem.lower_bound, 0.0)
         points = (F.center, F.minimize().x, F.problem.minimize().x)
         size = sum(float(np.linalg.norm(p)) for p in points) + (math.sqrt(2 * drop / L) if L > 0 else 0.0)
-        remembered = min(steps, 1 / (stepsize * mu)) if mu > 0 else steps
-        away = math.sqrt(2 * F.minimize().excess_bound / mu) if mu > 0 else 0.0
-        return self.stretch * (away + _FINEST * size * max(remembered, 1.0))
+        forgotten = self.forgetting(stepsize)
+        remembered = np.minimum(steps, 1 / forgotten) if forgotten > 0 else np.asarray(steps)
+        return self.displacement(self.measure) + self.stretch * self.roughness * size * np.maximum(remembered, 1.0)
+
+    @property
+    def roughness(self) -> float:
+        """Rounding of a step, in proportion to the iterates: 1e-14, times by what the method enlarges it."""
+        return _FINEST
+
+    def displacement(self, measure: str) -> float:
+        """Return how far the square root of a measure may be off because the minimiser is known up to its certificate.
+
+        Each is a seminorm of the distance to the minimiser: √(f_D − f_D^inf) changes by at most the root of the certified
+        gap, the gradient by its own norm there, the distance by √(2 gap/μ).
+        """
+        F = self.objective
+        best = F.problem.minimize() if measure == "error" else F.minimize()
+        if measure == "gap":
+            return math.sqrt(best.excess_bound)
+        if measure == "gradient_norm2":
+            root = math.sqrt(2 * F.smoothness.value * best.excess_bound)
+            return min(root, best.gradient_norm) if best.excess_bound > 0 else 0.0
+        away = self._away(best.excess_bound, measure)
+        return away if away in (0, math.inf) else away * self.stretch_of(measure)
+
+    def _away(self, excess_bound: float, measure: str) -> float:
+        """Return how far a point with a certified gap may be from the nearest minimiser."""
+        F = self.objective
+        mu = float(F.problem.mu_f) if measure == "error" else max(float(F.strong_convexity), 0.0)
+        if mu <= 0 and measure != "error" and "mu_PL" in self.constants:
+            mu = float(self.constants["mu_PL"])
+        return 0.0 if excess_bound == 0 else math.sqrt(2 * excess_bound / mu) if mu > 0 else math.inf
+
+    def forgetting(self, stepsize: float) -> float:
+        """Return the share of what a step did that the next one undoes: γμ, at most 1; 0 where nothing is known of it."""
+        return min(max(stepsize * float(self.objective.strong_convexity), 0.0), 1.0)
 
     @property
     def stretch(self) -> float:
         """How much larger the square root of the measure can be than the distance."""
+        return self.stretch_of(self.measure)
+
+    def stretch_of(self, measure: str) -> float:
+        """Return how much larger the square root of a measure can be than the distance."""
         L = self.objective.smoothness.value
-        return {"gap": math.sqrt(0.5 * L), "gradient_norm2": L, "lyapunov": 4.0}.get(self.measure, 1.0)
+        return {"gap": math.sqrt(0.5 * L), "gradient_norm2": L}.get(measure, 1.0)
 
 
 class SingleNodeRate(Rate):
@@ -211,7 +281,7 @@ class SingleNodeRate(Rate):
 
 
 def _no_negative(name: str, value: Array) -> Array:
-    array = np.asarray(value)
+    array = floats(name, value)
     if not (array >= 0).all():
-        raise ValueError(f"{name}={value!r} is not accepted: every entry must be >= 0")
+        raise ValueError(f"{name}={shown(value)} is not accepted: every entry must be >= 0")
     return array

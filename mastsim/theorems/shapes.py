@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array
 from mastsim.theorems.assumptions import AssumptionError
 from mastsim.theorems.rates import Rate
-from mastsim.validation import integer, nonnegative, positive
+from mastsim.validation import UNLIMITED, integer, nonnegative, positive
 
 
 class LinearRate(Rate):
     """E[measure] ≤ (1 − ρ)^T · initial + neighbourhood."""
+
+    derived: ClassVar[dict[str, str]] = {"rate": "contraction", "radius": "neighbourhood"}
 
     @abstractmethod
     def contraction(self, stepsize: float) -> float:
@@ -50,7 +53,7 @@ class LinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         if self.neighbourhood(top) <= half:
             return top
         return _proportional(self.neighbourhood, half, top)
@@ -70,8 +73,8 @@ class LinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         left = target - self.neighbourhood(gamma)
         if start <= left:
             return 0.0
@@ -86,6 +89,8 @@ class LinearRate(Rate):
 
 class SublinearRate(Rate):
     """E[measure] ≤ weight · initial/(γT) + noise, over the average or minimum of x^0, …, x^{T−1}."""
+
+    derived: ClassVar[dict[str, str]] = {"rate": "weight", "radius": "noise"}
 
     @abstractmethod
     def weight(self, steps: Array, stepsize: float) -> Array:
@@ -120,7 +125,7 @@ class SublinearRate(Rate):
         accuracy : float
             The value of the measure aimed at, above 0.
         """
-        half, top = positive("accuracy", accuracy) / 2, self.stepsize
+        half, top = positive("accuracy", accuracy, UNLIMITED) / 2, self.stepsize
         return top if self.noise(top) <= half else _proportional(self.noise, half, top)
 
     def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
@@ -138,9 +143,10 @@ class SublinearRate(Rate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target, gamma = positive("accuracy", accuracy), self.stepsize_to_accuracy(accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
-        steps = float(self.weight(np.asarray(1.0), gamma)) * start / (gamma * (target - self.noise(gamma)))
+        target, gamma = positive("accuracy", accuracy, UNLIMITED), self.stepsize_to_accuracy(accuracy)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
+        room = gamma * (target - self.noise(gamma))
+        steps = float(self.weight(np.asarray(1.0), gamma)) * start / room if room > 0 else math.inf
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 
@@ -187,13 +193,11 @@ class HorizonRate(SublinearRate):
         """Return 3, which (1 + γ²𝔇)^T does not exceed for γ ≤ 1/√(𝔇T)."""
         return np.full_like(steps, 3.0)
 
-    def bound(self, steps: Array, stepsize: float | None = None, initial: Array | None = None) -> Array:
-        """Return the bound after T ≤ `horizon` steps; see `Rate.bound`."""
+    def _check_steps(self, steps: Array) -> None:
         if (np.asarray(steps) > self.horizon).any():
             raise AssumptionError(
                 f"steps={np.max(steps)} is more than the horizon={self.horizon} that the step size is for; raise the horizon"
             )
-        return super().bound(steps, stepsize, initial)
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return 1/√(𝔇T) for the T of `steps_to_accuracy`, for the start at the shift.
@@ -223,12 +227,13 @@ class HorizonRate(SublinearRate):
         float
             A whole number of steps; infinite when it overflows.
         """
-        target = positive("accuracy", accuracy)
-        start = self.initial if initial is None else nonnegative("initial", initial)
+        target = positive("accuracy", accuracy, UNLIMITED)
+        start = self.initial if initial is None else nonnegative("initial", initial, UNLIMITED)
         root = math.sqrt(self.variance)
         if root == 0:
             return 0.0
-        steps = ((3 * start * root + self.noise(1.0) / root) / target) ** 2
+        ratio = (3 * start * root + self.noise(1.0) / root) / target
+        steps = ratio * ratio  # a power would raise where a product is infinite
         return float(max(math.ceil(steps), 1)) if math.isfinite(steps) else math.inf
 
 

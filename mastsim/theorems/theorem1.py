@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -54,3 +55,27 @@ class MinimizerSuboptimality(Inequality):
         below = 0.5 * (c.mu_D - 1) * max(c.mu_f, 0.0) * float(((sketched.x - F.center) ** 2).sum())
         size = c.L_f * sum(float(x @ x) for x in (best.x, sketched.x, F.center))
         return Sides(left, above - below, abs(best.value) + above + below + size)
+
+    def uncertainty(self, part: str) -> float:
+        """Return what the certificates of x* and x_D* leave open in f(x_D*) and in the squared distances to v."""
+        F, c = self.objective, self.constants
+        best, sketched = F.problem.minimize(), F.minimize()
+        apart, apart_D = _away(best.excess_bound, float(c.mu_f)), _away(sketched.excess_bound, float(c.mu_PL))
+        slope = float(np.linalg.norm(F.problem.gradient(sketched.x)))
+        v = F.center
+        return (
+            best.excess_bound
+            + _times(slope, apart_D)
+            + _times(0.5 * c.L_f, apart_D**2)
+            + _times(0.5 * (c.L_D - 1) * c.L_f, apart * (2 * float(np.linalg.norm(best.x - v)) + apart))
+            + _times(0.5 * (c.mu_D - 1) * max(c.mu_f, 0.0), apart_D * (2 * float(np.linalg.norm(sketched.x - v)) + apart_D))
+        )
+
+
+def _away(excess_bound: float, mu: float) -> float:
+    """Return how far a point with a certified gap may be from the nearest minimiser."""
+    return 0.0 if excess_bound == 0 else math.sqrt(2 * excess_bound / mu) if mu > 0 else math.inf
+
+
+def _times(factor: float, size: float) -> float:
+    return 0.0 if factor <= 0 else factor * size

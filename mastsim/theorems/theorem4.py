@@ -22,6 +22,7 @@ from mastsim.methods import (
     WithReplacement,
     importance_sampling,
 )
+from mastsim.methods.sampling import RESOLUTION
 from mastsim.sketches import RandK
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
 from mastsim.theorems.rates import SingleNodeRate
@@ -101,7 +102,9 @@ def sampling_settings(objective: Any) -> list[dict[str, Any]]:
     if n > _FEW:
         return [{"sampling": Nice(max(1, n // 10))}]
     L = objective.problem.component_smoothness
-    important: list[Sampling] = [importance_sampling(L, 1)] if (L > 0).all() else []
+    # A component that is rarer than random numbers are fine cannot be drawn.
+    drawable = bool((L > 0).all()) and float(L.min() / L.max()) > n * RESOLUTION
+    important: list[Sampling] = [importance_sampling(L, 1)] if drawable else []
     if not objective.is_quadratic:
         return [{"sampling": sampling} for sampling in (Nice(1), *important)]
     uneven = np.arange(1.0, n + 1)

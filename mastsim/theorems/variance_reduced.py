@@ -13,9 +13,9 @@ from mastsim.backend import Array
 from mastsim.draws import probability
 from mastsim.expected import Mast, Objective
 from mastsim.methods import LSVRDSG, PAGE, Method
+from mastsim.methods.variance_reduced import knows_variation, variation
 from mastsim.moments import Form
-from mastsim.run import Run
-from mastsim.sketches.base import CACHED_SUPPORT
+from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems.assumptions import BOUNDED, EXACT, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
 from mastsim.theorems.rates import SingleNodeRate
 from mastsim.theorems.shapes import LinearRate, SublinearRate
@@ -106,10 +106,11 @@ class LooplessSVRDSG(SingleNodeRate, LinearRate):
     @property
     def zeta(self) -> float:
         """ζ, the variance of the anchor's minibatch; 0 with the full anchor."""
-        if self.anchor is None:
-            return 0.0
-        N = self.objective.sketch.support_size
-        return (N - self.anchor) / (self.anchor * max(1.0, N - 1))
+        return self._method.zeta(self.objective)
+
+    @property
+    def _method(self) -> LSVRDSG:
+        return LSVRDSG(1.0, probability=self.probability, anchor=self.anchor)
 
     @property
     def stepsize(self) -> float:
@@ -129,43 +130,56 @@ class LooplessSVRDSG(SingleNodeRate, LinearRate):
 
     def weight_of_anchor(self, stepsize: float) -> float:
         """Return 4(1 + ζ)γ²/p."""
-        return 4 * (1 + self.zeta) * stepsize**2 / self.probability
+        return self._method.weight_of_anchor(self.objective) * stepsize**2
 
-    def initial_at(self, x0: np.ndarray) -> float:
-        """Return Ψ_0 at the largest step size, with both the iterate and the anchor at x0."""
-        F, best = self.objective, self.objective.minimize().x
-        y = x0 - best
-        return float(y @ y) + self.weight_of_anchor(self.stepsize) * self._variation(y, F)
+    def stretch_of(self, measure: str) -> float:
+        """Return √(1 + (4(1 + ζ)γ²/p)·𝔇) for Ψ, as E‖∇f_S(x) − ∇f_S(y)‖² ≤ 𝔇‖x − y‖²."""
+        if measure != self.measure:
+            return super().stretch_of(measure)
+        return math.sqrt(1 + self.weight_of_anchor(self.stepsize) * self.constants.nonconvex_variance)
 
-    def _variation(self, y: np.ndarray, F: Mast) -> float:
-        """Return E‖∇f_S(x_D* + y) − ∇f_S(x_D*)‖², or the bound 2L(f_D − f_D^inf) on it."""
-        if F.is_quadratic:
-            return float(y @ self._fourth @ y)
-        best = F.minimize()
-        if F.sketch.support_size <= CACHED_SUPPORT:
-            batch, weights = F.sketch.support()
-            change = F.sketched_gradient(best.x + y, batch) - F.sketched_gradient(best.x, batch)
-            return float(weights @ (change**2).sum(axis=1))
-        return 2 * self.constants.expected_smoothness * max(float(F.value(best.x + y)) - best.value + best.gap_bound, 0.0)
+    def forgetting(self, stepsize: float) -> float:
+        """Return min(γμ, p/2): what the anchor did is remembered until it moves."""
+        return min(super().forgetting(stepsize), self.probability / 2)
 
-    @property
-    def _fourth(self) -> np.ndarray:
-        return self.objective.sketch.fourth_moment(self.objective.problem.upper_curvature.matrix)
+    def initial_at(self, x0: np.ndarray, stepsize: float | None = None) -> float:
+        """Return Ψ_0 with both the iterate and the anchor at x0, or an upper bound on it where it cannot be computed.
+
+        Parameters
+        ----------
+        x0 : ndarray, shape (dim,)
+            The start.
+        stepsize : float, optional
+            γ; the largest that the theorem allows when left out.
+        """
+        F, best = self.objective, self.objective.minimize()
+        gamma, y = self.stepsize if stepsize is None else stepsize, x0 - best.x
+        if knows_variation(F):
+            apart = float(variation(F, x0[None])[0])
+        else:
+            apart = self._variation_bound(float(F.value(x0)) - best.value)
+        return float(y @ y) + self.weight_of_anchor(gamma) * apart
+
+    def _variation_bound(self, excess: Array) -> Array:
+        """Return 2L(f_D(x) − f_D^inf), which E‖∇f_S(x) − ∇f_S(x_D*)‖² does not exceed."""
+        return 2 * self.constants.expected_smoothness * np.maximum(excess + self.objective.minimize().gap_bound, 0.0)
 
     def initial_of(self, run: Run) -> np.ndarray:
-        """Return an upper bound on Ψ_0 for every replica of a run: ‖y‖² + (4(1 + ζ)γ²/p)·2L(f_D − f_D^inf)."""
+        """Return Ψ_0 of every replica of a run, or where it was not recorded an upper bound on it, which cannot confirm."""
+        if LYAPUNOV in run.traces:
+            return run.traces[LYAPUNOV][:, 0]
         for name in ("distance", "gap"):
             if name not in run.traces:
                 raise ValueError(f"run did not record {name!r}, from which the bound of {self.title} starts")
-        drop = run.traces["gap"][:, 0] + self.objective.minimize().gap_bound
-        variation = 2 * self.constants.expected_smoothness * np.maximum(drop, 0.0)
-        return np.asarray(run.traces["distance"][:, 0] + self.weight_of_anchor(run.stepsize) * variation)
+        apart = self._variation_bound(run.traces["gap"][:, 0])
+        return np.asarray(run.traces["distance"][:, 0] + self.weight_of_anchor(run.stepsize) * apart)
 
     def form(self, stepsize: float, center: np.ndarray) -> Form:
         """Return Ψ as a quadratic form of iterate and anchor, on quadratics, counted from x_D*."""
+        F = self.objective
         return {
             ("x", "x"): np.eye(self.objective.dim),
-            ("w", "w"): self.weight_of_anchor(stepsize) * self._fourth,
+            ("w", "w"): self.weight_of_anchor(stepsize) * F.fourth_moment,
         }
 
 
@@ -242,6 +256,10 @@ class DoubleSketchedPAGE(SublinearRate):
     def method_at(self, stepsize: float) -> Method:
         """Return `PAGE` with the settings of this record and a step size."""
         return PAGE(stepsize, probability=self.probability, sketches=self.sketches)
+
+    def forgetting(self, stepsize: float) -> float:
+        """Return min(γμ, p/2): what an estimate did is remembered until it is renewed."""
+        return min(super().forgetting(stepsize), self.probability / 2)
 
     @property
     def Lambda(self) -> float:

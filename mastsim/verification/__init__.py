@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mastsim.run import Run
 from mastsim.theorems import Inequality, Rate, Theorem
+from mastsim.validation import instance, integer, shown
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.rates import (
     Trial,
@@ -68,12 +69,15 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
     ('holds', 'exact', 1.0)
     """
     family_alpha(alpha, 1)
+    integer("seed", seed, 0, 2**64 - 1)
+    if run is not None:
+        instance("run", run, Run)
     if isinstance(theorem, Inequality):
         if run is not None:
             raise ValueError(f"run is not accepted: {theorem.title} is about no method")
         return decide_inequality(theorem, seed=seed)
     if not isinstance(theorem, Rate):
-        raise TypeError(f"theorem={theorem!r} is not accepted: it must be an Inequality or a Rate")
+        raise TypeError(f"theorem={shown(theorem)} is not accepted: it must be an Inequality or a Rate")
     if run is not None:
         return judge_run(check_run(theorem, run), run, alpha)
     trial = Trial.of(theorem)

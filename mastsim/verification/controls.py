@@ -102,6 +102,10 @@ class DoubledConvexity(Lemma3):
     title = "Lemma 3 with its constants doubled"
     source = "negative control"
 
+    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
+        """Return both sides, the right one halved."""
+        return _scaled(super().sides(part, x, y, batch), 0.5)
+
     def spectral_sides(self, part: str) -> Sides | None:
         """Return both sides, the right one halved."""
         return _scaled(super().spectral_sides(part), 0.5)
@@ -116,10 +120,13 @@ class ShrunkSuboptimality(MinimizerSuboptimality):
     source = "negative control"
     factor: ClassVar[float] = 0.4
 
+    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
+        """Return both sides, the right one shrunk."""
+        return _scaled(super().sides(part, x, y, batch), self.factor)
+
     def spectral_sides(self, part: str) -> Sides:
         """Return both sides, the right one shrunk."""
-        left, right, scale = super().spectral_sides(part)
-        return Sides(left, self.factor * right, scale)
+        return _scaled(super().spectral_sides(part), self.factor)
 
 
 WITNESSES: tuple[tuple[float, int], ...] = ((1e-3, 900), (1e-4, 900), (1e-5, 2500), (1e-6, 10000))

@@ -44,7 +44,7 @@ class GapAgainstSketchedInfimum(SampledStronglyConvexDSGD):
     id = "theorem4/sketched-gap"
     title = "Theorem 4 with the gap against E f_S^inf throughout"
     source = "negative control"
-    status: ClassVar[Status] = "refuted as published"
+    status: ClassVar[Status] = "refuted as quoted"
 
     @property
     def second_moment_at_best(self) -> float:
@@ -83,7 +83,7 @@ class NaiveSharpStep(StronglyConvexDSGD):
     id = "theorem2/naive-sharp-step"
     title = "Theorem 2 at the step 1/𝓛, first term and noise added"
     source = "negative control"
-    status: ClassVar[Status] = "refuted as published"
+    status: ClassVar[Status] = "refuted as quoted"
 
     @property
     def L(self) -> float:
@@ -132,7 +132,7 @@ class NonconvexMinimizer(MinimizerSuboptimality):
     id = "theorem1/nonconvex"
     title = "Theorem 1 without convexity"
     source = "negative control"
-    status: ClassVar[Status] = "refuted as published"
+    status: ClassVar[Status] = "refuted as quoted"
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,10 +12,14 @@ from mastsim.expected import Mast, Objective
 from mastsim.sketches import SketchBatch
 from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
-from mastsim.validation import integer
-from mastsim.verification.verdict import ROUNDING, Outcome, Verdict
+from mastsim.theorems.leniency import lenient
+from mastsim.validation import instance, integer
+from mastsim.verification.verdict import ROUNDING, Outcome, Reason, Verdict
 
 _NOISE = 1e-12
+"""Rounding of a side in proportion to the size of what it was computed from."""
+_ZERO = 1e-14
+"""A left side that is below this, in the same proportion, vanishes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +87,15 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     ValueError
         If f_D is only estimated.
     """
+    instance("theorem", theorem, Inequality)
+    integer("points", points, 4)
+    integer("seed", seed, 0, 2**64 - 1)
     require_exact(theorem.objective)
     spectral = {part: theorem.spectral_sides(part) for part in theorem.parts}
     everywhere = all(sides is not None for sides in spectral.values())
     probes = None if everywhere else probe(theorem.objective, points, seed)
-    tops, witnesses = [], []
-    for part, sides in spectral.items():
-        where = "value {} of S" if sides is not None else f"probe {{}} of seed {seed}"
-        if sides is None:
-            assert probes is not None
-            sides = theorem.sides(part, probes.x, probes.y, probes.batch)
-        ratios = ratio(sides)
-        top = most_telling(ratios)
-        tops.append(float(ratios.flat[top]))
-        witnesses.append(f"{part}, {where.format(top)}" if ratios.ndim else part)
-    worst = most_telling(np.array(tops))
+    found = [_decided(theorem, part, sides, probes, f"probe {{}} of seed {seed}") for part, sides in spectral.items()]
+    worst = max(found, key=lambda each: (_GRAVITY.index((each.outcome, each.reason)), each.ratio))
     F = theorem.objective
     return Verdict(
         theorem=theorem.id,
@@ -106,20 +105,78 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
         sketch=F.sketch_name,
         method="",
         tier="exact" if everywhere else "exact at points",
-        verdict=outcome(tops[worst]),
+        verdict=worst.outcome,
+        reason=worst.reason,
         expected=expected_outcome(theorem),
-        max_ratio=tops[worst],
-        witness=witnesses[worst],
+        max_ratio=worst.ratio,
+        witness=worst.witness,
         scope=theorem.speaks_of if everywhere else f"{points} pairs of points",
     )
 
 
-def most_telling(ratios: np.ndarray) -> int:
-    """Return where the largest ratio is; a ratio that is not known (NaN) goes before all that refute nothing."""
-    unknown = np.isnan(ratios)
-    known = np.where(unknown, -np.inf, ratios)
-    top = int(np.argmax(known))
-    return top if not unknown.any() or outcome(float(known.flat[top])) == "refuted" else int(np.argmax(unknown))
+_GRAVITY: list[tuple[Outcome, Reason]] = [
+    ("holds", ""),
+    ("inconclusive", "rounding"),
+    ("inconclusive", "not a number"),
+    ("refuted", ""),
+]
+
+
+class _Part(NamedTuple):
+    """What was decided about a part, and where its sides are closest to the opposite."""
+
+    outcome: Outcome
+    reason: Reason
+    ratio: float
+    witness: str
+
+
+def _decided(theorem: Inequality, part: str, everywhere: Sides | None, probes: Probes | None, name: str) -> _Part:
+    """Decide a part for all points at once where that is possible, otherwise at the probes."""
+
+    def both(claim: Inequality) -> Sides:
+        if everywhere is not None:
+            sides = claim.spectral_sides(part)
+            assert sides is not None
+            return sides
+        assert probes is not None
+        return claim.sides(part, probes.x, probes.y, probes.batch)
+
+    stated = both(theorem) if everywhere is None else everywhere
+    ratios = ratio(stated)
+    confirmed, unknown = _confirmed(stated), np.isnan(ratios)
+    refuted = np.zeros_like(confirmed)
+    if not confirmed.all():
+        # Sides that were not confirmed are computed once more, with all constants moved by their errors.
+        refuted = ~unknown & ~confirmed & _exceeds(both(lenient(theorem)), theorem.uncertainty(part))
+    outcome: Outcome = "refuted" if refuted.any() else "holds" if confirmed.all() else "inconclusive"
+    among = refuted if refuted.any() else unknown if unknown.any() else ~confirmed if not confirmed.all() else confirmed
+    top = int(np.argmax(np.where(among, np.where(np.isnan(ratios), np.inf, ratios), -np.inf)))
+    where = "value {} of S" if everywhere is not None else name
+    reason: Reason = "" if outcome != "inconclusive" else "not a number" if unknown.any() else "rounding"
+    witness = f"{part}, {where.format(top)}" if ratios.ndim else part
+    return _Part(outcome, reason, float(ratios.flat[top]), witness)
+
+
+def _confirmed(sides: Sides) -> np.ndarray:
+    """Return where left ≤ right, the right side enlarged by 1e-9 of itself at most.
+
+    Where the left side vanishes, beside what it was computed from, the claim is about the sign of the right side, which is
+    known up to rounding of what that was computed from.
+    """
+    left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
+    with np.errstate(invalid="ignore"):
+        by_size = left <= np.where(right > 0, right * (1 + ROUNDING), right)
+        by_sign = (left <= _ZERO * scale) & (right >= -np.where(left == 0, _NOISE, _ZERO) * scale)
+        return np.asarray((by_size | by_sign) & ~np.isnan(left) & ~np.isnan(right))
+
+
+def _exceeds(sides: Sides, uncertainty: float) -> np.ndarray:
+    """Return where left exceeds right by more than rounding and what the sides may be off."""
+    left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
+    with np.errstate(invalid="ignore"):
+        allowed = np.where(right > 0, right * (1 + ROUNDING), right) + _NOISE * scale + np.finfo(float).tiny
+        return np.asarray(left - uncertainty > allowed)
 
 
 def ratio(sides: Sides) -> np.ndarray:
@@ -144,11 +201,4 @@ def require_exact(objective: Objective) -> None:
 
 def expected_outcome(theorem: Theorem) -> Outcome:
     """Return what the registry expects of a theorem."""
-    return "refuted" if theorem.status == "refuted as published" else "holds"
-
-
-def outcome(worst: float) -> Outcome:
-    """Return the decision that an exact largest ratio implies; NaN, where a side could not be computed, decides nothing."""
-    if np.isnan(worst):
-        return "inconclusive"
-    return "holds" if worst <= 1 + ROUNDING else "refuted"
+    return "refuted" if theorem.status == "refuted as quoted" else "holds"

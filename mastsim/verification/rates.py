@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,20 +13,24 @@ from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.moments import Recursion, recursion
 from mastsim.provenance import content_hash
-from mastsim.run import TRACES, Run
+from mastsim.run import LYAPUNOV, Run
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError, Rate
+from mastsim.theorems.leniency import forgiving, lenient
 from mastsim.theorems.rates import Over
 from mastsim.validation import integer
-from mastsim.verification.inequalities import expected_outcome, most_telling, outcome, require_exact
+from mastsim.verification.comparison import Comparison, Measured, compare
+from mastsim.verification.inequalities import expected_outcome, require_exact
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
-from mastsim.verification.verdict import Curve, Outcome, Verdict
+from mastsim.verification.verdict import Curve, Outcome, Reason, Verdict
 
 _CHECKPOINTS = 4
 _RANGE_LIMIT = 1e4
 _MOST_DOUBLINGS = 4
 _TINY = 1e-300
 _FINEST = 1e-14
+_UNIT = 2.0**-100
+"""Rounding of minimisers, which are found in 106-bit arithmetic, relative to squared distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,28 +62,42 @@ class Trial:
         """Return the trial at the largest step size that the theorem allows."""
         return cls(theorem, theorem.stepsize, theorem.objective, expected_outcome(theorem))
 
+    def claimed(self, theorem: Rate, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
+        """Return what a theorem claims at the step size of the trial."""
+        return np.asarray(theorem.claim(steps, self.stepsize, initial))
+
     def bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
-        """Return the claimed bound, enlarged by what rounding may add to the measure."""
-        claimed = np.asarray(self.theorem.claim(steps, self.stepsize, initial))
-        return self.forgive(claimed, int(np.max(steps)), initial)
+        """Return the bound as it is claimed, what a confirmation must stay below; NaN where a divisor is zero."""
+        try:
+            return self.claimed(self.theorem, steps, initial)
+        except (ZeroDivisionError, OverflowError):
+            return np.full(np.broadcast_shapes(np.shape(steps), np.shape(initial)), np.nan)
+
+    def lenient_bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
+        """Return the bound with every constant and the start moved by their errors: what a refutation must exceed."""
+        slack = self.theorem.displacement(self.theorem.starts_from)
+        return forgiving(self.claimed, self.weaker, steps, (np.sqrt(initial) * (1 + _FINEST) + slack) ** 2)
+
+    @cached_property
+    def weaker(self) -> Rate:
+        """The theorem with every constant moved by its error to the weaker side."""
+        return lenient(self.theorem)
+
+    @property
+    def safe(self) -> Trial | None:
+        """The trial at a step that the theorem allows whatever the errors of its constants; None where there is none."""
+        share = float(forgiving(lambda: self.weaker.stepsize / self.theorem.stepsize))
+        return replace(self, stepsize=self.stepsize * min(share, 1.0)) if 0 < share < np.inf else None
 
     def forgive(self, bound: np.ndarray, steps: int, initial: np.ndarray | float) -> np.ndarray:
-        """Return a bound on the measure, enlarged by what rounding may add to its square root: also 1e-14 of the start's."""
-        slack = self.theorem.rounding(self.stepsize, steps) + 1e-14 * np.sqrt(initial)
+        """Return a bound on the measure of a path, enlarged by what rounding may add to its square root."""
+        slack = self.theorem.rounding(self.stepsize, steps) + _FINEST * np.sqrt(initial)
         with np.errstate(over="ignore"):
             return np.maximum((np.sqrt(bound) + slack) ** 2, _TINY)
 
-    def bound_from(self, x0: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Return the claimed bound from one start, enlarged by rounding, also by that of exact moments.
-
-        Values and gradients of f_D vanish along directions in which the distance need not: what is 0 there comes out of a
-        recursion, or of a sum over outcomes, as rounding of the squared distance.
-        """
-        bound = self.bound(steps, self.theorem.initial_at(x0))
-        if self.theorem.measure not in ("gap", "gradient_norm2"):
-            return bound
-        y = x0 - self.theorem.objective.minimize().x
-        return bound + _FINEST * self.theorem.stretch**2 * float(y @ y)
+    def initial_from(self, x0: np.ndarray) -> float:
+        """Return what the bound starts from at a start."""
+        return self.theorem.initial_at(x0, self.stepsize)
 
     @property
     def method(self) -> Method:
@@ -88,15 +108,20 @@ class Trial:
         """Return what the bound starts from for every replica of a run, shape (replicas,)."""
         if self.start is None:
             return self.theorem.initial_of(run)
-        return np.full(run.replicas, self.theorem.initial_at(self.start))
+        return np.full(run.replicas, self.initial_from(self.start))
 
     def measured(self, run: Run) -> np.ndarray:
-        """Return what the theorem bounds, or something smaller, shape (replicas, records).
-
-        For the Lyapunov function that is the squared distance, one of its terms.
-        """
-        table = run.traces[trace_of(self.theorem)]
+        """Return what the theorem bounds, or a part of it where the run recorded no more, shape (replicas, records)."""
+        table = run.traces[self._trace(run)]
         return table**2 if self.theorem.measure == "gradient_norm2" else table
+
+    def is_whole(self, run: Run) -> bool:
+        """Whether the run recorded all of what the theorem bounds: a part of it can refute, never confirm."""
+        return self.theorem.measure != LYAPUNOV or self._trace(run) == LYAPUNOV
+
+    def _trace(self, run: Run) -> str:
+        name = trace_of(self.theorem)
+        return "distance" if name == LYAPUNOV and LYAPUNOV not in run.traces else name
 
     def verdict(self, **facts: object) -> Verdict:
         """Return a verdict with the facts of the trial filled in."""
@@ -113,15 +138,19 @@ class Trial:
         return Verdict(**(shared | facts))
 
 
-def trace_of(theorem: Rate | type[Rate]) -> str:
-    """Return the trace of a run in which the measure of a theorem is found."""
-    return TRACES.get(theorem.measure, theorem.measure)
+def trace_of(theorem: Rate) -> str:
+    """Return the trace of a run that holds what a theorem bounds, or a part of it where the whole cannot be computed."""
+    if theorem.measure == LYAPUNOV:
+        known = theorem.method_at(theorem.stepsize).knows_lyapunov(theorem.objective)
+        return LYAPUNOV if known else "distance"
+    return {"gradient_norm2": "gradient_norm"}.get(theorem.measure, theorem.measure)
 
 
-def needed_traces(theorem: Rate) -> tuple[str, ...]:
+def needed_traces(theorem: Rate, run: Run) -> tuple[str, ...]:
     """Return the traces that a run must have to be judged by a theorem."""
-    starts = ("distance", "gap") if theorem.starts_from == "lyapunov" else (theorem.starts_from,)
-    return tuple(dict.fromkeys([trace_of(theorem), *starts]))
+    if theorem.measure == LYAPUNOV:
+        return (LYAPUNOV,) if LYAPUNOV in run.traces else ("distance", "gap")
+    return tuple(dict.fromkeys([trace_of(theorem), theorem.starts_from]))
 
 
 def exact_recursion(trial: Trial) -> Recursion | None:
@@ -155,27 +184,77 @@ def decide_rate_exactly(trial: Trial, chain: Recursion, steps: int = 200) -> Ver
     steps : int, default 200
         Longest horizon.
     """
-    theorem = trial.theorem
-    times = np.arange(1, integer("steps", steps, 1) + 1)
+    integer("steps", steps, 1)
+
+    def follow(tried: Trial, x0: np.ndarray) -> Measured:
+        return exact_path(tried, chain if tried is trial else recursion(tried.objective, tried.method), x0, steps)
+
+    return decide_paths(trial, steps, follow)
+
+
+def decide_paths(trial: Trial, steps: int, follow: Callable[[Trial, np.ndarray], Measured], scope: str = "") -> Verdict:
+    """Decide a rate from means that are known up to an error, from several starts.
+
+    What would refute is tried again at the step size that the theorem allows whatever the errors of its constants.
+
+    Parameters
+    ----------
+    trial : Trial
+        The claim and what is run.
+    steps : int
+        Longest horizon.
+    follow : callable
+        Maps a trial and a start to what is bounded after 1, 2, …, `steps` steps.
+    scope : str, optional
+        More words on what is decided.
+    """
+    theorem, times = trial.theorem, np.arange(1, steps + 1)
     starts = starting_points(theorem.objective) if trial.start is None else {"the witness": trial.start}
-    form = theorem.form(trial.stepsize, chain.center)
-    curves, ratios = [], []
-    for x0 in starts.values():
-        left = gathered(chain.run(x0, steps, [form])[:, 0], theorem.over)
-        curve = Curve(times, left, trial.bound_from(x0, times))
-        curves.append(curve)
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging negative control
-            ratios.append(curve.measured / curve.bound)
-    worst, when = divmod(most_telling(np.array(ratios)), steps)
-    top = float(ratios[worst][when])
+    left, right, found = _tables(trial, times, starts, follow)
+    if found.outcome == "refuted" and (
+        trial.safe is None or _tables(trial.safe, times, starts, follow)[2].outcome != "refuted"
+    ):
+        found = replace(found, outcome="inconclusive", reason="rounding")
+    row, when = divmod(found.where, steps)
+    limit = f", {found.limit} ({np.count_nonzero(found.decided)} of {found.decided.size})" if found.limit else ""
     return trial.verdict(
         tier="exact",
-        verdict=outcome(top),
-        max_ratio=top,
-        witness=f"step {when + 1} from {list(starts)[worst]}",
-        scope=f"steps 1..{steps} from {', '.join(starts)}",
-        curve=curves[worst],
+        verdict=found.outcome,
+        reason=found.reason,
+        max_ratio=found.ratio,
+        witness=f"step {when + 1} from {list(starts)[row]}",
+        scope=f"steps 1..{steps} from {', '.join(starts)}{scope}{limit}",
+        curve=Curve(times, left.value[row], right[row]),
     )
+
+
+def _tables(
+    trial: Trial, times: np.ndarray, starts: dict[str, np.ndarray], follow: Callable[[Trial, np.ndarray], Measured]
+) -> tuple[Measured, np.ndarray, Comparison]:
+    """Return left sides, right sides and their comparison, one row a start."""
+    left = Measured.stack([follow(trial, x0) for x0 in starts.values()])
+    initials = [trial.initial_from(x0) for x0 in starts.values()]
+    right = np.stack([np.broadcast_to(trial.bound(times, initial), times.shape) for initial in initials])
+    lenient = np.stack([np.broadcast_to(trial.lenient_bound(times, initial), times.shape) for initial in initials])
+    floor = np.array([[_UNIT * float(np.max(initial))] for initial in initials])
+    return left, right, compare(left, right, lenient, floor)
+
+
+def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Measured:
+    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may change."""
+    theorem = trial.theorem
+    forms = [theorem.form(trial.stepsize, chain.center)]
+    history = chain.run(x0, steps, forms)[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        # The moments are about the minimiser as it was found.
+        away = theorem.displacement(theorem.measure)
+        error = chain.rounding(x0, steps, forms)[:, 0] + 2 * np.sqrt(history) * away + away**2
+    return gathered_means(Measured.of(history, error), theorem.over)
+
+
+def gathered_means(means: Measured, over: Over) -> Measured:
+    """Return what is bounded after 1, 2, … steps; see `gathered`."""
+    return Measured(*(gathered(part, over) for part in (means.low, means.value, means.high)))
 
 
 def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False) -> Verdict:
@@ -200,36 +279,76 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     proofs = trial.objective is trial.theorem.objective and not asymptotic
     samples = list(_samples(trial, run))
     level = family_alpha(alpha, len(samples))
-    decisions: dict[str, SequentialDecision] = {}
-    for what, step, left, right in samples:
-        upper = None
-        if proofs:
-            most = trial.forgive(trial.theorem.almost_sure_bound(step, trial.stepsize, run), step, trial.initials(run))
-            reach = float(np.max(most / right))
-            upper = reach if reach <= _RANGE_LIMIT else None
-        with np.errstate(over="ignore"):
-            decisions[what] = decide_mean_at_most(left / right, 1.0, level, upper=upper)
+    decisions = {sample.what: _decided(trial, run, sample, level, proofs) for sample in samples}
     return _combined(trial, run, decisions, alpha)
 
 
-def _samples(trial: Trial, run: Run) -> Iterator[tuple[str, int, np.ndarray, np.ndarray]]:
-    """Yield what is compared: its name, the number of steps, and left and right side of every replica."""
+class _Sample(NamedTuple):
+    """Left sides of every replica, and the right sides as claimed, after some steps."""
+
+    what: str
+    steps: int
+    left: np.ndarray
+    right: np.ndarray
+
+
+class _Decision(NamedTuple):
+    """What the replicas say, and why that is not taken for an answer."""
+
+    of_samples: SequentialDecision
+    verdict: Outcome
+    reason: Reason
+
+
+def _decided(trial: Trial, run: Run, sample: _Sample, level: float, proofs: bool) -> _Decision:
+    """Decide one sample: confirmed by the bound as claimed, refuted by the lenient one only.
+
+    A refutation at the lenient bound is wrong with probability at most `level`, whatever the bound as claimed said before.
+    """
+    initial = trial.initials(run)
+    most = None
+    if proofs:
+        most = trial.forgive(trial.theorem.almost_sure_bound(sample.steps, trial.stepsize, run), sample.steps, initial)
+    found = _bet(sample.left, sample.right, level, most)
+    if found.verdict == "refuted":
+        lenient = trial.forgive(trial.lenient_bound(sample.steps, initial), sample.steps, initial)
+        found = replace(found, verdict=_bet(sample.left, lenient, level, most).verdict)
+        reason: Reason = "" if found.verdict == "refuted" else "rounding"
+        return _Decision(found, "refuted" if found.verdict == "refuted" else "inconclusive", reason)
+    if found.verdict == "holds":
+        if not trial.is_whole(run):
+            return _Decision(found, "inconclusive", "a part")
+        if (trial.forgive(np.zeros(1), sample.steps, 0.0) > np.maximum(sample.right, _TINY)).any():
+            return _Decision(found, "inconclusive", "rounding")
+    return _Decision(found, found.verdict, "")
+
+
+def _bet(left: np.ndarray, right: np.ndarray, level: float, most: np.ndarray | None) -> SequentialDecision:
+    """Decide E left/right ≤ 1; by a proven bound on the left sides where that is useful."""
+    right = np.maximum(right, _TINY)
+    with np.errstate(over="ignore"):
+        reach = np.inf if most is None else float(np.max(most / right))
+        return decide_mean_at_most(left / right, 1.0, level, upper=reach if reach <= _RANGE_LIMIT else None)
+
+
+def _samples(trial: Trial, run: Run) -> Iterator[_Sample]:
+    """Yield what is compared."""
     theorem, table, recorded = trial.theorem, trial.measured(run), run.recorded
     initial = trial.initials(run)
     later = np.flatnonzero(recorded > 0)
     chosen = later[np.unique(np.linspace(0, len(later) - 1, _CHECKPOINTS).round().astype(int))].tolist()
     if theorem.over == "last":
         for c in chosen:
-            yield f"step {recorded[c]}", int(recorded[c]), table[:, c], trial.bound(int(recorded[c]), initial)
+            yield _Sample(f"step {recorded[c]}", int(recorded[c]), table[:, c], trial.bound(int(recorded[c]), initial))
         return
     last = int(recorded[chosen[-1]])
     right = trial.bound(last, initial)
     before = table[:, recorded < last]
     with np.errstate(over="ignore"):
-        yield f"the average over {before.shape[1]} of the first {last} steps", last, before.mean(axis=1), right
+        yield _Sample(f"the average over {before.shape[1]} of the first {last} steps", last, before.mean(axis=1), right)
     if theorem.over == "minimum":
         for c in range(last) if before.shape[1] == last else [0, *chosen[:-1]]:
-            yield f"step {recorded[c]}", last, table[:, c], right
+            yield _Sample(f"step {recorded[c]}", last, table[:, c], right)
 
 
 def judge_run(trial: Trial, run: Run, alpha: float) -> Verdict:
@@ -270,24 +389,26 @@ def _settle(verdict: Verdict, trial: Trial, run: Run, alpha: float) -> Verdict:
     return replace(verdict, alpha=alpha)
 
 
-def _combined(trial: Trial, run: Run, decisions: dict[str, SequentialDecision], alpha: float) -> Verdict:
+def _combined(trial: Trial, run: Run, decisions: dict[str, _Decision], alpha: float) -> Verdict:
     all_of_them = trial.theorem.over != "minimum"
     verdict = _joint_outcome([d.verdict for d in decisions.values()], all_of_them, _complete(run))
     telling, least = (max, min) if all_of_them else (min, max)
-    what, worst = telling(decisions.items(), key=lambda item: item[1].mean)
-    needed = telling(d.needed for d in decisions.values())
+    what, worst = telling(decisions.items(), key=lambda item: item[1].of_samples.mean)
+    needed = telling(np.inf if d.reason else d.of_samples.needed for d in decisions.values())
     deciding = [d for d in decisions.values() if all_of_them or d.verdict == verdict]
-    bounded = verdict == "refuted" or all(d.tier == "bounded" for d in deciding)
+    bounded = verdict == "refuted" or all(d.of_samples.tier == "bounded" for d in deciding)
+    reasons = [d.reason for d in decisions.values() if d.reason]
     return trial.verdict(
         tier="Monte Carlo" if bounded else "Monte Carlo, asymptotic",
         verdict=verdict,
-        max_ratio=worst.mean,
+        reason=reasons[0] if reasons and verdict == "inconclusive" else "",
+        max_ratio=worst.of_samples.mean,
         witness=f"{what}, mean of {run.replicas} replicas, seed {run.seed}",
         scope=f"{', '.join(decisions)} from the start of the run",
         alpha=alpha,
         samples=run.replicas,
         needed=needed if verdict == "inconclusive" else float("nan"),
-        smallest_violation=least(d.smallest_violation for d in decisions.values()),
+        smallest_violation=least(d.of_samples.smallest_violation for d in decisions.values()),
         curve=_curve(trial, run),
     )
 
@@ -308,12 +429,14 @@ def _complete(run: Run) -> bool:
 
 def _curve(trial: Trial, run: Run) -> Curve:
     """Return the mean of the measure over replicas, gathered as the theorem says, beside the bound."""
-    theorem, table = trial.theorem, trial.measured(run)
-    if theorem.over == "last":
-        steps = run.recorded
-    else:
-        steps, table = run.recorded[1:], gathered(table, "average" if theorem.over == "average" else "minimum")
+    theorem, table, steps = trial.theorem, trial.measured(run), run.recorded
+    if theorem.over == "average":
+        steps, table = steps[1:], gathered(table, "average")
     mean, band = _mean_and_band(table)
+    if theorem.over == "minimum":
+        # The least of the means: the mean of each replica's own least is smaller than what is bounded.
+        least = [int(np.argmin(mean[: c + 1])) for c in range(len(mean) - 1)]
+        steps, mean, band = steps[1:], mean[least], band[:, least]
     return Curve(steps, mean, trial.bound(steps, float(np.mean(trial.initials(run)))), band)
 
 
@@ -330,7 +453,7 @@ def far_start(trial: Trial) -> np.ndarray:
     """Return a start far from x_D*, where the first term of the bound can be told from the second."""
     best = trial.theorem.objective.minimize().x
     # Quadrature takes longer the farther out.
-    spread = 10 if trace_of(trial.theorem) in ("distance", "error") else 2
+    spread = 2 if trial.theorem.measure in ("gap", "gradient_norm2") else 10
     away = 1.0 + spread * float(np.linalg.norm(best - trial.objective.center))
     far: np.ndarray = best + away * np.ones(len(best)) / np.sqrt(len(best))
     return far
@@ -359,16 +482,16 @@ def check_run(theorem: Rate, run: Run) -> Trial:
     trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem))
     if run.method_hash != content_hash(trial.method):
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {trial.method.name} with the same settings")
-    for name in needed_traces(theorem):
+    for name in needed_traces(theorem, run):
         if name not in run.traces:
             raise ValueError(f"run did not record {name!r}, which {theorem.title} bounds or starts from")
     if not (run.recorded > 0).any():
         raise ValueError("run has no record after its start, so there is nothing to judge; resume it")
     if theorem.over == "average" and len(run.recorded) <= run.steps_done:
         raise ValueError(f"run recorded every {run.every} steps, but {theorem.title} is about an average; use every=1")
-    if run.stepsize > theorem.stepsize * (1 + 1e-12):
+    if run.stepsize > theorem.limit * (1 + 1e-12):
         raise AssumptionError(
-            f"run has stepsize={run.stepsize:g}, above the largest that {theorem.title} allows ({theorem.stepsize:g})"
+            f"run has stepsize={run.stepsize:g}, above the largest that {theorem.title} allows ({theorem.limit:g})"
         )
     return trial
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from mastsim.documents import dumps
 from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
+from mastsim.theorems import ALL
 from mastsim.verification.verdict import Verdict
 
 _COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
@@ -44,15 +45,26 @@ def table(verdicts: list[Verdict]) -> str:
 
 
 def summary(verdicts: list[Verdict]) -> str:
-    """Return one sentence: how many claims hold, how many false claims were refuted, and what surprised."""
+    """Return one sentence: how many claims hold, what became of theorems refuted as quoted, and what surprised."""
+    quoted = [v for v in verdicts if v.expected == "refuted" and v.theorem in _QUOTED]
     true = [v for v in verdicts if v.expected == "holds"]
-    false = [v for v in verdicts if v.expected == "refuted"]
-    text = (
-        f"{sum(v.as_expected for v in true)} of {len(true)} claims hold, "
-        f"{sum(v.as_expected for v in false)} of {len(false)} false claims refuted"
-    )
+    false = [v for v in verdicts if v.expected == "refuted" and v.theorem not in _QUOTED]
+    parts = [f"{sum(v.as_expected for v in true)} of {len(true)} claims hold"] if true else []
+    parts += [_said_of(name, [v for v in quoted if v.theorem == name]) for name in dict.fromkeys(v.theorem for v in quoted)]
+    parts += [f"{sum(v.as_expected for v in false)} of {len(false)} false variants are refuted"] if false else []
     surprises = sum(not v.as_expected for v in verdicts)
-    return f"{text}: " + ("all as expected" if surprises == 0 else f"{surprises} not as expected")
+    return "; ".join([*parts, "all as expected" if surprises == 0 else f"{surprises} not as expected"])
+
+
+_QUOTED = {kind.id: f"{kind.title.split(' (')[0]} as quoted" for kind in ALL if kind.status == "refuted as quoted"}
+"""The theorems of the registry whose wording is known only from quotations, and false."""
+
+
+def _said_of(name: str, witnesses: list[Verdict]) -> str:
+    right = sum(v.as_expected for v in witnesses)
+    if right == len(witnesses):
+        return f"{_QUOTED[name]} is refuted, as expected"
+    return f"{_QUOTED[name]} is refuted on {right} of {len(witnesses)} witnesses, not as expected"
 
 
 def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]) -> Path:
@@ -145,8 +157,8 @@ def _to_draw(verdicts: list[Verdict]) -> list[Verdict]:
 
 def _cells(group: list[Verdict]) -> tuple[str, ...]:
     tightest = max(group, key=lambda v: v.max_ratio)
-    counts = {outcome: sum(v.verdict == outcome for v in group) for outcome in ("holds", "refuted", "inconclusive")}
-    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    words = sorted((v.words for v in group), key=lambda word: ("holds", "refuted", "inconclusive").index(word.split(" ")[0]))
+    outcomes = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     where = f"{tightest.problem}, {tightest.sketch}"
     return (tightest.title, tightest.tier, outcomes, f"{tightest.max_ratio:.4g}", where)
 
@@ -195,7 +207,7 @@ def _html_table(verdicts: list[Verdict]) -> str:
 
 
 def _html_row(verdict: Verdict) -> str:
-    texts = (verdict.title, verdict.problem, verdict.sketch, verdict.method, verdict.tier, verdict.verdict)
+    texts = (verdict.title, verdict.problem, verdict.sketch, verdict.method, verdict.tier, verdict.words)
     numbers = (f"{verdict.alpha:.2g}", str(verdict.samples), f"{verdict.smallest_violation:.4g}")
     cells = [f"<td>{html.escape(text)}</td>" for text in texts]
     cells.append(f'<td class="number">{verdict.max_ratio:.6g}</td>')

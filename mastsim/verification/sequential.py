@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import erfcx, log_ndtr
 
-from mastsim.validation import integer, nonnegative, positive
+from mastsim.validation import UNLIMITED, floats, integer, nonnegative, positive
 
 # Wealth is the average over constant fractions, not one plug-in fraction: it cannot peek, its final value does not
 # depend on the order of the replicas, and it is within log(15) of the best fraction on the grid, in hindsight. Halving
@@ -124,8 +124,8 @@ def decide_mean_at_most(
     'inconclusive'
     """
     alpha = _level(alpha)
-    rounding = nonnegative("rounding", rounding)
-    bound = nonnegative("bound", bound) * (1 + rounding)
+    rounding = nonnegative("rounding", rounding, UNLIMITED)
+    bound = nonnegative("bound", bound, UNLIMITED) * (1 + rounding)
     x = _checked(samples)
     mean, deviation = _mean_and_deviation(x)
     threshold = -math.log(alpha)
@@ -329,14 +329,14 @@ def _whole(count: float) -> float:
 
 
 def _level(alpha: float) -> float:
-    value = positive("alpha", alpha)
+    value = positive("alpha", alpha, UNLIMITED)
     if value >= 1:
         raise ValueError(f"alpha={value!r} is not accepted: it must lie strictly between 0 and 1")
     return value
 
 
 def _proven_upper(upper: float, x: np.ndarray, rounding: float) -> float:
-    value = nonnegative("upper", upper)
+    value = nonnegative("upper", upper, UNLIMITED)
     worst = int(x.argmax())
     if x[worst] > value * (1 + rounding):
         raise ValueError(f"upper={value!r} is not an upper bound: samples[{worst}] is {float(x[worst])!r}; leave upper out")
@@ -352,7 +352,7 @@ def _checked(samples: ArrayLike) -> np.ndarray:
 
 
 def _filled(name: str, values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
+    array = floats(name, values)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}, but it must be a vector with at least one entry")
     missing = np.isnan(array)

@@ -15,11 +15,11 @@ from mastsim.problems import Dataset
 from mastsim.sketches import parse_sketch
 from mastsim.theorems import HorizonRate, Inequality, NonconvexDistributedQuoted, Rate, Theorem
 from mastsim.theorems.assumptions import EXACT
-from mastsim.validation import integer, one_of
+from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
 from mastsim.verification.controls import false_inequalities, false_rates, published_constants
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
-from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion, trace_of
+from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion
 from mastsim.verification.sequential import family_alpha
 from mastsim.verification.trees import decide_rate_on_tree, tree_depth
 from mastsim.verification.verdict import Outcome, Verdict
@@ -102,9 +102,12 @@ def run_suite(
         If a name is unknown; the nearest is suggested.
     """
     integer("seed", seed, 0, 2**64 - 1)
+    instance("data", data, Dataset)
+    instance("effort", effort, Effort)
+    flag("progress", progress)
     known = [kind.id for kind in theorems.ALL]
-    chosen = [one_of("theorem", name, known) for name in only] or known
-    drawn = [parse_sketch(text, data.d) for text in sketches or DEFAULT_SKETCHES]
+    chosen = [one_of("theorem", name, known) for name in texts("only", only)] or known
+    drawn = [parse_sketch(text, data.d) for text in texts("sketches", sketches) or DEFAULT_SKETCHES]
     tasks = [*_claims(Instances.of(data, drawn), chosen, seed, effort), *_controls(chosen, seed, effort)]
     level = family_alpha(FAMILY_ALPHA, max(sum(task.sampled for task in tasks), 1))
     return [task.decide(level) for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict")]
@@ -135,7 +138,7 @@ def _fitting(instances: Instances, kind: type[Theorem]) -> list[Objective]:
 
 def _measures_f(kind: type[Rate]) -> bool:
     """Whether replicas are measured by values or gradients of f_D."""
-    return trace_of(kind) not in ("distance", "error")
+    return kind.measure in ("gap", "gradient_norm2")
 
 
 def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
@@ -154,7 +157,7 @@ def _task(theorem: Theorem, seed: int, effort: Effort) -> _Task:
         return _inequality(theorem, seed, effort, expected_outcome(theorem))
     if isinstance(theorem, Rate):
         return _rate(Trial.of(theorem), seed, effort)
-    raise TypeError(f"theorem={theorem!r} is not accepted: it must be an Inequality or a Rate")
+    raise TypeError(f"theorem={shown(theorem)} is not accepted: it must be an Inequality or a Rate")
 
 
 def _inequality(claim: Inequality, seed: int, effort: Effort, expected: Outcome) -> _Task:
@@ -179,4 +182,5 @@ def _sampled(trial: Trial, seed: int, effort: Effort) -> _Task:
 
 def as_expected(verdicts: list[Verdict]) -> bool:
     """Return whether every verdict is the one the registry expects."""
+    instances("verdicts", verdicts, Verdict)
     return all(verdict.as_expected for verdict in verdicts)

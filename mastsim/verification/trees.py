@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
-from mastsim.engine import measure_points
+from mastsim.engine import measure_points, measure_states
+from mastsim.run import LYAPUNOV
+from mastsim.theorems.assumptions import nodes
 from mastsim.validation import integer
-from mastsim.verification.inequalities import outcome, require_exact
-from mastsim.verification.rates import Trial, gathered, starting_points, trace_of
-from mastsim.verification.verdict import Curve, Verdict
+from mastsim.verification.comparison import Measured
+from mastsim.verification.inequalities import require_exact
+from mastsim.verification.rates import Trial, decide_paths, gathered_means, trace_of
+from mastsim.verification.verdict import Verdict
 
 LEAF_LIMIT = 1 << 11
+
+_FINEST = 1e-14
 
 
 def tree_depth(trial: Trial, least: int = 3, most: int = 12) -> int | None:
@@ -51,36 +57,40 @@ def decide_rate_on_tree(trial: Trial, steps: int) -> Verdict:
         If f_D is only estimated, or a step has too many outcomes.
     """
     require_exact(trial.objective)
-    theorem, times = trial.theorem, np.arange(1, integer("steps", steps, 1) + 1)
-    starts = starting_points(theorem.objective)
-    curves, ratios = [], []
-    for x0 in starts.values():
-        left = gathered(mean_along_tree(trial, x0, steps), theorem.over)
-        curves.append(Curve(times, left, trial.bound_from(x0, times)))
-        ratios.append(left / curves[-1].bound)
-    worst, when = divmod(int(np.argmax(ratios)), steps)
-    top = float(ratios[worst][when])
-    return trial.verdict(
-        tier="exact",
-        verdict=outcome(top),
-        max_ratio=top,
-        witness=f"step {when + 1} from {list(starts)[worst]}",
-        scope=f"steps 1..{steps} from {', '.join(starts)}, all outcomes",
-        curve=curves[worst],
-    )
+    integer("steps", steps, 1)
+    verdict = decide_paths(trial, steps, lambda tried, x0: path_along_tree(tried, x0, steps), ", all outcomes")
+    if verdict.verdict == "holds" and not _is_whole(trial):
+        return replace(verdict, verdict="inconclusive", reason="a part")
+    return verdict
+
+
+def path_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> Measured:
+    """Return what a rate bounds after 1, 2, …, `steps` steps, with the errors of values and of x_D*, and rounding."""
+    theorem = trial.theorem
+    means, errors = _along_tree(trial, x0, steps)
+    root = theorem.rounding(trial.stepsize, np.arange(len(means))) + _FINEST * np.sqrt(means.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = Measured.of(means, 2 * np.sqrt(means) * root + root**2 + errors)
+    return gathered_means(found, theorem.over)
 
 
 def mean_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> np.ndarray:
     """Return the exact mean of the measure after 0, 1, …, `steps` steps from `x0`."""
+    return _along_tree(trial, x0, steps)[0]
+
+
+def _along_tree(trial: Trial, x0: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of the measure, and the errors of evaluations in them, after 0, 1, …, `steps` steps."""
     state = trial.method.init(trial.objective, np.asarray(x0, dtype=float)[None])
     chance = np.ones(1)
-    means = [_mean(trial, state.x, chance)]
+    found = [_mean(trial, state, chance)]
     for step in range(steps):
         now, number = state, len(chance)
         state, branch = outcomes(lambda rows, draw: _step(trial, now, rows, draw), number, step, LEAF_LIMIT)  # noqa: B023
         chance = (chance[:, None] * branch).ravel()
-        means.append(_mean(trial, state.x, chance))
-    return np.array(means)
+        found.append(_mean(trial, state, chance))
+    means, errors = zip(*found, strict=True)
+    return np.array(means), np.array(errors)
 
 
 def _step(trial: Trial, state: Any, rows: np.ndarray, draw: Draw) -> Any:
@@ -88,6 +98,21 @@ def _step(trial: Trial, state: Any, rows: np.ndarray, draw: Draw) -> Any:
     return trial.method.step(chosen, trial.objective, draw)
 
 
-def _mean(trial: Trial, x: np.ndarray, chance: np.ndarray) -> float:
-    measured = measure_points(trial.objective, x, trace_of(trial.theorem))
-    return float(chance @ (measured**2 if trial.theorem.measure == "gradient_norm2" else measured))
+def _is_whole(trial: Trial) -> bool:
+    """Whether all of what a theorem bounds can be computed from the states."""
+    return trial.theorem.measure != LYAPUNOV or trace_of(trial.theorem) == LYAPUNOV
+
+
+def _mean(trial: Trial, state: Any, chance: np.ndarray) -> tuple[float, float]:
+    """Return the mean of the measure over the leaves, and the error of the evaluations of f_D in it."""
+    if (trace := trace_of(trial.theorem)) == LYAPUNOV:
+        return float(chance @ measure_states(trial.method, trial.objective, state)), 0.0
+    measured = measure_points(trial.objective, state.x, trace)
+    if trace not in ("gap", "gradient_norm"):
+        return float(chance @ measured), 0.0
+    error = max(node.error_bound(state.x) for node in nodes(trial.objective))
+    if trace == "gap":
+        best = trial.objective.minimize()
+        return float(chance @ measured), error + _FINEST * (abs(best.value) + float(chance @ np.abs(measured)))
+    slip = np.sqrt(2 * trial.objective.smoothness * error)
+    return float(chance @ measured**2), float(chance @ (2 * measured * slip + slip**2)) if slip > 0 else 0.0

@@ -9,16 +9,20 @@ from typing import Any, Literal
 import numpy as np
 
 from mastsim.documents import dumps
+from mastsim.readonly import ReadOnly
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
+Reason = Literal["", "rounding", "a part", "not a number"]
+"""Why an exact trial is inconclusive: an excess, or a doubt, within the stated errors; only a part of what is bounded was
+measured, and that is below the bound; a side could not be computed."""
 Tier = Literal["exact", "exact at points", "Monte Carlo", "Monte Carlo, asymptotic"]
 
 ROUNDING = 1e-9
-"""Relative excess of left over right that is put down to rounding."""
+"""Relative excess of left over right that is put down to rounding: no bound is enlarged further to confirm a claim."""
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class Curve(ReadOnly):
     """A measured left side beside the claimed right side, for plots.
 
     Parameters
@@ -52,7 +56,10 @@ class Verdict:
         ``exact at points`` (the same, at finitely many points), ``Monte Carlo`` (wrong with probability at most `alpha`,
         whatever the sample size), or ``Monte Carlo, asymptotic`` (the same up to the central limit theorem).
     verdict : {"holds", "refuted", "inconclusive"}
-        The decision, about what `scope` names and nothing else.
+        The decision, about what `scope` names and nothing else. ``holds`` at tier exact: what was measured, and its error
+        added, is at most 1 + 1e-9 times the bound. ``refuted``: what was measured, less its error, exceeds the bound with
+        every constant, the start and the step size moved by their stated errors to the weaker side. Otherwise
+        ``inconclusive``.
     expected : {"holds", "refuted"}
         What the registry expects.
     max_ratio : float
@@ -71,6 +78,8 @@ class Verdict:
         The smallest left/right the samples would have refuted (power); 1 when exact, at what `scope` names.
     measure : str
         What a rate bounds; empty for theorems about no method.
+    reason : str
+        Why it is inconclusive, such as ``rounding``; empty where the tier says it all.
     curve : Curve, optional
         For plots.
     """
@@ -92,12 +101,18 @@ class Verdict:
     needed: float = float("nan")
     smallest_violation: float = 1.0
     measure: str = ""
+    reason: Reason = ""
     curve: Curve | None = field(default=None, repr=False)
 
     @property
     def as_expected(self) -> bool:
         """Whether the decision is the one the registry expects."""
         return self.verdict == self.expected
+
+    @property
+    def words(self) -> str:
+        """The decision with the reason, for example ``inconclusive (rounding)``."""
+        return f"{self.verdict} ({self.reason})" if self.reason else self.verdict
 
     def record(self) -> dict[str, Any]:
         """Return the verdict, without the curve, as standard JSON knows it.
@@ -111,5 +126,5 @@ class Verdict:
     def __str__(self) -> str:
         tier = f"{self.tier}, α = {self.alpha:.2g}" if self.samples else self.tier
         return (
-            f"{self.title}: {self.verdict} ({tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; {self.scope})"
+            f"{self.title}: {self.words} ({tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; {self.scope})"
         )

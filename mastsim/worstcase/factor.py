@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cvxpy as cp
 import numpy as np
 
-from mastsim.validation import integer, one_of, positive
+from mastsim.readonly import ReadOnly
+from mastsim.validation import UNLIMITED, integer, one_of, positive
 from mastsim.worstcase.program import Program, Residuals
 
 SOLVERS = ("CLARABEL", "SCS")
@@ -20,7 +21,7 @@ _LONGEST_STEP = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class WorstCase:
+class WorstCase(ReadOnly):
     """The tight one-step factor, between a lower bound that is attained and a certified upper bound.
 
     Parameters
@@ -130,8 +131,8 @@ def worst_case_factor(
 
 
 def _program(stepsize: float, smoothness: float, strong_convexity: float, blocks: int, keep: int) -> Program:
-    gamma, L = positive("stepsize", stepsize), positive("smoothness", smoothness)
-    mu = positive("strong_convexity", strong_convexity)
+    gamma, L = positive("stepsize", stepsize, UNLIMITED), positive("smoothness", smoothness, UNLIMITED)
+    mu = positive("strong_convexity", strong_convexity, UNLIMITED)
     if mu > L:
         raise ValueError(f"strong_convexity={mu:g} is not accepted: it must be at most smoothness={L:g}")
     count = integer("blocks", blocks, 1)

@@ -4,6 +4,7 @@ from mastsim.moments.operators.base import MomentOperators
 from mastsim.moments.operators.crossed import CrossedOperators, crossed_operators
 from mastsim.moments.operators.descent import DistributedRecursion, DSGDRecursion, largest_stable_stepsize
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.moments.operators.leading import FactorBracket
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState, run
 from mastsim.moments.operators.sampled import SampledGradient, SampledRecursion
 from mastsim.moments.operators.select import moment_operators
@@ -14,6 +15,7 @@ __all__ = [
     "DSGDRecursion",
     "DistributedGradient",
     "DistributedRecursion",
+    "FactorBracket",
     "GradientMoments",
     "MomentOperators",
     "MomentRecursion",

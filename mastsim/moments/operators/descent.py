@@ -12,12 +12,9 @@ import numpy as np
 
 from mastsim.moments.operators.base import MomentOperators, symmetric
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
-from mastsim.moments.operators.leading import PositiveMap
-from mastsim.moments.operators.recursion import MomentRecursion, MomentState
-from mastsim.spectra import Bracket
-from mastsim.validation import positive
-
-_RANK = 1e-13
+from mastsim.moments.operators.leading import FactorBracket, PositiveMap
+from mastsim.moments.operators.recursion import UNIT, MomentRecursion, MomentState, range_of
+from mastsim.validation import STEPS, positive
 
 
 class Curvature(Protocol):
@@ -46,28 +43,43 @@ class GradientRecursion(MomentRecursion):
         """H_D, shape (dim, dim)."""
         return self.gradient.mean
 
-    def step(self, state: MomentState) -> MomentState:
-        """Return the moments after one more step."""
+    @cached_property
+    def curvature_size(self) -> float:
+        """E‖H‖² in the Frobenius norm."""
+        return self.gradient.curvature_size
+
+    @property
+    def noise_size(self) -> float:
+        """γ² times the size of the terms of E ζζᵀ."""
+        return self.stepsize**2 * self.gradient.noise_size
+
+    def _advance(self, state: MomentState) -> MomentState:
         (m, M), gamma = state, self.stepsize
         slope = self.hessian @ M
         second = M - gamma * (slope + slope.T) + gamma**2 * self.gradient.second(m, M)
         return MomentState(m - gamma * (self.hessian @ m), second)
 
-    def contraction(self) -> Bracket:
-        """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)] on range(H_D), from both sides.
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return E[(I − γH)X(I − γH)ᵀ]."""
+        slope = self.hessian @ X
+        return X - self.stepsize * (slope + slope.T) + self.stepsize**2 * symmetric(self.gradient.curvature2(X))
+
+    def contraction(self) -> FactorBracket:
+        """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)ᵀ] modulo the kernel of H_D, from both sides.
 
         Raises
         ------
         ValueError
             If H_D is not positive semidefinite.
         """
-        (D, U), gamma = _range(self.hessian), self.stepsize
+        (D, U, uncertain), gamma = range_of(self.hessian), self.stepsize
 
         def apply(X: np.ndarray) -> np.ndarray:
             inside = U.T @ self.gradient.curvature2(U @ X @ U.T) @ U
             return X - gamma * (D[:, None] + D) * X + gamma**2 * symmetric(inside)
 
-        return PositiveMap(apply, np.ones((len(D), len(D)))).bracket()
+        found = PositiveMap(apply, len(D), self.rounding_rate, self_adjoint=self.gradient.self_adjoint).bracket()
+        return on_range(found, uncertain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +111,7 @@ class DSGDRecursion(GradientRecursion):
     >>> import mastsim as ms
     >>> from mastsim.moments.operators import moment_operators
     >>> half = DSGDRecursion(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1)), 0.25, np.zeros(1), np.zeros(1))
-    >>> half.contraction().lower
+    >>> round(half.contraction().upper, 12)
     0.5
     """
 
@@ -109,7 +121,7 @@ class DSGDRecursion(GradientRecursion):
     g0: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property
@@ -162,7 +174,7 @@ class DistributedRecursion(GradientRecursion):
     joint: str = "independent"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         _ = self.gradient
 
     @cached_property
@@ -171,11 +183,11 @@ class DistributedRecursion(GradientRecursion):
         return DistributedGradient(self.operators, self.z_star, self.gradients, self.joint)
 
 
-def largest_stable_stepsize(operators: Curvature) -> Bracket:
+def largest_stable_stepsize(operators: Curvature) -> FactorBracket:
     """Return the least γ at which the second moment of the iterates stops contracting on range(H_D), from both sides.
 
-    It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]). The lower end of the bracket is safe. Eigenvalues of H_D below 1e-13 of the
-    largest count as zero.
+    It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]). The lower end of the bracket is safe: it is proved, unless
+    `proved` says otherwise.
 
     Parameters
     ----------
@@ -184,7 +196,7 @@ def largest_stable_stepsize(operators: Curvature) -> Bracket:
 
     Returns
     -------
-    Bracket
+    FactorBracket
         Infinite when H is always zero.
 
     Raises
@@ -203,21 +215,25 @@ def largest_stable_stepsize(operators: Curvature) -> Bracket:
     >>> round(largest_stable_stepsize(moment_operators(ms.Bernoulli(1, 0.5), np.eye(1))).lower, 12)
     0.5
     """
-    values, U = _range(operators.mean)
+    values, U, uncertain = range_of(operators.mean)
     if not len(values):
-        return Bracket(np.inf, np.inf, "H is zero")
+        return FactorBracket(np.inf, np.inf, "proved: H is zero", True)
 
     def apply(X: np.ndarray) -> np.ndarray:
         return symmetric(U.T @ operators.curvature2(U @ X @ U.T) @ U)
 
-    found = PositiveMap(apply, 1 / (values[:, None] + values)).bracket()
-    return Bracket(1 / found.upper, 1 / found.lower, found.how)
+    size = float(np.trace(operators.curvature2(np.eye(len(U)))))
+    rounding = UNIT * len(U) * size
+    found = PositiveMap(apply, len(values), rounding, 1 / (values[:, None] + values), self_adjoint=True).bracket()
+    spread = 4 * len(U) * float(np.finfo(float).eps * values[-1] / values[0])
+    lower = (1 - spread) / found.upper if spread < 1 else 0.0
+    upper = (1 + spread) / found.lower if found.lower > 0 else np.inf
+    return on_range(FactorBracket(float(lower), float(upper), found.how, found.proved), uncertain)
 
 
-def _range(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(symmetric(H))
-    top = float(np.abs(values).max())
-    if values[0] < -1e-10 * top:
-        raise ValueError(f"H_D has the eigenvalue {values[0]:.3g}, but it must be positive semidefinite: f_D is not convex")
-    keep = values > _RANK * top
-    return values[keep], vectors[:, keep]
+def on_range(found: FactorBracket, uncertain: bool) -> FactorBracket:
+    """Return a bracket as an estimate where the range of H_D is only known up to rounding."""
+    if not uncertain:
+        return found
+    cut = "eigenvalues of H_D within rounding of zero count as zero"
+    return FactorBracket(found.lower, found.upper, f"estimate: {cut}; otherwise {found.how}", False)

@@ -28,6 +28,11 @@ class GradientMoments(ABC):
     """x_D* − v, shape (dim,)."""
 
     @property
+    def self_adjoint(self) -> bool:
+        """Whether every H is symmetric, so that M ↦ E[HMHᵀ] is self-adjoint."""
+        return True
+
+    @property
     @abstractmethod
     def mean(self) -> np.ndarray:
         """H_D = E[H], shape (dim, dim)."""
@@ -45,14 +50,26 @@ class GradientMoments(ABC):
         """Return E[(Sᵀg₀)(Sᵀg₀)ᵀ], shape (dim, dim)."""
 
     @cached_property
-    def noise(self) -> np.ndarray:
-        """N = E[ζζᵀ], shape (dim, dim); exactly zero where it is zero up to the rounding of its terms."""
+    def _noise_terms(self) -> list[np.ndarray]:
         z = self.z_star
         cross = self.linear(z)
-        parts = self.constant(), cross, cross.T, self.curvature2(np.outer(z, z))
-        total = symmetric(sum(parts, np.zeros_like(cross)))
-        scale = sum(float(np.linalg.norm(part)) for part in parts)
-        return np.zeros_like(total) if np.linalg.norm(total) <= _CLIP * scale else total
+        return [self.constant(), cross, cross.T, self.curvature2(np.outer(z, z))]
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """N = E[ζζᵀ], shape (dim, dim); exactly zero where it is zero up to the rounding of its terms."""
+        total = symmetric(sum(self._noise_terms[1:], self._noise_terms[0]))
+        return np.zeros_like(total) if np.linalg.norm(total) <= _CLIP * self.noise_size else total
+
+    @cached_property
+    def noise_size(self) -> float:
+        """The sum of the sizes of the terms of `noise`, by which its rounding is judged."""
+        return sum(float(np.linalg.norm(part)) for part in self._noise_terms)
+
+    @cached_property
+    def curvature_size(self) -> float:
+        """E‖H‖² in the Frobenius norm."""
+        return float(np.trace(self.curvature2(np.eye(len(self.mean)))))
 
     @cached_property
     def noiseless(self) -> bool:

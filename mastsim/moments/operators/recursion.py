@@ -1,13 +1,20 @@
-"""What a moment recursion is, and the loop that runs it."""
+"""What a moment recursion is, and how it is followed for many steps with its rounding."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from mastsim.moments.operators.base import symmetric
 from mastsim.validation import integer, vector
+
+UNIT = 16 * float(np.finfo(float).eps)
+"""What one step of a recursion rounds by, relative to dim and to the size of its terms; far more than is measured."""
 
 
 class MomentState(NamedTuple):
@@ -26,25 +33,75 @@ class MomentState(NamedTuple):
 
 
 class MomentRecursion(ABC):
-    """A linear recursion that the moments of a method obey on a quadratic.
+    """A linear recursion that the moments of a method obey on a quadratic: second moments go M ↦ Φ(M) + what noise adds.
+
+    Φ keeps positive semidefinite matrices positive semidefinite.
 
     References
     ----------
     This package.
     """
 
+    fields: ClassVar[tuple[str, ...]] = ("x",)
+    """What is carried, in blocks of `dim`: points counted from x_D*, and "g", a gradient."""
+
+    keeps_range: bool = True
+    """Whether a step only moves along range(H_D)."""
+
+    reach: Literal["all", "starts", "some"] = "all"
+    """Which states starts along range(H_D) lead to: all along it, combinations of starts only, or some, to be found out."""
+
+    stepsize: float
+
     @property
     @abstractmethod
     def hessian(self) -> np.ndarray:
         """H_D, shape (dim, dim)."""
 
+    @property
+    @abstractmethod
+    def curvature_size(self) -> float:
+        """At least E‖H‖² in the Frobenius norm for every random H that a step multiplies by."""
+
+    @property
+    def noise_size(self) -> float:
+        """The size of the terms that noise adds to second moments in one step."""
+        return 0.0
+
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at the deterministic start y⁰ = x⁰ − x_D*."""
         return MomentState(y0, np.outer(y0, y0))
 
-    @abstractmethod
     def step(self, state: MomentState) -> MomentState:
-        """Return the moments after one more step."""
+        """Return the moments after one more step; the second is symmetric, since some maps amplify what is not."""
+        mean, second = self._advance(state)
+        return MomentState(mean, symmetric(second))
+
+    @abstractmethod
+    def _advance(self, state: MomentState) -> MomentState:
+        """Return the moments after one more step, symmetric up to rounding."""
+
+    @abstractmethod
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return Φ(X), what a step does to a symmetric second moment apart from noise."""
+
+    @property
+    def units(self) -> np.ndarray:
+        """What one coordinate of every field counts, shape (fields·dim,): one for points, 1/γ for gradients."""
+        each = [1 / self.stepsize if name == "g" else 1.0 for name in self.fields]
+        return np.repeat(each, len(self.hessian))
+
+    @cached_property
+    def amplification(self) -> float:
+        """At least the sum of the sizes of the terms of Φ(X), for ‖X‖ = 1 in balanced units."""
+        gamma, H = self.stepsize, self.hessian
+        plain = (1 + gamma * float(np.linalg.norm(H))) ** 2 * (1 if len(self.fields) == 1 else 4)
+        return plain + gamma**2 * self.curvature_size
+
+    @property
+    def rounding_rate(self) -> float:
+        """What one step rounds by, relative to the trace of the second moment in balanced units."""
+        return UNIT * len(self.hessian) * self.amplification
 
     def functionals(self, state: MomentState) -> np.ndarray:
         """Return E‖y‖², ½E yᵀH_D y and E‖H_D y‖²."""
@@ -52,6 +109,181 @@ class MomentRecursion(ABC):
         M = state.second[:d, :d]
         slope = self.hessian @ M
         return np.array([np.trace(M), np.trace(slope) / 2, np.vdot(slope, self.hessian)])
+
+
+class Range(NamedTuple):
+    """The range of H_D.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rank,)
+        The eigenvalues that are not zero.
+    vectors : ndarray, shape (dim, rank)
+        Their eigenvectors.
+    uncertain : bool
+        Whether rounding leaves open that an eigenvalue that counts as zero is not.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    uncertain: bool
+
+
+def range_of(H: np.ndarray) -> Range:
+    """Return the eigenvalues and eigenvectors of H_D on its range: those beyond the rounding of a symmetric eigensolver.
+
+    Parameters
+    ----------
+    H : ndarray, shape (dim, dim)
+        H_D.
+
+    Raises
+    ------
+    ValueError
+        If H_D is not positive semidefinite.
+
+    Examples
+    --------
+    >>> range_of(np.diag([0.0, 2.0])).values
+    array([2.])
+    """
+    values, vectors = np.linalg.eigh(symmetric(H))
+    top = float(np.abs(values).max())
+    if values[0] < -1e-10 * top:
+        raise ValueError(f"H_D has the eigenvalue {values[0]:.3g}, but it must be positive semidefinite: f_D is not convex")
+    keep = values > 4 * len(H) * np.finfo(float).eps * top
+    # A row and column of zeros is exact; any other small eigenvalue may be one that rounding has moved.
+    zero_rows = int((~H.any(axis=0)).sum())
+    return Range(values[keep], vectors[:, keep], int((~keep).sum()) > zero_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The moments along the steps of a recursion from one start; what never moves is split off and kept exactly.
+
+    Parameters
+    ----------
+    chain : MomentRecursion
+        The recursion.
+    y0 : ndarray, shape (dim,)
+        x⁰ − x_D*.
+    """
+
+    chain: MomentRecursion
+    y0: np.ndarray
+
+    @cached_property
+    def _projector(self) -> np.ndarray | None:
+        if not self.chain.keeps_range:
+            return None
+        U = range_of(self.chain.hessian).vectors
+        return None if U.shape[1] == len(U) else U @ U.T
+
+    @cached_property
+    def still(self) -> np.ndarray:
+        """The part of the state that no step changes, along the kernel of H_D, shape (fields·dim,)."""
+        P, d = self._projector, len(self.y0)
+        rest = np.zeros(d) if P is None else self.y0 - P @ self.y0
+        return np.concatenate([np.zeros(d) if name == "g" else rest for name in self.chain.fields])
+
+    def states(self, steps: int) -> Iterator[MomentState]:
+        """Yield the moments of the moving part after 0, 1, …, `steps` steps; not finite from where they overflow."""
+        state = self.chain.start(self.y0 - self.still[: len(self.y0)])
+        for t in range(steps + 1):
+            yield state
+            if t < steps:
+                state = self._projected(self.chain.step(state))
+
+    def _projected(self, state: MomentState) -> MomentState:
+        if self._projector is None:
+            return state
+        whole = np.kron(np.eye(len(self.chain.fields)), self._projector)
+        return MomentState(whole @ state.mean, symmetric(whole @ state.second @ whole))
+
+    def expectations(self, steps: int, forms: list[np.ndarray]) -> np.ndarray:
+        """Return E(s, 1)ᵀQ(s, 1) for every form Q of the state s with a 1 appended, shape (steps + 1, forms)."""
+        split = [self._split(Q) for Q in forms]
+        history = np.full((steps + 1, len(forms)), np.inf)
+        for t, state in enumerate(self.states(steps)):
+            values = [np.vdot(Q, state.second) + pull @ state.mean + rest for Q, pull, rest in split]
+            if not np.isfinite(values).any():
+                break
+            history[t] = np.where(np.isfinite(values), values, np.inf)
+        return history
+
+    def _split(self, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        # (m + n, 1)ᵀQ(m + n, 1) = mᵀQm + pull·m + rest for the still part n; Qn is zero where it is zero up to rounding.
+        Q, both = whole[:-1, :-1], whole[:-1, -1] + whole[-1, :-1]
+        n = self.still
+        image = symmetric(Q) @ n
+        if np.linalg.norm(image) <= 16 * len(n) * np.finfo(float).eps * np.linalg.norm(Q) * np.linalg.norm(n):
+            image = np.zeros_like(n)
+        return Q, both + 2 * image, float(n @ image + both @ n + whole[-1, -1])
+
+    def rounding(self, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
+        """Return bounds on the rounding of `expectations`, shape (steps + 1, forms).
+
+        A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order.
+
+        Parameters
+        ----------
+        steps : int
+            T ≥ 0.
+        forms : list of ndarray
+            As for `expectations`.
+        misplaced : float, default 0
+            How far the point taken for x_D* may be from it along range(H_D).
+        """
+        chain, d = self.chain, len(self.y0)
+        sizes = [absolute(Q) for Q in forms]
+        still, units = float(self.still @ self.still), chain.units
+        N, curvature = chain.noise_size, chain.stepsize**2 * chain.curvature_size
+        noise = UNIT * d * N + misplaced * (2 * np.sqrt(N * curvature) + curvature * misplaced)
+        E, weight = np.diag(UNIT * d * (float(self.y0 @ self.y0) + still) * units**2), 0.0
+        out = np.full((steps + 1, len(forms)), np.inf)
+        for t, state in enumerate(self.states(steps)):
+            size = float(np.sum(np.abs(state.second.diagonal()) / units**2)) + still
+            local = UNIT * d * size
+            own = [np.vdot(Q[:-1, :-1], E) + local * float(Q[:-1, :-1].diagonal() @ units**2) for Q in sizes]
+            out[t] = own + np.array([Q[-1, -1] * (weight + UNIT * d) for Q in sizes])
+            E = symmetric(chain.linear(E)) + weight * N * np.diag(units**2)
+            E += np.diag((chain.rounding_rate * size + noise) * units**2)
+            weight += chain.rounding_rate
+        return np.where(np.isnan(out), np.inf, out)
+
+
+def absolute(Q: np.ndarray) -> np.ndarray:
+    """Return |Q|, the least positive semidefinite matrix with the eigenvectors of Q and −|Q| ⪯ Q ⪯ |Q|."""
+    values, vectors = np.linalg.eigh(symmetric(Q))
+    return np.asarray((vectors * np.abs(values)) @ vectors.T)
+
+
+def settled(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+    """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero.
+
+    Parameters
+    ----------
+    values, rounding : ndarray
+        The expectations and bounds on their rounding, of the same shape.
+
+    Raises
+    ------
+    ArithmeticError
+        If a value is below zero by more than rounding can explain.
+
+    Examples
+    --------
+    >>> settled(np.array([-1e-18, 1.0]), np.full(2, 1e-16))
+    array([0., 1.])
+    """
+    worst = np.argmin(values + rounding)
+    if (values + rounding).ravel()[worst] < 0:
+        at = int(np.unravel_index(worst, values.shape)[0])
+        raise ArithmeticError(
+            f"a squared length has the expectation {values.ravel()[worst]:.3g} after {at} steps, and rounding explains only "
+            f"{rounding.ravel()[worst]:.3g}: the recursion is wrong"
+        )
+    return np.maximum(values, 0.0)
 
 
 def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
@@ -75,6 +307,8 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     ------
     ValueError
         If `steps` is negative or `y0` is not a finite vector of length dim.
+    ArithmeticError
+        If one of them comes out below zero by more than rounding can explain.
 
     References
     ----------
@@ -89,15 +323,20 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     array([1.  , 0.5 , 0.25])
     """
     steps = integer("steps", steps, 0)
-    state = recursion.start(vector("y0", y0, len(recursion.hessian)))
-    history = np.full((steps + 1, 3), np.inf)
+    H = symmetric(recursion.hessian)
+    path = Path(recursion, vector("y0", y0, len(H)))
+    return nonnegative_path(path, steps, [padded(Q, len(path.still)) for Q in (np.eye(len(H)), H / 2, H @ H)])
+
+
+def padded(Q: np.ndarray, size: int) -> np.ndarray:
+    """Return the form of a state with a 1 appended that is Q on the iterate."""
+    whole = np.zeros((size + 1, size + 1))
+    whole[: len(Q), : len(Q)] = Q
+    return whole
+
+
+def nonnegative_path(path: Path, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
+    """Return the expectations of nonnegative forms along a path; rounding is only looked at where one is below zero."""
     with np.errstate(over="ignore", invalid="ignore"):
-        for t in range(steps + 1):
-            history[t] = recursion.functionals(state)
-            if not np.isfinite(history[t]).all():
-                history[t] = np.where(np.isfinite(history[t]), history[t], np.inf)
-                history[t + 1 :] = np.inf
-                break
-            if t < steps:
-                state = recursion.step(state)
-    return np.maximum(history, 0.0)
+        history = path.expectations(steps, forms)
+        return settled(history, path.rounding(steps, forms, misplaced)) if (history < 0).any() else history

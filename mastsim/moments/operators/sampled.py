@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.moments.operators.base import MomentOperators
 from mastsim.moments.operators.descent import GradientRecursion
 from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
-from mastsim.validation import positive
+from mastsim.validation import STEPS, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,16 @@ class SampledGradient(GradientMoments):
     shares: np.ndarray
     weight: float
     compression: MomentOperators | None = None
+
+    @property
+    def z_star(self) -> np.ndarray:  # type: ignore[override]
+        """x_D* − v, shape (dim,)."""
+        return self.whole.z_star
+
+    @property
+    def self_adjoint(self) -> bool:
+        """Whether every H is symmetric: QH is not for a compressor Q."""
+        return self.compression is None
 
     @property
     def mean(self) -> np.ndarray:
@@ -108,7 +118,12 @@ class SampledRecursion(GradientRecursion):
     stepsize: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
+
+    @property
+    def keeps_range(self) -> bool:  # type: ignore[override]
+        """Whether a step only moves along range(H_D): a compressor turns directions out of it."""
+        return self.sampled.compression is None
 
     @property
     def gradient(self) -> SampledGradient:

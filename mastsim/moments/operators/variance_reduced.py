@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from mastsim.moments.operators.base import MomentOperators, symmetric
 from mastsim.moments.operators.gradients import SketchedGradient
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState
-from mastsim.validation import integer, keep_fraction, nonnegative, positive
+from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
 
 
 def anchor_variance(atoms: int, batch: int) -> float:
@@ -89,10 +91,12 @@ class SVRGRecursion(MomentRecursion):
     g0: np.ndarray
     spread: float = 0.0
 
+    fields = ("x", "w")
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
-        object.__setattr__(self, "spread", nonnegative("spread", self.spread))
+        object.__setattr__(self, "spread", nonnegative("spread", self.spread, UNLIMITED))
         _ = self._gradient
 
     @cached_property
@@ -109,27 +113,48 @@ class SVRGRecursion(MomentRecursion):
         both = np.concatenate([y0, y0])
         return MomentState(both, np.outer(both, both))
 
-    def step(self, state: MomentState) -> MomentState:
-        """Return the moments after one more step."""
-        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+    @cached_property
+    def curvature_size(self) -> float:
+        """At least E‖H‖² in the Frobenius norm for every combination of Hessians in a step."""
+        return (4 + self.spread) * self._gradient.curvature_size
+
+    @property
+    def noise_size(self) -> float:
+        """γ²ζ times the size of the terms of E ζζᵀ."""
+        return self.stepsize**2 * self.spread * self._gradient.noise_size
+
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
+        return self._second(X, self._anchor_linear)
+
+    def _advance(self, state: MomentState) -> MomentState:
+        gamma, p = self.stepsize, self.probability
         y, u = np.split(state.mean, 2)
-        Y, C, U = state.second[:d, :d], state.second[:d, d:], state.second[d:, d:]
+        mean = np.concatenate([y - gamma * (self.hessian @ y), p * y + (1 - p) * u])
+        return MomentState(mean, self._second(state.second, lambda U: self._anchor(u, U)))
+
+    def _second(self, X: np.ndarray, anchor: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+        Y, C, U = X[:d, :d], X[:d, d:], X[d:, d:]
         # y⁺ = (y − γH_S(y − u)) − γ(H_B u + ζ_B): the two parts are independent given (y, u).
         slope, first = H @ (Y - C.T), (C - gamma * H @ (C - U)) @ H
         second = Y - gamma * (slope + slope.T)
         second += gamma**2 * symmetric(self.operators.curvature2(Y - C - C.T + U))
-        second += gamma**2 * self._anchor(u, U) - gamma * (first + first.T)
+        second += gamma**2 * anchor(U) - gamma * (first + first.T)
         moved = p * Y + (1 - p) * U
         kept = p * Y + (1 - p) * C
         cross = kept - gamma * H @ kept
-        mean = np.concatenate([y - gamma * (H @ y), p * y + (1 - p) * u])
-        return MomentState(mean, np.block([[second, cross], [cross.T, moved]]))
+        return np.block([[second, cross], [cross.T, moved]])
 
     def _anchor(self, u: np.ndarray, U: np.ndarray) -> np.ndarray:
+        return self._spread_out(U, lambda: self._gradient.second(u, U))
+
+    def _anchor_linear(self, U: np.ndarray) -> np.ndarray:
+        return self._spread_out(U, lambda: symmetric(self.operators.curvature2(U)))
+
+    def _spread_out(self, U: np.ndarray, second: Callable[[], np.ndarray]) -> np.ndarray:
         exact = self.hessian @ U @ self.hessian
-        if self.spread == 0:
-            return exact
-        return exact + self.spread * (self._gradient.second(u, U) - exact)
+        return exact if self.spread == 0 else exact + self.spread * (second() - exact)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +199,10 @@ class PAGERecursion(MomentRecursion):
     probability: float
     batch: int = 1
 
+    fields = ("x", "g")
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize))
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "probability", _probability(self.probability))
         object.__setattr__(self, "batch", integer("batch", self.batch, 1))
 
@@ -189,12 +216,27 @@ class PAGERecursion(MomentRecursion):
         both = np.concatenate([y0, self.hessian @ y0])
         return MomentState(both, np.outer(both, both))
 
-    def step(self, state: MomentState) -> MomentState:
-        """Return the moments after one more step."""
-        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+    @cached_property
+    def curvature_size(self) -> float:
+        """E‖H‖² in the Frobenius norm."""
+        return float(np.trace(self.operators.curvature2(np.eye(len(self.hessian)))))
+
+    @property
+    def reach(self) -> Literal["starts", "some"]:  # type: ignore[override]
+        """Without randomness in the sketch, g = H_D y for good."""
+        return "starts" if self.operators.sketch.support_size == 1 else "some"
+
+    def _advance(self, state: MomentState) -> MomentState:
+        H, gamma, p = self.hessian, self.stepsize, self.probability
         y, g = np.split(state.mean, 2)
-        Y, C, G = state.second[:d, :d], state.second[:d, d:], state.second[d:, d:]
         moved = y - gamma * g
+        mean = np.concatenate([moved, p * (H @ moved) + (1 - p) * (g - gamma * (H @ g))])
+        return MomentState(mean, self.linear(state.second))
+
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
+        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
+        Y, C, G = X[:d, :d], X[:d, d:], X[d:, d:]
         second = Y - gamma * (C + C.T) + gamma**2 * G
         slope, HG = H @ second, H @ G
         HGH = HG @ H
@@ -202,8 +244,7 @@ class PAGERecursion(MomentRecursion):
         estimate = G - gamma * (HG + HG.T) + gamma**2 * drift
         old = C - gamma * G
         cross = p * slope.T + (1 - p) * (old - gamma * old @ H)
-        mean = np.concatenate([moved, p * (H @ moved) + (1 - p) * (g - gamma * (H @ g))])
-        return MomentState(mean, np.block([[second, cross], [cross.T, p * slope @ H + (1 - p) * estimate]]))
+        return np.block([[second, cross], [cross.T, p * slope @ H + (1 - p) * estimate]])
 
 
 def _probability(value: float) -> float:

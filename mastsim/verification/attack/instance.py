@@ -149,10 +149,10 @@ class Instance:
         """Return left/right after 1, 2, …, T steps; 0 for those that do not count or are too near to rounding."""
         trial = Trial(claim, self.fraction * claim.stepsize, claim.objective, start=np.array(self.start))
         times = np.arange(1, self.horizon + 1)
-        initial = claim.initial_at(np.array(self.start))
+        initial = trial.initial_from(np.array(self.start))
         left = gathered(self.measured(trial, quick=quick), claim.over)
         with np.errstate(over="ignore"):
-            ratios = left / trial.bound(times, initial)
+            ratios = left / trial.forgive(trial.lenient_bound(times, initial), self.horizon, initial)
         if self.cancels(claim):
             return np.zeros(self.horizon)
         finest = claim.rounding(trial.stepsize, 1) + 1e-14 * math.sqrt(initial)
