@@ -157,6 +157,18 @@ def test_steps_are_those_of_the_theorem_built_by_hand(counts):
         assert Spec(**told, problem="welsch", l2=1e-3, stepsize="0.5*theory").choose(F3, 7).stepsize == 0.5 * three
 
 
+@pytest.mark.parametrize(
+    ("stepsize", "claims"),
+    [("theory", True), ("constant:theory", True), ("harmonic:theory:0", True), ("harmonic:theory:0.1", False)]
+    + [("inverse-sqrt:0.1*theory", False), ("0.999*theory", True), ("1.001*theory", False), (1e-3, True)],
+)
+def test_a_bound_is_claimed_for_constant_steps_that_the_theorem_allows(stepsize, claims):
+    spec = Spec(data=ROWS, sketch="randk:0.5", method="dsgd", stepsize=stepsize)
+    chosen = spec.choose(spec.objective_of(spec.load())[1], steps=5)
+    assert chosen.theorem.id == "theorem2"
+    assert (chosen.claim is not None) == claims
+
+
 # ------------------------------------------------------------------------------------------------ which theorem
 
 
@@ -257,6 +269,17 @@ def test_a_minibatch_is_said_in_three_ways_and_is_one_description():
     ran = document("simulate", **told, method="dsgd", minibatch=3, steps=2, replicas=2)
     assert ran["spec"]["sha256"] == specs[0].key
     assert "two of them say the same" in refusal("simulate", **told, method="dsgd:sampling=full", minibatch=3)
+
+
+@pytest.mark.parametrize("split", ["iid", "label"])
+@pytest.mark.parametrize("shift", ["zero", "erm"])
+def test_clients_split_and_shift_reach_the_objective(split, shift):
+    spec = Spec(data=ROWS, sketch="bernoulli:0.5", clients=3, split=split, shift=shift, problem="logistic", l2=0.1)
+    data = ms.load(ROWS)
+    f = ms.LogisticRegression(data.A, data.signs, l2=0.1)
+    v = f.minimize().x if shift == "erm" else None
+    F = ms.Distributed(ms.split(f, 3, by=split), ms.Bernoulli(4, 0.5), shift=v)
+    assert content_hash(spec.objective_of(spec.load())[1]) == content_hash(F)
 
 
 def test_a_grid_takes_lists_of_settings_of_problems():
