@@ -79,13 +79,13 @@ class _Listing(click.Option):
 
 
 def _problem_names() -> list[str]:
-    from mastsim.problems import problem_names
+    from mastsim.problems.families import problem_names
 
     return ["auto", *problem_names()]
 
 
 def _method_names() -> list[str]:
-    from mastsim.methods import method_names
+    from mastsim.methods.families import method_names
 
     return list(method_names())
 

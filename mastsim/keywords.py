@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from mastsim.validation import number, one_of
+from mastsim.validation import number, one_of, shown
 
 
 class _Named(Protocol):
@@ -70,7 +70,7 @@ def read_choice(
             raise ValueError(f"{keyword} has no setting {name!r}: {bare}")
         one_of(f"setting of {keyword}", name, names)
         if name in settings:
-            raise ValueError(f"{what}={given!r} is not accepted: it gives {name!r} twice")
+            raise ValueError(f"{what}={shown(given)} is not accepted: it gives {name!r} twice")
         settings[name] = value
     return keyword, settings
 
@@ -79,10 +79,12 @@ def _parts(what: str, given: Any) -> tuple[str, list[tuple[str, Any]]]:
     """Return the keyword and the pairs of name and value, the name empty for a value alone."""
     if isinstance(given, Mapping):
         if "name" not in given:
-            raise ValueError(f"{dict(given)!r} has no 'name': write for example {{name = 'page', probability = 0.1}}")
+            raise ValueError(
+                f"{what}={shown(dict(given))} has no 'name': write for example {{name = 'page', probability = 0.1}}"
+            )
         return str(given["name"]), [(key, value) for key, value in given.items() if key != "name"]
     if not isinstance(given, str):
-        raise TypeError(f"{what}={given!r} is not accepted: it must be a name, or a table of a name and settings")
+        raise TypeError(f"{what}={shown(given)} is not accepted: it must be a name, or a table of a name and settings")
     keyword, colon, rest = given.partition(":")
     pairs = [item.partition("=") for item in rest.split(",")] if colon else []
     return keyword, [(name.strip(), value.strip()) if equals else ("", name.strip()) for name, equals, value in pairs]
@@ -115,7 +117,7 @@ def read_number(name: str, value: Any) -> int | float:
     if isinstance(plain, str):
         plain = int(plain) if plain.lstrip("+-").isdecimal() else number(name, plain, f"{name}=NUMBER")
     if isinstance(plain, bool) or not isinstance(plain, (int, float)):
-        raise TypeError(f"{name}={value!r} is not accepted: it must be a number")
+        raise TypeError(f"{name}={shown(value)} is not accepted: it must be a number")
     return plain
 
 

@@ -19,17 +19,18 @@ import numpy as np
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.keywords import Settings, read_choice, read_number, tidy, write_choice
 from mastsim.memory import check_room
-from mastsim.methods import Method, method_names
-from mastsim.problems import Dataset, Problem, family_for, load, problem_names
+from mastsim.methods import Method
+from mastsim.methods.families import method_names
+from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.data import DEFAULT_DATA
-from mastsim.problems.families import AUTO, problem_settings
+from mastsim.problems.families import AUTO, problem_names, problem_settings
 from mastsim.problems.glm import LeastSquares
 from mastsim.provenance import content_hash
 from mastsim.sketches import parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
 from mastsim.theorems.assumptions import nodes
-from mastsim.validation import integer, nonnegative, one_of, positive, real
+from mastsim.validation import integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
 
 DEFAULT_CONDITION = 100.0
@@ -111,7 +112,8 @@ class Spec:
 
     def __post_init__(self) -> None:
         for key, check in CHECKS.items():
-            if (value := getattr(self, key)) is not None:
+            value = getattr(self, key)
+            if value is not None or key not in _NUMBERS:
                 object.__setattr__(self, key, _named(key, value, check))
         if self.l2 is not None and self.condition_number is not None:
             both = f"l2={self.l2:g} and condition_number={self.condition_number:g}"
@@ -396,19 +398,19 @@ def _named(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
 
 def _text(value: Any) -> str:
     if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{value!r} is not accepted: it must be a text")
+        raise TypeError(f"{shown(value)} is not accepted: it must be a text")
     return str(os.fspath(value))
 
 
 def _shift(value: Any) -> str:
     if _text(value) not in _POINTS and not Path(value).is_file():
-        raise ValueError(f"shift={value!r} is not accepted: it must be zero, erm or an existing .npy or .csv file")
+        raise ValueError(f"shift={shown(value)} is not accepted: it must be zero, erm or an existing .npy or .csv file")
     return _text(value)
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is not accepted: it must be true or false")
+        raise ValueError(f"{shown(value)} is not accepted: it must be true or false")
     return value
 
 

@@ -3,12 +3,12 @@
 from mastsim.methods.base import Method, State, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
-from mastsim.methods.families import ALL_METHODS, method_names
+from mastsim.methods.families import ALL_METHODS
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement, importance_sampling
-from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS, parse_compressor, parse_sampling
+from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
 
@@ -43,7 +43,4 @@ __all__ = [
     "Uncompressed",
     "WithReplacement",
     "importance_sampling",
-    "method_names",
-    "parse_compressor",
-    "parse_sampling",
 ]

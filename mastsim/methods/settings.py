@@ -11,7 +11,7 @@ from mastsim.methods.minibatch import Sampling
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement
 from mastsim.problems import Problem
-from mastsim.validation import integer, one_of
+from mastsim.validation import integer, one_of, shown
 
 ALL_SAMPLINGS: tuple[type[Sampling], ...] = (FullBatch, Nice, IndependentSampling, WithReplacement)
 """Every sampling."""
@@ -135,7 +135,9 @@ def _compression(name: str, value: Any) -> tuple[str, Any]:
 def _keyword(name: str, value: Any, known: Iterable[str]) -> tuple[str, str]:
     """Return the keyword of a text, and the text in its one spelling."""
     if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r} is not accepted: it must be a text that starts with one of {', '.join(known)}")
+        raise TypeError(
+            f"{name}={shown(value)} is not accepted: it must be a text that starts with one of {', '.join(known)}"
+        )
     text = tidy(value)
     return one_of(name, text.partition(":")[0], known), text
 

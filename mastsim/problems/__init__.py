@@ -4,7 +4,7 @@ from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.families import ALL_PROBLEMS, family_for, problem_names
+from mastsim.problems.families import ALL_PROBLEMS, family_for
 from mastsim.problems.finite_sum import FiniteSum
 from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
@@ -47,6 +47,5 @@ __all__ = [
     "WelschRegression",
     "family_for",
     "load",
-    "problem_names",
     "split",
 ]
