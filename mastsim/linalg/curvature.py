@@ -13,6 +13,8 @@ from mastsim.linalg.factor import Factor
 from mastsim.linalg.pairs import Pair
 from mastsim.linalg.rank import exact_rank
 from mastsim.provenance import Constant, graded
+from mastsim.readonly import ReadOnly, frozen
+from mastsim.validation import square
 
 _EPS = float(np.finfo(float).eps)
 _SHIFTS = (1e-12, 1e-9, 1e-6, 1e-3)
@@ -21,7 +23,7 @@ Stack = tuple[tuple[np.ndarray, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Curvature:
+class Curvature(ReadOnly):
     """A symmetric matrix that bounds a Hessian; taken as it is, to the last bit, unless a doubt about it is stated.
 
     Parameters
@@ -40,6 +42,11 @@ class Curvature:
     semidefinite : bool, default False
         Whether the matrix is positive semidefinite by its construction.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the matrix is not square and finite.
+
     Examples
     --------
     >>> A = Curvature(np.diag([1.0, 3.0]))
@@ -53,6 +60,13 @@ class Curvature:
     floor: float = 0.0
     stack: Stack | None = None
     semidefinite: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", square("matrix", self.matrix))
+        if self.stack is not None:
+            blocks = (tuple(frozen(np.asarray(factor)) for factor in block) for block in self.stack)
+            object.__setattr__(self, "stack", tuple(blocks))
+        super().__post_init__()
 
     @property
     def dim(self) -> int:
@@ -117,9 +131,17 @@ class Curvature:
     def rank(self) -> int | None:
         """The exact rank; None where it is not known."""
         live = int((np.diag(self.matrix) != 0).sum())
-        if self.floor > 0 or (self.factor.rank == live and self.factor.margin > 0):
+        if self.floor > 0:
+            return self.dim
+        if self.factor.rank == live and self.factor.margin > 0 and self._zeros_are_exact:
             return live
         return self._stack_rank if self.floor == 0 else None
+
+    @property
+    def _zeros_are_exact(self) -> bool:
+        """Whether no zero on the diagonal stands for squares that underflow."""
+        dead = np.diag(self.matrix) == 0
+        return self.stack is None or not any(block[-1][:, dead].any() for block in self.stack)
 
     @property
     def is_proven_semidefinite(self) -> bool:
@@ -144,7 +166,7 @@ class Curvature:
     @property
     def _is_deficient(self) -> bool:
         """Whether the matrix less λI is singular, beyond doubt."""
-        if self.semidefinite and not np.diag(self.matrix).all():
+        if self.semidefinite and not np.diag(self.matrix).all() and self._zeros_are_exact:
             return True
         rank = self._stack_rank
         return rank is not None and rank < self.dim

@@ -10,6 +10,7 @@ from scipy.linalg import lapack, solve_triangular
 
 from mastsim.linalg import double_double as dd
 from mastsim.linalg.pairs import Pair
+from mastsim.readonly import ReadOnly
 
 PRECISE_LIMIT = 400
 """Largest number of rows of a matrix that is factored in 106-bit arithmetic."""
@@ -19,7 +20,7 @@ _REFINEMENTS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Factor:
+class Factor(ReadOnly, copy=False):
     """L Lᵀ = D H D in the order of pivots, for a diagonal D of powers of 2 that makes the diagonal of D H D near 1.
 
     Parameters
@@ -67,7 +68,7 @@ class Factor:
         L[:, rank:] = 0.0
         return cls(matrix, scale, Pair.of(L), pivots - 1, int(rank), np.inf if rank == size else least, unit, doubt)
 
-    @property
+    @cached_property
     def live(self) -> np.ndarray:
         """The coordinates of the pivots, shape (rank,)."""
         return self.order[: self.rank]
@@ -116,16 +117,16 @@ class Factor:
     def _approximate(self, b: Pair) -> Pair:
         """Return the solution by one forward and one backward substitution."""
         live, k = self.live, self.rank
-        out = Pair.of(np.zeros(len(b.hi)))
         if k == 0:
-            return out
+            return Pair.of(np.zeros(len(b.hi)))
         right = b[live] * Pair.of(self.scale[live])
         hi, lo = dd.solve(
             np.ascontiguousarray(self.L.hi[:k, :k]), np.ascontiguousarray(self.L.lo[:k, :k]), right.hi, right.lo
         )
         found = Pair(hi, lo) * Pair.of(self.scale[live])
-        out.hi[live], out.lo[live] = found.hi, found.lo
-        return out
+        out = np.zeros((2, len(b.hi)))
+        out[0, live], out[1, live] = found.hi, found.lo
+        return Pair(out[0].copy(), out[1].copy())
 
 
 def power_of_two_scale(diagonal: np.ndarray) -> np.ndarray:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from mastsim.linalg import double_double as dd
+from mastsim.readonly import ReadOnly
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class Pair(ReadOnly, copy=False):
     """An array hi + lo, each entry the unevaluated sum of two floats.
 
     Parameters
@@ -35,7 +36,7 @@ class Pair:
         """Return floats as they are, with nothing behind them; a pair is returned itself."""
         if isinstance(value, Pair):
             return value
-        hi = np.asarray(value, dtype=float)
+        hi = np.array(value, dtype=float)
         return cls(hi, np.zeros_like(hi))
 
     @property

@@ -9,10 +9,11 @@ import numpy as np
 from mastsim.linalg import double_double as dd
 from mastsim.linalg.curvature import Curvature
 from mastsim.linalg.pairs import Pair
+from mastsim.readonly import ReadOnly
 
 
 @dataclass(frozen=True, eq=False)
-class Bottom:
+class Bottom(ReadOnly, copy=False):
     """The minimum of a quadratic form.
 
     Parameters
@@ -38,7 +39,7 @@ class Bottom:
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraticForm:
+class QuadraticForm(ReadOnly, copy=False):
     """q(z) = constant + slopeᵀz + ½ zᵀHz.
 
     Parameters

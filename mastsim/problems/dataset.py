@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
 
-from mastsim.readonly import ReadOnly
+from mastsim.readonly import FrozenDict, ReadOnly
 from mastsim.validation import UNLIMITED, flag, matrix, text, vector
 
 _SHOWN = 5
@@ -68,6 +67,7 @@ class Dataset(ReadOnly):
         A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
+        object.__setattr__(self, "labels", None if self.labels is None else FrozenDict(self.labels))
 
     @property
     def n(self) -> int:
@@ -139,7 +139,7 @@ class Dataset(ReadOnly):
             return self
         now = {sign: after[label] for label, sign in before.items()} if self.labels is not None else after
         y = np.array([now[label] for label in self.y.tolist()], dtype=float)
-        return replace(self, y=y, labels=MappingProxyType(after))
+        return replace(self, y=y, labels=FrozenDict(after))
 
 
 def spell_label(label: float) -> str:

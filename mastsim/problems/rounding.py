@@ -11,6 +11,7 @@ import numpy as np
 
 from mastsim.backend import rows_times
 from mastsim.problems.losses import Loss
+from mastsim.readonly import frozen, frozen_in_place
 
 EPS = float(np.finfo(float).eps)
 OPERATIONS = 8
@@ -57,13 +58,13 @@ class LinearModel:
     """
 
     def __init__(self, A: Any, y: np.ndarray, loss: Loss, ridge: float) -> None:
-        self.A, self.majorant, self.loss, self.ridge = A, abs(A), loss, ridge
+        self.A, self.majorant, self.loss, self.ridge = A, frozen_in_place(abs(A)), loss, ridge
         form = loss.row_form(y)
         parts = (form.sign, form.offset, form.slope, form.constant)
-        self.sign, self.offset, self.slope, self.constant = (np.broadcast_to(part, y.shape) for part in parts)
+        self.sign, self.offset, self.slope, self.constant = (frozen(np.broadcast_to(part, y.shape)) for part in parts)
         filled = A != 0
-        self.row_terms = np.asarray(filled.sum(axis=1)).ravel()
-        self.column_terms = np.asarray(filled.sum(axis=0)).ravel()
+        self.row_terms = frozen(np.asarray(filled.sum(axis=1)).ravel())
+        self.column_terms = frozen(np.asarray(filled.sum(axis=0)).ravel())
 
     def value(self, x: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Return a bound on the error of f at points known up to `moved`, shape ``x.shape[:-1]``."""

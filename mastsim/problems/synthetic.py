@@ -123,7 +123,7 @@ def make_synthetic(text: str) -> Dataset:
         A = sp.csr_array(_sparse_with(singular_values, options.n, options.density, rng))
     y = _planted_labels(A, options.noise, rng)
     source = f"Synthetic ({options}): features with a planted spectrum, labels of a planted logistic model."
-    labels = MappingProxyType({-1.0: -1, 1.0: 1})
+    labels = {-1.0: -1, 1.0: 1}
     return Dataset(f"synthetic:{options}", A, y, digest(A, y), source, labels, copy=False)
 
 

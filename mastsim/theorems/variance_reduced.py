@@ -126,7 +126,8 @@ class LooplessSVRDSG(SingleNodeRate, LinearRate):
         if self.zeta == 0:
             return 0.0
         noise = self.constants.sigma2_star
-        return 2 * stepsize**2 * self.zeta * (noise + noise.error) / self.contraction(stepsize)
+        shrink = self.contraction(stepsize)
+        return 2 * stepsize**2 * self.zeta * (noise + noise.error) / shrink if shrink > 0 else math.inf
 
     def weight_of_anchor(self, stepsize: float) -> float:
         """Return 4(1 + ζ)γ²/p."""

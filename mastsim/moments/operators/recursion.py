@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from mastsim.linalg import Curvature
 from mastsim.moments.operators.base import symmetric
 from mastsim.validation import integer, vector
 
@@ -152,9 +153,9 @@ def range_of(H: np.ndarray) -> Range:
     if values[0] < -1e-10 * top:
         raise ValueError(f"H_D has the eigenvalue {values[0]:.3g}, but it must be positive semidefinite: f_D is not convex")
     keep = values > 4 * len(H) * np.finfo(float).eps * top
-    # A row and column of zeros is exact; any other small eigenvalue may be one that rounding has moved.
-    zero_rows = int((~H.any(axis=0)).sum())
-    return Range(values[keep], vectors[:, keep], int((~keep).sum()) > zero_rows)
+    # Small eigenvalues may be zeros that rounding has moved, or not: the exact rank of the matrix says.
+    kept = int(keep.sum())
+    return Range(values[keep], vectors[:, keep], kept < len(H) and Curvature(symmetric(H)).rank != kept)
 
 
 @dataclass(frozen=True, eq=False)
