@@ -56,6 +56,7 @@ _HOME = {
     "SigmoidClassification": "problems",
     "SketchCompressor": "methods",
     "SmoothedHingeClassification": "problems",
+    "Spec": "spec",
     "Sweep": "sweeps",
     "TwoLayerNetwork": "problems",
     "Uncompressed": "methods",
@@ -136,6 +137,7 @@ if TYPE_CHECKING:
         Rotated,
         Unscaled,
     )
+    from mastsim.spec import Spec
     from mastsim.sweeps import Sweep, sweep
     from mastsim.verification import Verdict, verify
 

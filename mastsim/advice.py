@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from mastsim import theorems
 from mastsim.expected import Objective
-from mastsim.methods import Nice, Sampling
-from mastsim.theorems import ALL, HorizonRate, Rate
+from mastsim.methods import Method, Nice, Sampling
+from mastsim.theorems import HorizonRate, Rate
+from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
+from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
 from mastsim.theorems.theorem4 import SampledRate
 from mastsim.validation import ACCURACIES, instance, positive
 
 _LONGEST = 1e15
+_SAME = 1e-9
+_TURNS = ((STRONGLY_CONVEX, 0), (CONVEX, 1), (POLYAK_LOJASIEWICZ, 3))
+_ANY_SHAPE = 2
+"""The turn of theorems for any smooth f; before it come those that assume more and promise more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +71,12 @@ class Guarantee:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sampling | None = None) -> list[Guarantee]:
+def guarantees(
+    objective: Objective,
+    accuracy: float | None = None,
+    sampling: Sampling | None = None,
+    method: Method | None = None,
+) -> list[Guarantee]:
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
     Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
@@ -77,6 +90,8 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
         The value of each measure aimed at, from 1e-120 to 1e120; 1 % of what the bound starts from when left out.
     sampling : Sampling, optional
         The sampling for theorems about sampled gradients; a tenth of the data when left out.
+    method : Method, optional
+        A method whose settings are taken in theorems about it; several usual ones when left out.
 
     Returns
     -------
@@ -102,16 +117,24 @@ def guarantees(objective: Objective, accuracy: float | None = None, sampling: Sa
     if sampling is not None:
         instance("sampling", sampling, Sampling)
     found: list[Guarantee] = []
-    for kind in ALL:
+    for kind in theorems.ALL:
         if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
         if (why := kind.refuse(objective)) is not None:
             found.append(Guarantee(kind.id, kind.source, reason=why))
             continue
-        chosen = sampling is not None and issubclass(kind, SampledRate)
-        cases = [kind(objective, sampling=sampling)] if chosen else kind.cases(objective)  # type: ignore[call-arg]
-        found += [_guarantee(case, accuracy) for case in cases]
+        found += [_guarantee(case, accuracy) for case in _cases(kind, objective, sampling, method)]
     return sorted(found, key=lambda each: (each.steps_to_accuracy, not each.applies))
+
+
+def _cases(kind: type[Rate], objective: Objective, sampling: Sampling | None, method: Method | None) -> Sequence[Rate]:
+    """Return a record with the settings that are asked about, or with those that it tries by itself."""
+    mine = method is not None and kind.method == type(method).__name__
+    if mine and (theorem := _about(kind, objective, method, HorizonRate.horizon, sharp=False)) is not None:  # type: ignore
+        return [theorem]
+    if sampling is not None and issubclass(kind, SampledRate):
+        return [kind(objective, sampling=sampling)]
+    return kind.cases(objective)
 
 
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
@@ -137,34 +160,68 @@ def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
     )
 
 
-def covering(objective: Objective, method: str, steps: int, sampling: Sampling | None, sharp: bool) -> Rate | None:
-    """Return the theorem about a method that allows the largest step size on an objective, or None where none applies.
+def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> Rate | None:
+    """Return the theorem whose step size is taken for a method on an objective, or None where no theorem is about them.
+
+    What is known of the shape of f decides: theorems for strongly convex f come first, then those for convex f, then those
+    for any smooth f; of one shape, the theorem that allows the largest step. The number of steps does not choose.
 
     Parameters
     ----------
     objective : Objective
         The objective.
-    method : str
-        Name of the method's class.
+    method : Method
+        The method with all its settings; its step size plays no role.
     steps : int
-        Number of steps planned.
-    sampling : Sampling or None
-        How gradients are sampled; not at all when None.
+        Number of steps planned, for theorems whose step size depends on it.
     sharp : bool
         Whether to use this package's constants.
+
+    Returns
+    -------
+    Rate or None
+        The theorem, about this method with these settings.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import numpy as np, mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.diag([1.0, 4.0]), np.ones(2)), ms.RandK(2, k=1))
+    >>> [covering(F, ms.DSGD(1.0), steps, sharp=False).id for steps in (1, 10**6)]
+    ['theorem2', 'theorem2']
     """
-    found: list[Rate] = []
-    for kind in ALL:
-        if not (issubclass(kind, Rate) and kind.method == method and kind.status != "refuted as quoted"):
-            continue
-        takes_sampling = "sampling" in kind.__dataclass_fields__
-        if kind.refuse(objective) is not None or (sampling is not None) > takes_sampling:
-            continue
-        settings: dict[str, Any] = {"sharp": sharp}
-        settings |= {"horizon": steps} if issubclass(kind, HorizonRate) else {}
-        settings |= {"sampling": sampling} if sampling is not None else {}
-        found.append(kind(objective, **settings))
-    return max(found, key=lambda theorem: theorem.stepsize, default=None)
+    found = [_about(kind, objective, method, steps, sharp) for kind in _fitting(objective, method)]
+    applying = [theorem for theorem in found if theorem is not None]
+    first = min((_turn(theorem) for theorem in applying), default=0)
+    best: Rate | None = None
+    for theorem in applying:
+        # Rounding does not choose between theorems that allow the same step.
+        if _turn(theorem) == first and (best is None or theorem.stepsize > best.stepsize * (1 + _SAME)):
+            best = theorem
+    return best
+
+
+def _fitting(objective: Objective, method: Method) -> list[type[Rate]]:
+    """Return the records about a method's class that are true and apply to an objective."""
+    rates = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
+    return [kind for kind in rates if kind.method == type(method).__name__ and kind.refuse(objective) is None]
+
+
+def _turn(theorem: Rate) -> int:
+    """Return the turn of a theorem, by what it assumes of the shape of f."""
+    return next((turn for shape, turn in _TURNS if shape in theorem.assumptions), _ANY_SHAPE)
+
+
+def _about(kind: type[Rate], objective: Objective, method: Method, steps: int, sharp: bool) -> Rate | None:
+    """Return a record with the settings of a method, or None where it is about others."""
+    shared = {field.name for field in fields(method)} & {field.name for field in fields(kind)} - {"stepsize"}
+    settings = {name: getattr(method, name) for name in shared}
+    settings |= {"horizon": steps} if issubclass(kind, HorizonRate) else {}
+    theorem = kind(objective, sharp=sharp, **settings)
+    return theorem if theorem.method_at(1.0) == replace(method, stepsize=1.0) else None
 
 
 def minibatch(size: int | None) -> Sampling | None:

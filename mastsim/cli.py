@@ -20,17 +20,10 @@ if TYPE_CHECKING:
     from mastsim.advice import Guarantee
     from mastsim.expected import Objective
     from mastsim.problems import Dataset
+    from mastsim.spec import Spec
+    from mastsim.stepsizes import ChosenStep
 
 _DEFAULT_DATA = "breast-cancer"
-_METHODS = {
-    "gd": "GD",
-    "dsgd": "DSGD",
-    "lsvrdsg": "LSVRDSG",
-    "page": "PAGE",
-    "distributed": "DistributedDSGD",
-    "sgd": "SGD",
-    "gdci": "GDCI",
-}
 
 
 class _Refusal(click.ClickException):
@@ -72,6 +65,31 @@ def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Cal
     return decorate
 
 
+class _Listing(click.Option):
+    """An option whose help ends with the names it takes, which are looked up only when help is asked for."""
+
+    def __init__(self, *words: Any, names: Callable[[], list[str]], **settings: Any) -> None:
+        super().__init__(*words, **settings)
+        self.names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help."""
+        told = super().get_help_record(ctx)
+        return told and (told[0], told[1].replace(self.help or "", f"{self.help}: {', '.join(self.names())}.", 1))
+
+
+def _problem_names() -> list[str]:
+    from mastsim.problems.families import problem_names
+
+    return ["auto", *problem_names()]
+
+
+def _method_names() -> list[str]:
+    from mastsim.methods.families import method_names
+
+    return list(method_names())
+
+
 _data = click.option(
     "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a LIBSVM file or synthetic:…"
 )
@@ -81,11 +99,16 @@ _sketch = click.option(
 _shift = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 _problem = click.option(
     "--problem",
-    type=click.Choice(["auto", "logistic", "least-squares"]),
+    cls=_Listing,
+    names=_problem_names,
     default="auto",
     show_default=True,
-    help="The loss; auto takes logistic when there are two distinct labels.",
+    metavar="P",
+    help="The loss, perhaps with settings (huber:delta=0.5); auto takes logistic when there are two distinct labels, else "
+    "least-squares",
 )
+_method: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
+_METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
 _positive = click.option(
     "--positive", type=float, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
 )
@@ -97,7 +120,17 @@ _clients = click.option("--clients", type=int, metavar="M", help="Divide the dat
 _split = click.option(
     "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
 )
-_minibatch = click.option("--minibatch", type=int, metavar="TAU", help="Rows a gradient sees  [default: all]")
+_minibatch = click.option(
+    "--minibatch", type=int, metavar="TAU", help="Rows a gradient sees, a setting of the method  [default: all]"
+)
+_stepsize = click.option(
+    "--stepsize",
+    default="theory",
+    show_default=True,
+    metavar="theory|sharp|X",
+    help="Step size γ: also a multiple (0.5*theory), or a rule that starts from one (harmonic:theory:0.01).",
+)
+_steps = click.option("--steps", type=int, default=1000, show_default=True, help="Number of steps.")
 _json = click.option("--json", "json_to", metavar="FILE|-", help="Write a JSON document; - prints it and nothing else.")
 _seed = click.option("--seed", type=int, default=0, show_default=True, help="From 0 to 2**64 - 1.")
 
@@ -193,37 +226,61 @@ def _attack(
 @_command
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
-    from mastsim import choices
     from mastsim.constants import Constants, DistributedConstants
     from mastsim.expected import Mast
+    from mastsim.spec import Spec
 
-    dataset, F = choices.objective(**what)
+    spec = Spec(**what)
+    dataset, F = spec.objective_of(spec.load())
     found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
-    document = _about(dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
+    document = _about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     lines = [f"{name:26s} {c.text:<24s} {c.kind:9s} {c.source}" for name, c in found.items()]
     about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
     _emit(document, json_to, "\n".join([*about, "", *lines]))
 
 
 @main.command()
-@_options(*_objective, _minibatch, _json)
+@_options(*_objective, _minibatch, _stepsize, _steps, _json)
+@click.option("--method", help=f"{_METHOD_HELP}; by default dsgd, with clients distributed", **_method)
 @click.option("--accuracy", type=float, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 @_command
-def stepsize(json_to: str | None, accuracy: float | None, minibatch: int | None, **what: Any) -> None:
+def stepsize(
+    json_to: str | None, accuracy: float | None, method: str | None, minibatch: int | None, steps: int, **what: Any
+) -> None:
     """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
-    from mastsim import advice, choices
+    from mastsim import advice
+    from mastsim.spec import Spec
+    from mastsim.validation import integer
 
-    dataset, F = choices.objective(**what)
-    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch))
-    document = _about(dataset, None, F) | {"stepsize": [each.record() for each in found]}
-    _emit(document, json_to, _guarantee_text([F.name, *_label_lines(dataset)], found))
+    steps = integer("steps", steps, 1)
+    usual = "dsgd" if what["clients"] is None else "distributed"
+    spec = Spec(**what, method=_with_minibatch(method or usual, minibatch))
+    dataset, F = spec.objective_of(spec.load())
+    trial = spec.trial(F)
+    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), trial if spec.settings else None)
+    step = _step(spec, F, steps)
+    document = _about(spec, dataset, None, F) | {"step": step, "stepsize": [each.record() for each in found]}
+    said = f"γ = {step['value']:.6g}" if step["value"] is not None else "none"
+    head = [F.name, *_label_lines(dataset), f"{trial.name}, {step['asked']} step: {said}, {step['source']}"]
+    _emit(document, json_to, _guarantee_text(head, found))
+
+
+def _step(spec: Spec, F: Objective, steps: int) -> dict[str, Any]:
+    """Return the step that a method takes, or why there is none."""
+    try:
+        return dict(spec.choose(F, steps).record())
+    except ValueError as refusal:
+        return {"asked": spec.stepsize, "value": None, "theorem": None, "source": str(refusal)}
+
+
+def _with_minibatch(method: str, size: int | None) -> str:
+    """Return a method's text with the option ``--minibatch`` among its settings."""
+    return method if size is None else f"{method}{',' if ':' in method else ':'}minibatch={size}"
 
 
 @main.command()
-@_options(*_objective, _minibatch, _seed, _json)
-@click.option("--method", type=click.Choice(list(_METHODS)), default="dsgd", show_default=True, help="What to run.")
-@click.option("--stepsize", default="theory", show_default=True, metavar="theory|sharp|X", help="Step size γ.")
-@click.option("--steps", type=int, default=1000, show_default=True, help="Number of steps.")
+@_options(*_objective, _minibatch, _stepsize, _steps, _seed, _json)
+@click.option("--method", default="dsgd", help=_METHOD_HELP, **_method)
 @click.option("--replicas", type=int, default=16, show_default=True, help="Number of replicas.")
 @click.option("--every", type=int, metavar="K", help="Steps between two records  [default: 100 or 10 records in all]")
 @click.option("--threads", type=int, default=2, show_default=True, help="Threads that share the replicas.")
@@ -239,7 +296,6 @@ def simulate(
     seed: int,
     json_to: str | None,
     method: str,
-    stepsize: str,
     steps: int,
     replicas: int,
     every: int | None,
@@ -253,20 +309,22 @@ def simulate(
     **what: Any,
 ) -> None:
     """Run replicas of a method and report how far they come, beside what the theory promises."""
-    from mastsim import choices, simulation
+    from mastsim import simulation
     from mastsim.devices import find_device
+    from mastsim.spec import Spec
     from mastsim.validation import integer
 
     there = find_device(device)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     every = every if every is None else integer("every", every, 1)
-    dataset, F = choices.objective(**what)
+    spec = Spec(**what, method=_with_minibatch(method, minibatch))
+    dataset, F = spec.objective_of(spec.load())
     simulation.check_sizes(F.dim, steps, replicas, every)
-    chosen, claim = choices.method_and_claim(_METHODS[method], stepsize, steps, minibatch, F)
-    measures = choices.measures(claim)
+    chosen = spec.choose(F, steps)
+    claim, measures = chosen.claim, chosen.measures
     spacing: Any = {"steps": steps, "every": every}
     where: Any = {"threads": threads, "device": there, "engine": engine, "precision": precision}
-    run = simulation.simulate(chosen, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
+    run = simulation.simulate(chosen.method, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
     if out is not None:
         run.save(out)
     bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, float(claim.initial_of(run).mean())))
@@ -276,13 +334,14 @@ def simulate(
         plot_run(run, claim, plot)
     promise = {"bound": bound, "theorem": claim and claim.id, "bound_on": claim and f"{claim.over} {claim.measure}"}
     document = (
-        _about(dataset, seed, F)
+        _about(spec, dataset, seed, F)
         | promise
         | {
             "method": run.method,
             "steps": run.steps_done,
             "replicas": run.replicas,
             "stepsize": run.stepsize,
+            "step": dict(chosen.record()),
             "device": run.device,
             "engine": run.engine,
             "precision": run.precision,
@@ -293,7 +352,8 @@ def simulate(
         }
     )
     lines = [F.name, *_label_lines(dataset)]
-    lines += [f"{run.method}, γ = {run.stepsize:.6g}, {run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
+    lines += [f"{run.method}, γ = {run.stepsize:.6g} ({_origin(chosen)})"]
+    lines += [f"{run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
     lines += [f"  {name:14s} {m['mean']:.6g} ± {m['stderr']:.2g}" for name, m in run.final().items()]
     covered = claim is not None and f"  bound by {claim.id} on E {claim.measure} ({claim.over}): {bound:.6g}"
     lines += [covered or "  no bound: no theorem covers the method with this step"]
@@ -428,11 +488,19 @@ def _label_lines(dataset: Dataset) -> list[str]:
     return [f"labels: {said} (--positive {spell_label(other)} turns them round)"]
 
 
-def _about(dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:
-    from mastsim.documents import header
+def _origin(chosen: ChosenStep) -> str:
+    """Return where a step size comes from, in words."""
+    return chosen.source if chosen.asked.unit is None else f"{chosen.asked.spelled}: {chosen.source}"
 
-    objective = {"problem": F.problem.name, "sketch": F.sketch_name, "shifted": bool(F.center.any())}
-    return header(dataset, seed) | {"objective": objective | {"evaluation": F.evaluation.name}}
+
+def _about(spec: Spec, dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:
+    """Return the head of a document: version, seed, data, the description and what it stands for."""
+    from mastsim.documents import header
+    from mastsim.provenance import content_hash
+
+    facts = {"problem": F.problem.name, "sketch": F.sketch_name, "shifted": bool(F.center.any())}
+    objective = facts | {"evaluation": F.evaluation.name, "sha256": content_hash(F)}
+    return header(dataset, seed) | {"spec": spec.record() | {"sha256": spec.key}, "objective": objective}
 
 
 def _emit(document: dict[str, Any], json_to: str | None, text: str) -> None:

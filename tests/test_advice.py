@@ -53,12 +53,12 @@ def test_accuracy_and_sampling_are_passed_on():
 
 
 def test_covering_takes_the_largest_step_that_a_theorem_about_the_method_allows():
-    chosen = covering(SINGLE, "DSGD", 100, None, sharp=False)
+    chosen = covering(SINGLE, ms.DSGD(1.0), 100, sharp=False)
     others = [t(SINGLE) for t in (theorems.StronglyConvexDSGD, theorems.ConvexDSGD, theorems.ConvexDSGDAnyStep)]
     assert chosen.stepsize == max(t.stepsize for t in others)
-    assert covering(SINGLE, "DSGD", 100, minibatch(1), sharp=False).id == "theorem4"
-    assert covering(SINGLE, "GD", 100, None, sharp=False) is None
-    assert covering(SINGLE, "SGD", 100, None, sharp=False) is None
-    assert covering(CLIENTS, "DistributedDSGD", 100, minibatch(1), sharp=False) is None
-    assert covering(CLIENTS, "DistributedDSGD", 100, None, sharp=False).method == "DistributedDSGD"
-    assert math.isfinite(covering(SINGLE, "PAGE", 100, None, sharp=True).stepsize)
+    assert covering(SINGLE, ms.DSGD(1.0, minibatch(1)), 100, sharp=False).id == "theorem4"
+    assert covering(SINGLE, ms.GD(1.0), 100, sharp=False) is None
+    assert covering(SINGLE, ms.SGD(1.0), 100, sharp=False) is None
+    assert covering(CLIENTS, ms.DistributedDSGD(1.0, minibatch(1)), 100, sharp=False) is None
+    assert covering(CLIENTS, ms.DistributedDSGD(1.0), 100, sharp=False).method == "DistributedDSGD"
+    assert math.isfinite(covering(SINGLE, ms.PAGE(1.0), 100, sharp=True).stepsize)

@@ -13,7 +13,7 @@ from array_api_strict._array_object import Array as StrictArray
 from click.testing import CliRunner
 
 import mastsim as ms
-from mastsim import backend, choices, cli, devices, engine, problems
+from mastsim import backend, cli, devices, engine, problems, spec
 from mastsim.backend import PURPOSES, Streams, asnumpy
 from mastsim.devices import Device, find_device
 
@@ -336,7 +336,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(cupy, message, monke
     monkeypatch.setattr(ms.run.Run, "begin", lambda *a, **k: pytest.fail("work was done before the refusal"))
     with pytest.raises(ValueError, match=message):
         ms.simulate(ms.DSGD(0.1), objective("quadratic", ms.RandK(D, 3)), device="gpu", **SETTINGS)
-    monkeypatch.setattr(choices, "load", lambda *a: pytest.fail("data were loaded before the refusal"))
+    monkeypatch.setattr(spec, "load", lambda *a, **k: pytest.fail("data were loaded before the refusal"))
     done = CliRunner().invoke(cli.main, ["simulate", "--sketch", "randk:0.1", "--device", "gpu"])
     assert done.exit_code == 2
     assert "Error: device='gpu'" in done.output

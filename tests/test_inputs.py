@@ -303,6 +303,23 @@ CALLS = {
         reproduce.reproduce,
         {"names": Arg(["gap"]), "data": Arg(None, "None"), "quick": Arg(True), "out": Arg("here", "text"), "seed": Arg(0)},
     ),
+    "Spec": (
+        ms.Spec,
+        {
+            "data": Arg("breast-cancer", "text"),
+            "positive": Arg(None, "None"),
+            "features": Arg(None, "None"),
+            "zero_based": Arg(True),
+            "problem": Arg("huber"),
+            "l2": Arg(0.1, "None"),
+            "sketch": Arg("identity", "text"),
+            "shift": Arg("zero"),
+            "clients": Arg(2, "None", "huge"),
+            "split": Arg("iid", "None"),
+            "method": Arg("distributed", "None"),
+            "stepsize": Arg(0.1, "None"),
+        },
+    ),
     "check_sketch": (checks.check_sketch, {"sketch": Arg(S, "sketch"), "seed": Arg(0)}),
     "check_problem": (checks.check_problem, {"problem": Arg(f, "problem"), "seed": Arg(0)}),
 }

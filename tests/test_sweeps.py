@@ -20,8 +20,8 @@ import pytest
 
 import mastsim as ms
 from mastsim import engine
+from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
-from mastsim.sweeps.choices import parse_stepsize
 
 DATA = "synthetic:n=12,d=4,condition=10"
 SMALL = {"data": DATA, "problem": "least-squares", "condition_number": 10, "sketch": "randk:0.5", "steps": 8, "replicas": 3}
@@ -167,8 +167,8 @@ def test_bad_files_and_arguments(tmp_path):
 
 
 def test_step_sizes_in_one_spelling():
-    assert [parse_stepsize(s) for s in ("theory", "1*sharp", "0.1", 2)] == ["theory", "sharp", 0.1, 2.0]
-    assert parse_stepsize("0.10*sharp") == "0.1*sharp"
+    assert [AskedStep.read(s).spelled for s in ("theory", "1*sharp", "0.1", 2)] == ["theory", "sharp", 0.1, 2.0]
+    assert AskedStep.read("0.10*sharp").spelled == "0.1*sharp"
 
 
 # ------------------------------------------------------------------------------------------------ a task

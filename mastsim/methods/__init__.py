@@ -3,26 +3,20 @@
 from mastsim.methods.base import Method, State, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
+from mastsim.methods.families import ALL_METHODS
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement, importance_sampling
-from mastsim.methods.steprules import ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
+from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
+from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
-
-ALL_METHODS: tuple[type[Method], ...] = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD, SGD, GDCI)
-"""Every method; tests, command line and documentation are generated from this tuple."""
-
-ALL_SAMPLINGS: tuple[type[Sampling], ...] = (FullBatch, Nice, IndependentSampling, WithReplacement)
-"""Every sampling."""
-
-ALL_COMPRESSORS: tuple[type[Compressor], ...] = (Uncompressed, SketchCompressor, NaturalCompressor, DitheringCompressor)
-"""Every compressor."""
 
 __all__ = [
     "ALL_COMPRESSORS",
     "ALL_METHODS",
     "ALL_SAMPLINGS",
+    "ALL_STEP_RULES",
     "DSGD",
     "GD",
     "GDCI",

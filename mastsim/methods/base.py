@@ -7,18 +7,23 @@ build the direction and in what they carry along.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
 from mastsim.backend import Array
 from mastsim.draws import Draw
 from mastsim.expected import Distributed, Objective
+from mastsim.keywords import Settings
 from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.sampling import FullBatch
+from mastsim.methods.settings import Setting, settings_of
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.problems import Problem
+from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
 from mastsim.validation import instance
 
@@ -65,6 +70,10 @@ class Method(ReadOnly, ABC):
 
     points: ClassVar[tuple[str, ...]] = ("x",)
     """The fields of the state that are points; the others are gradients."""
+    keyword: ClassVar[str] = ""
+    """The method's name in a text such as ``page:probability=0.1``; empty for methods that cannot be named in one."""
+    nodes: ClassVar[Literal["one", "many", "any"]] = "one"
+    """Whether the method is for one node, for the clients of a distributed objective, or for both."""
 
     compresses_points: ClassVar[bool] = False
     """Whether a step sketches the point itself, not only the point at which a gradient is taken and the gradient."""
@@ -91,6 +100,69 @@ class Method(ReadOnly, ABC):
         """The step rule."""
         rule: StepRule = self._rule  # type: ignore[attr-defined]
         return rule
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """Return how each setting is read from text, by name; a field is a number, a sampling or a compressor."""
+        return settings_of(field.name for field in fields(cls) if field.name != "stepsize")
+
+    @classmethod
+    def spell(cls, given: Mapping[str, Any]) -> Settings:
+        """Return settings in their one spelling, in the order of their names, refusing values outside their range.
+
+        Parameters
+        ----------
+        given : mapping of str to any
+            Numbers or texts by the name of the setting.
+
+        Raises
+        ------
+        ValueError
+            If a value is not accepted, or two settings say the same thing.
+
+        Examples
+        --------
+        >>> from mastsim.methods import DSGD
+        >>> DSGD.spell({"sampling": "nice:08"}), DSGD.spell({"compression": "randk:0.10"})
+        ((('minibatch', 8),), (('compression', 'randk:0.1'),))
+        """
+        known = cls.settings()
+        spelled = [known[name].spell(name, value) for name, value in given.items()]
+        said = [known[name].field for name, _ in spelled]
+        if len(set(said)) < len(said):
+            names = " and ".join(repr(name) for name in given)
+            raise ValueError(f"settings {names} of {cls.keyword} are not accepted together: two of them say the same thing")
+        numbers = {name: value for name, value in spelled if known[name].is_number}
+        trial = cls(1.0, **numbers)
+        return tuple(sorted((name, getattr(trial, name) if name in numbers else value) for name, value in spelled))
+
+    @classmethod
+    def from_settings(cls, stepsize: float | StepRule, settings: Settings, problem: Problem) -> Self:
+        """Return the method with settings as `spell` returns them, for a problem.
+
+        Parameters
+        ----------
+        stepsize : float or StepRule
+            γ > 0, or a rule that gives γ_t.
+        settings : tuple of (str, value)
+            The settings.
+        problem : Problem
+            The problem, to whose dimension and components they are fitted.
+
+        Raises
+        ------
+        ValueError
+            If a value is outside its range, or does not fit the problem.
+        """
+        known = cls.settings()
+        return cls(stepsize, **{known[name].field: known[name].build(value, problem) for name, value in settings})
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that the settings do not fit; without settings every problem fits."""
+
+    def safe_step(self, objective: Any, sharp: bool) -> Constant | None:
+        """Return a step size that is safe without a theorem about the method, with its reason; None where there is none."""
+        return None
 
     def target(self, objective: Any) -> np.ndarray:
         """Return the point that the method is drawn to, shape (dim,): x_D* unless a subclass says otherwise."""
@@ -140,6 +212,11 @@ class StochasticMethod(Method):
         super().__post_init__()
         instance("sampling", self.sampling, Sampling)
         instance("compression", self.compression, Compressor)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that the sampling or the compression does not fit."""
+        self.sampling.check(problem.components)
+        self.compression.law(problem.dim)
 
     @property
     def name(self) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, namespace
 from mastsim.readonly import ReadOnly
-from mastsim.sketches import Sketch
+from mastsim.sketches import Sketch, sketch_names
 from mastsim.validation import integer, shown
 
 
@@ -21,6 +23,19 @@ class Compressor(ReadOnly, ABC):
     ----------
     Khaled, Richtárik, arXiv 1909.04716, Definition 1 (ω); MAST, arXiv 2311.16086, Section 4 (compressed gradients).
     """
+
+    keyword: ClassVar[str] = ""
+    """The compressor's name in a text such as ``dithering:4``; empty for compressors that cannot be written in one."""
+
+    @classmethod
+    def from_text(cls, argument: str, dim: int) -> Compressor:
+        """Return the compressor of vectors of length `dim` that the text after ``keyword:`` names."""
+        raise ValueError(f"{cls.__name__} cannot be named in a text; build it in Python")
+
+    @classmethod
+    def readers(cls) -> dict[str, Callable[[str, int], Compressor]]:
+        """Return what reads the rest of a text, by the keyword that the text starts with."""
+        return {cls.keyword: cls.from_text} if cls.keyword else {}
 
     linear: ClassVar[bool] = False
     """Whether every map Q is linear; exact moments need it. A subclass that changes anything must say it again."""
@@ -57,7 +72,15 @@ class Uncompressed(Compressor):
     (0, 0.0)
     """
 
+    keyword = "none"
     linear = True
+
+    @classmethod
+    def from_text(cls, argument: str, dim: int) -> Uncompressed:
+        """Return the identity map; it takes no argument."""
+        if argument:
+            raise ValueError(f"compression 'none:{argument}' is not accepted: none takes no argument")
+        return cls()
 
     @property
     def name(self) -> str:
@@ -159,6 +182,16 @@ class SketchCompressor(Compressor):
     linear = True
 
     sketch: Sketch
+
+    @classmethod
+    def readers(cls) -> dict[str, Callable[[str, int], Compressor]]:
+        """Return one reader for each sketch that has a name: ``randk:0.1`` is compression by that sketch."""
+        return {name: partial(cls._named, family) for name, family in sketch_names().items()}
+
+    @classmethod
+    def _named(cls, family: type[Sketch], argument: str, dim: int) -> SketchCompressor:
+        """Return compression by the sketch of a family that the text after its keyword names."""
+        return cls(family.from_text(argument, dim))
 
     def __post_init__(self) -> None:
         if not isinstance(self.sketch, Sketch):

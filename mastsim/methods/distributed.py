@@ -44,6 +44,8 @@ class DistributedDSGD(StochasticMethod):
     'DistributedDSGD'
     """
 
+    keyword = "distributed"
+    nodes = "many"
     affine = True
 
     def init(self, objective: Distributed, x0: Array) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.problems import Problem
+from mastsim.provenance import Constant
 from mastsim.validation import instance, settings
 
 
@@ -36,7 +39,17 @@ class GD(Method):
     'GD'
     """
 
+    keyword = "gd"
+    nodes = "any"
     affine = True
+
+    def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
+        """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
+        L = objective.smoothness.value if sharp else objective.inherited_smoothness
+        if not 0 < L < math.inf:
+            return None
+        source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
+        return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
@@ -77,6 +90,7 @@ class DSGD(StochasticMethod):
     (0.5, 'DSGD, 32-nice')
     """
 
+    keyword = "dsgd"
     affine = True
 
     def init(self, objective: Mast, x0: Array) -> State:
@@ -120,6 +134,7 @@ class SGD(StochasticMethod):
     0.5
     """
 
+    keyword = "sgd"
     affine = True
 
     def target(self, objective: Objective) -> np.ndarray:
@@ -162,6 +177,7 @@ class GDCI(Method):
     'GDCI'
     """
 
+    keyword = "gdci"
     affine = True
     compresses_points = True
 
@@ -170,6 +186,11 @@ class GDCI(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         settings(self, compression=Compressor)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse a problem that the compressor does not fit."""
+        if self.compression is not None:
+            self.compression.law(problem.dim)
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array, rows_at
 from mastsim.readonly import ReadOnly
 from mastsim.validation import array, finite, floats, integer
+
+if TYPE_CHECKING:
+    from mastsim.problems import Problem
 
 SUPPORT_LIMIT = 1 << 20
 
@@ -46,6 +50,14 @@ class Minibatch:
 
 class Sampling(ReadOnly, ABC):
     """A law of unbiased minibatches of any finite sum; subclasses are frozen dataclasses of settings."""
+
+    keyword: ClassVar[str] = ""
+    """The sampling's name in a text such as ``nice:32``; empty for samplings that cannot be written in one."""
+
+    @classmethod
+    def from_text(cls, argument: str, problem: Problem) -> Sampling:
+        """Return the sampling of a problem's components that the text after the colon of ``keyword:argument`` names."""
+        raise ValueError(f"{cls.__name__} cannot be named in a text; build it in Python")
 
     @property
     @abstractmethod

@@ -121,6 +121,15 @@ class NaturalCompressor(Quantiser):
     1.0
     """
 
+    keyword = "natural"
+
+    @classmethod
+    def from_text(cls, argument: str, dim: int) -> NaturalCompressor:
+        """Return natural compression; it takes no argument."""
+        if argument:
+            raise ValueError(f"compression 'natural:{argument}' is not accepted: natural takes no argument")
+        return cls()
+
     @property
     def name(self) -> str:
         """The word ``natural``."""
@@ -169,6 +178,15 @@ class DitheringCompressor(Quantiser):
     """
 
     levels: int
+
+    keyword = "dithering"
+
+    @classmethod
+    def from_text(cls, argument: str, dim: int) -> DitheringCompressor:
+        """Return the compressor that ``dithering:LEVELS`` names."""
+        if not argument.isdecimal():
+            raise ValueError(f"levels={argument!r} is not accepted: write dithering:LEVELS, for example dithering:4")
+        return cls(int(argument))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", integer("levels", self.levels, 1))

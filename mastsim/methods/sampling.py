@@ -6,13 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mastsim.backend import Array, namespace, put
 from mastsim.methods.minibatch import Minibatch, Sampling, checked_smoothness
 from mastsim.readonly import frozen
-from mastsim.validation import finite, floats, integer, keep_fraction
+from mastsim.validation import finite, floats, integer, keep_fraction, number, one_of
+
+if TYPE_CHECKING:
+    from mastsim.problems import Problem
 
 RESOLUTION = 2.0**-53
 """Uniform numbers have 53 bits: an event of smaller probability cannot be drawn with that probability."""
@@ -28,6 +32,15 @@ class FullBatch(Sampling):
     >>> FullBatch().expected_smoothness(np.array([1.0, 5.0]))
     (0.0, 1.0)
     """
+
+    keyword = "full"
+
+    @classmethod
+    def from_text(cls, argument: str, problem: Problem) -> FullBatch:
+        """Return the full batch; it takes no argument."""
+        if argument:
+            raise ValueError(f"sampling 'full:{argument}' is not accepted: full takes no argument")
+        return cls()
 
     @property
     def name(self) -> str:
@@ -79,6 +92,13 @@ class Nice(Sampling):
     """
 
     tau: int
+
+    keyword = "nice"
+
+    @classmethod
+    def from_text(cls, argument: str, problem: Problem) -> Nice:
+        """Return the sampling that ``nice:TAU`` names."""
+        return cls(_tau(argument, "nice:TAU, for example nice:32"))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tau", integer("tau", self.tau, 1))
@@ -146,6 +166,13 @@ class IndependentSampling(Sampling):
     """
 
     probabilities: float | np.ndarray
+
+    keyword = "independent"
+
+    @classmethod
+    def from_text(cls, argument: str, problem: Problem) -> IndependentSampling:
+        """Return the sampling that ``independent:P`` names, the same probability for every component."""
+        return cls(number("independent probability", argument, "independent:P, for example independent:0.1"))
 
     def __post_init__(self) -> None:
         p = keep_fraction("probabilities", self.probabilities)
@@ -222,6 +249,18 @@ class WithReplacement(Sampling):
 
     tau: int
     probabilities: np.ndarray | None = None
+
+    keyword = "with-replacement"
+
+    @classmethod
+    def from_text(cls, argument: str, problem: Problem) -> WithReplacement:
+        """Return uniform draws, ``with-replacement:TAU``, or in proportion to L_i, ``with-replacement:TAU:importance``."""
+        form = "with-replacement:TAU or with-replacement:TAU:importance, for example with-replacement:32"
+        size, colon, weights = argument.partition(":")
+        if not colon:
+            return cls(_tau(size, form))
+        one_of("weights of with-replacement", weights, ["importance"])
+        return importance_sampling(problem.component_smoothness, _tau(size, form))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tau", integer("tau", self.tau, 1))
@@ -316,6 +355,13 @@ def importance_sampling(problem_smoothness: Array, tau: int) -> WithReplacement:
         )
     share = L / L.max()
     return WithReplacement(tau, share / math.fsum(share))
+
+
+def _tau(text: str, form: str) -> int:
+    """Return the size of a minibatch that a text spells."""
+    if not text.strip().lstrip("+-").isdecimal():
+        raise ValueError(f"tau={text!r} is not accepted: it must be a whole number; write {form}")
+    return int(text)
 
 
 def _resolved(p: np.ndarray) -> np.ndarray:

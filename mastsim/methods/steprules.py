@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mastsim.validation import STEPS, integer, nonnegative, positive
 
 
 class StepRule(ABC):
-    """A step size for every step; subclasses are frozen dataclasses of settings."""
+    """A step size for every step; subclasses are frozen dataclasses whose first field is γ₀ and whose others are numbers."""
+
+    keyword: ClassVar[str] = ""
+    """The rule's name in a text such as ``harmonic:0.5*theory:0.01``; empty for rules that cannot be written in one."""
 
     @abstractmethod
     def at(self, step: int) -> float:
@@ -20,6 +24,11 @@ class StepRule(ABC):
     @abstractmethod
     def largest(self) -> float:
         """The largest step size the rule ever gives, which is what a theorem's condition is about."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether every step has the same size."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,15 @@ class ConstantStep(StepRule):
 
     stepsize: float
 
+    keyword = "constant"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
+
+    @property
+    def constant(self) -> bool:
+        """True."""
+        return True
 
     def at(self, step: int) -> float:
         """Return γ."""
@@ -79,6 +95,8 @@ class InverseSqrtStep(StepRule):
     """
 
     initial: float
+
+    keyword = "inverse-sqrt"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
@@ -118,6 +136,8 @@ class HarmonicStep(StepRule):
     initial: float
     decay: float
 
+    keyword = "harmonic"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
         object.__setattr__(self, "decay", nonnegative("decay", self.decay, STEPS))
@@ -127,9 +147,18 @@ class HarmonicStep(StepRule):
         return self.initial / (1 + self.decay * integer("step", step, 0))
 
     @property
+    def constant(self) -> bool:
+        """Whether β = 0."""
+        return self.decay == 0
+
+    @property
     def largest(self) -> float:
         """γ₀."""
         return self.initial
+
+
+ALL_STEP_RULES: tuple[type[StepRule], ...] = (ConstantStep, InverseSqrtStep, HarmonicStep)
+"""Every step rule."""
 
 
 def step_rule(stepsize: float | StepRule) -> StepRule:

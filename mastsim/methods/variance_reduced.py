@@ -85,6 +85,7 @@ class LSVRDSG(StochasticMethod):
     2
     """
 
+    keyword = "lsvrdsg"
     affine = True
 
     probability: float = field(default=0.1, kw_only=True)
@@ -190,6 +191,7 @@ class PAGE(StochasticMethod):
     2
     """
 
+    keyword = "page"
     affine = True
 
     probability: float = field(default=0.1, kw_only=True)

@@ -4,7 +4,7 @@ from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.families import family_for
+from mastsim.problems.families import ALL_PROBLEMS, family_for
 from mastsim.problems.finite_sum import FiniteSum
 from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
@@ -17,19 +17,6 @@ from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.splits import split
 from mastsim.problems.welsch import WelschRegression
-
-ALL_PROBLEMS: tuple[type[Problem], ...] = (
-    Quadratic,
-    LeastSquares,
-    LogisticRegression,
-    PoissonRegression,
-    ExponentialClassification,
-    HuberRegression,
-    SmoothedHingeClassification,
-    SigmoidClassification,
-    WelschRegression,
-)
-"""Every family of problems on data of its own; tests and documentation are generated from this tuple."""
 
 __all__ = [
     "ALL_PROBLEMS",

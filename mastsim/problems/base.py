@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -41,6 +41,11 @@ class Problem(ReadOnly, ABC):
 
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
     """
+
+    keyword: ClassVar[str] = ""
+    """The family's name in a text; empty for families that cannot be built from a data set alone."""
+    takes_classes: ClassVar[bool] = False
+    """Whether labels are two classes, -1 and +1, rather than numbers that are taken as they stand."""
 
     @property
     @abstractmethod

@@ -64,6 +64,9 @@ class ExponentialClassification(GeneralizedLinearModel):
     (1.0, inf)
     """
 
+    keyword = "exponential"
+    takes_classes = True
+
     @property
     def loss(self) -> Loss:
         """The exponential loss."""

@@ -1,34 +1,76 @@
-"""Which loss suits a data set: two classes or targets, never one in place of the other without a word."""
+"""The explicit list of problem families, and which of them suits a data set: two classes or targets."""
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
+from mastsim.keywords import by_keyword
+from mastsim.problems.base import Problem
 from mastsim.problems.dataset import Dataset
+from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.glm import LeastSquares
+from mastsim.problems.huber import HuberRegression
 from mastsim.problems.logistic import LogisticRegression
+from mastsim.problems.poisson import PoissonRegression
+from mastsim.problems.quadratic import Quadratic
+from mastsim.problems.sigmoid import SigmoidClassification
+from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
+from mastsim.problems.welsch import WelschRegression
 from mastsim.validation import one_of
 
-FAMILIES = ("auto", "logistic", "least-squares")
-"""What may be asked for."""
+ALL_PROBLEMS: tuple[type[Problem], ...] = (
+    Quadratic,
+    LeastSquares,
+    LogisticRegression,
+    PoissonRegression,
+    ExponentialClassification,
+    HuberRegression,
+    SmoothedHingeClassification,
+    SigmoidClassification,
+    WelschRegression,
+)
+"""Every family of problems on data of its own; tests, command line and documentation are generated from this tuple."""
+
+AUTO = "auto"
+"""Logistic regression or least squares, whichever suits the labels."""
+_DATA = ("A", "y", "l2", "condition_number")
 
 
-def family_for(
-    data: Dataset, problem: str = "auto", positive: float | None = None
-) -> tuple[Dataset, type[LogisticRegression | LeastSquares]]:
+def problem_names() -> dict[str, type[Any]]:
+    """Return the families that are built from a data set, by keyword."""
+    return by_keyword(ALL_PROBLEMS)
+
+
+def problem_settings() -> dict[str, list[str]]:
+    """Return the names of every family's own settings, by keyword; ``auto`` has none.
+
+    Examples
+    --------
+    >>> problem_settings()["huber"], problem_settings()["logistic"]
+    (['delta'], [])
+    """
+    own = {name: [field.name for field in fields(kind) if field.name not in _DATA] for name, kind in problem_names().items()}
+    return {AUTO: [], **own}
+
+
+def family_for(data: Dataset, problem: str = AUTO, positive: float | None = None) -> tuple[Dataset, type[Any]]:
     """Return the data with the labels that a problem is about, and the family of the problem.
 
     Parameters
     ----------
     data : Dataset
         The data.
-    problem : {"auto", "logistic", "least-squares"}, default "auto"
-        Auto takes logistic regression where there are two distinct labels, whatever they are, and least squares otherwise.
+    problem : str, default "auto"
+        Keyword of a family: ``logistic``, ``least-squares``, ``huber``, … Auto takes logistic regression where there are two
+        distinct labels, whatever they are, and least squares otherwise.
     positive : float, optional
-        The label that counts as +1 in logistic regression; the larger when left out.
+        The label that counts as +1 in problems about two classes; the larger when left out.
 
     Returns
     -------
     Dataset
-        With labels -1 and +1 for logistic regression (its `labels` say which became which), and as it is otherwise.
+        With labels -1 and +1 for problems about two classes (its `labels` say which became which), and as it is otherwise.
     type
         The family.
 
@@ -51,11 +93,15 @@ def family_for(
     >>> family_for(data, "least-squares")[0].y
     array([0., 1., 1.])
     """
-    one_of("problem", problem, FAMILIES)
-    if problem == "least-squares" and positive is not None:
+    known = problem_names()
+    if one_of("problem", problem, [AUTO, *known]) == AUTO:
+        family: type[Any] = LogisticRegression if positive is not None or data.binary else LeastSquares
+    else:
+        family = known[problem]
+    if family.takes_classes:
+        return data.classified(positive), family
+    if positive is not None:
         raise ValueError(
-            f"positive={positive:g} is not accepted with problem='least-squares': its targets are the labels as they are"
+            f"positive={positive:g} is not accepted with problem={problem!r}: its targets are the labels as they are"
         )
-    if problem == "logistic" or positive is not None or (problem == "auto" and data.binary):
-        return data.classified(positive), LogisticRegression
-    return data, LeastSquares
+    return data, family

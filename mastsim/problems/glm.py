@@ -360,6 +360,8 @@ class LeastSquares(GeneralizedLinearModel):
     (1.0, array([1., 0.]))
     """
 
+    keyword = "least-squares"
+
     @property
     def loss(self) -> Loss:
         """The squared loss."""

@@ -70,6 +70,8 @@ class HuberRegression(GeneralizedLinearModel):
     True
     """
 
+    keyword = "huber"
+
     delta: float = 1.0
 
     def __post_init__(self, copy: bool) -> None:

@@ -43,6 +43,9 @@ class LogisticRegression(GeneralizedLinearModel):
     (1.1, 0.1, True)
     """
 
+    keyword = "logistic"
+    takes_classes = True
+
     @property
     def loss(self) -> Loss:
         """The logistic loss."""

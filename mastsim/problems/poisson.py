@@ -80,6 +80,8 @@ class PoissonRegression(GeneralizedLinearModel):
     (True, inf)
     """
 
+    keyword = "poisson"
+
     @property
     def loss(self) -> Loss:
         """The Poisson loss."""

@@ -95,6 +95,9 @@ class SigmoidClassification(GeneralizedLinearModel):
     (False, 'upper')
     """
 
+    keyword = "sigmoid"
+    takes_classes = True
+
     @property
     def loss(self) -> Loss:
         """The sigmoid loss."""

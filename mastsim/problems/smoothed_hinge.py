@@ -62,6 +62,9 @@ class SmoothedHingeClassification(GeneralizedLinearModel):
     array([0.5])
     """
 
+    keyword = "smoothed-hinge"
+    takes_classes = True
+
     @property
     def loss(self) -> Loss:
         """The smoothed hinge loss."""

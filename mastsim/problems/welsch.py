@@ -98,6 +98,8 @@ class WelschRegression(GeneralizedLinearModel):
     False
     """
 
+    keyword = "welsch"
+
     @property
     def loss(self) -> Loss:
         """The Welsch loss."""

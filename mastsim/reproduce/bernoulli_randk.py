@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from mastsim.constants import Constants
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import draw_band, facts, subtitle
+from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
 from mastsim.reproduce.critics import (
-    CONDITION_NUMBER,
     CONFIDENCE,
     KEEPS,
     Rows,
@@ -23,8 +22,6 @@ from mastsim.reproduce.critics import (
     distances,
     draw_line,
     held_out_rows,
-    rand_k,
-    regression,
 )
 from mastsim.sketches import Bernoulli
 from mastsim.theorems import MinimizerSuboptimality, StronglyConvexDSGD

@@ -16,14 +16,65 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mastsim.documents import header
-from mastsim.problems import Dataset, load
+from mastsim.problems import Dataset, LogisticRegression, load
 from mastsim.problems.data import DEFAULT_DATA, locate
+from mastsim.sketches import RandK
+from mastsim.spec import DEFAULT_CONDITION, Spec
 
 PREFERRED_DATA = "a5a"
 _TEST_SETS = {"a5a": "a5a.t"}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000")
 """Colours that remain apart for colour-blind readers (Okabe and Ito); markers and dashes tell curves apart without them."""
 MARKERS = ("o", "s", "^", "D")
+
+
+LOGISTIC = Spec(problem="logistic")
+LEAST_SQUARES = Spec(problem="least-squares")
+"""The problems of Section 5 of the paper: κ_f = 100."""
+CONDITION_NUMBER = DEFAULT_CONDITION
+"""κ_f of these problems."""
+
+
+def regression(data: Dataset) -> LogisticRegression:
+    """Return the paper's problem on all rows: logistic regression with κ_f = 100.
+
+    Parameters
+    ----------
+    data : Dataset
+        With labels -1 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not -1 and 1.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> f = regression(ms.load("synthetic:n=20,d=3"))
+    >>> round(f.L_f / f.mu_f, 9)
+    100.0
+    """
+    f: LogisticRegression = LOGISTIC.problem_of(data)[1]
+    return f
+
+
+def rand_k(dim: int, keep: float) -> RandK:
+    """Return the Rand-K sketch that keeps about a given fraction of the coordinates, and at least one.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension d.
+    keep : float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> rand_k(123, 0.1).name, rand_k(3, 0.01).name
+    ('Rand-12 of 123', 'Rand-1 of 3')
+    """
+    return RandK.from_text(repr(float(keep)), dim)
 
 
 def default_data() -> Dataset:

@@ -9,15 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
-from mastsim.problems import Dataset, LogisticRegression
+from mastsim.problems import Dataset
 from mastsim.reproduce.accuracy import Table, correct, examination
-from mastsim.reproduce.common import facts, subtitle
+from mastsim.reproduce.common import CONDITION_NUMBER, LOGISTIC, facts, rand_k, subtitle
 from mastsim.reproduce.paths import CROSSING, PALETTE, Path, curve, draw_curve, follow, logarithmic, spaced
-from mastsim.sketches import Identity, RandK, Sketch
+from mastsim.sketches import Identity, Sketch
 from mastsim.theorems import StronglyConvexDSGD
 
 TITLE = "DSGD with Rand-K beside gradient descent"
-CONDITION_NUMBER = 100.0
 KEEPS, QUICK_KEEPS = (0.1, 0.3, 0.5, 0.9), (0.1, 0.5)
 RULES = {"paper": "step of Theorem 2", "sharp": "sharp step"}
 
@@ -58,10 +57,10 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     [(1.0, 'paper', []), (1.0, 'sharp', [])]
     """
     seen = examination(data, seed)
-    f = LogisticRegression(seen.train.A, seen.train.y, condition_number=CONDITION_NUMBER)
+    f = LOGISTIC.problem_on(seen.train.A, seen.train.y)
     keeps, replicas, longest = (QUICK_KEEPS, 3, _QUICK_LONGEST) if quick else (KEEPS, 10, _LONGEST)
     sketches: dict[float, Sketch] = {1.0: Identity(f.dim)}
-    sketches |= {keep: RandK(f.dim, max(1, round(keep * f.dim))) for keep in keeps}
+    sketches |= {keep: rand_k(f.dim, keep) for keep in keeps}
     shrinks = [StronglyConvexDSGD(Mast(f, sketch)) for sketch in sketches.values()]
     last = min(longest, math.ceil(4 / min(t.contraction(t.stepsize) for t in shrinks)))
     stops = spaced(last, 10 if quick else 20)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import facts, mean_and_error, subtitle
+from mastsim.reproduce.common import CONDITION_NUMBER, facts, mean_and_error, rand_k, regression, subtitle
 from mastsim.reproduce.counts import FORMULAS, Counts
-from mastsim.reproduce.critics import CONDITION_NUMBER, draw_line, rand_k, regression
+from mastsim.reproduce.critics import draw_line
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, first_held, runs, searched, to_accuracy
 from mastsim.run import Run
 from mastsim.theorems import StronglyConvexDSGD

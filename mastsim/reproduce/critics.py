@@ -10,15 +10,12 @@ from matplotlib.axes import Axes
 from mastsim.backend import Array
 from mastsim.expected import Mast
 from mastsim.methods import DSGD
-from mastsim.problems import Dataset, LogisticRegression
+from mastsim.problems import Dataset
 from mastsim.reproduce.common import COLOURS, MARKERS, mean_and_error, own_tests
 from mastsim.run import Run
 from mastsim.simulation import simulate
-from mastsim.sketches import RandK
 from mastsim.theorems import StronglyConvexDSGD
 
-CONDITION_NUMBER = 100.0
-"""κ_f in Section 5 of the paper."""
 KEEPS = (0.1, 0.3, 0.5, 0.9)
 MORE_COLOURS = (*COLOURS, "#CC79A7", "#E69F00")
 MORE_MARKERS = (*MARKERS, "v", "P")
@@ -31,47 +28,6 @@ class Rows(NamedTuple):
     name: str
     A: Any
     y: np.ndarray
-
-
-def regression(data: Dataset) -> LogisticRegression:
-    """Return the paper's problem on all rows: logistic regression with κ_f = 100.
-
-    Parameters
-    ----------
-    data : Dataset
-        With labels -1 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not -1 and 1.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> f = regression(ms.load("synthetic:n=20,d=3"))
-    >>> round(f.L_f / f.mu_f, 9)
-    100.0
-    """
-    return LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
-
-
-def rand_k(dim: int, keep: float) -> RandK:
-    """Return the Rand-K sketch that keeps about a given fraction of the coordinates, and at least one.
-
-    Parameters
-    ----------
-    dim : int
-        The dimension d.
-    keep : float
-        From 0 to 1.
-
-    Examples
-    --------
-    >>> rand_k(123, 0.1).name, rand_k(3, 0.01).name
-    ('Rand-12 of 123', 'Rand-1 of 3')
-    """
-    return RandK(dim, max(1, round(keep * dim)))
 
 
 def held_out_rows(data: Dataset) -> Rows | None:

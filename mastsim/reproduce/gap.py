@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.problems import Dataset, LogisticRegression, load
 from mastsim.problems.data import DEFAULT_DATA, locate
-from mastsim.reproduce.common import facts, mean_and_error, subtitle
-from mastsim.reproduce.critics import CONDITION_NUMBER, KEEPS, draw_line, rand_k, regression
+from mastsim.reproduce.common import CONDITION_NUMBER, facts, mean_and_error, rand_k, regression, subtitle
+from mastsim.reproduce.critics import KEEPS, draw_line
 from mastsim.sketches import Bernoulli, RandK
 
 TITLE = "The gap: what sketching costs in the minimum, and Lemma 1's bound on it"

@@ -9,15 +9,24 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.methods import DSGD, GDCI, Method
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, markdown_table, mean_and_error, subtitle
+from mastsim.problems import Dataset
+from mastsim.reproduce.common import (
+    COLOURS,
+    CONDITION_NUMBER,
+    LEAST_SQUARES,
+    MARKERS,
+    facts,
+    markdown_table,
+    mean_and_error,
+    regression,
+    subtitle,
+)
 from mastsim.reproduce.exact import compressed_iterates_plateau, plateau
 from mastsim.simulation import simulate
 from mastsim.sketches import Bernoulli
 from mastsim.theorems import CompressedIterates, StronglyConvexDSGD
 
 TITLE = "MAST and GDCI on the same problem"
-CONDITION_NUMBER = 100.0
 KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999)
 QUICK_KEEPS = (0.3, 0.9, 0.99, 0.999)
 
@@ -62,8 +71,8 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [row["gdci"]["refused"] is None for row in numbers["rows"] if row["problem"] == "logistic regression"]
     [False, False, True, True]
     """
-    squares = LeastSquares(data.A, data.y, condition_number=CONDITION_NUMBER)
-    logistic = LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
+    squares = LEAST_SQUARES.problem_on(data.A, data.y)
+    logistic = regression(data)
     keeps = QUICK_KEEPS if quick else KEEPS
     longest, replicas = (_QUICK_LONGEST, 8) if quick else (_LONGEST, 16)
     rows = []

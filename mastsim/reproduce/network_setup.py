@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mastsim.problems import Dataset, TwoLayerNetwork
-from mastsim.reproduce.common import own_tests
-from mastsim.sketches import Bernoulli, BlockBernoulli, RandK, Sketch
+from mastsim.reproduce.common import own_tests, rand_k
+from mastsim.sketches import Bernoulli, BlockBernoulli, Sketch
 from mastsim.validation import one_of
 
 FAMILIES = ("weights, Bernoulli", "hidden units, Bernoulli", "weights, Rand-K")
@@ -115,7 +115,7 @@ def masks(family: str, keep: float, f: TwoLayerNetwork) -> Sketch:
         return Bernoulli(f.dim, keep)
     if family == FAMILIES[1]:
         return BlockBernoulli(f.dim, f.unit_blocks, np.append(np.full(f.width, keep), 1.0))
-    return RandK(f.dim, max(1, round(keep * f.dim)))
+    return rand_k(f.dim, keep)
 
 
 def starts(f: TwoLayerNetwork, count: int, seed: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.problems import Dataset, LogisticRegression
-from mastsim.reproduce.critics import CONDITION_NUMBER, Rows, held_out_rows
+from mastsim.reproduce.common import LOGISTIC
+from mastsim.reproduce.critics import Rows, held_out_rows
 
 SHIFTS = {"zero": "v = 0", "early": "v = early-stopped GD", "related": "v = ERM of related rows", "optimal": "v = x*"}
 EARLY_STEPS = 10
@@ -39,7 +40,8 @@ class Parts:
     @cached_property
     def problem(self) -> LogisticRegression:
         """Logistic regression on the rows to fit, κ_f = 100."""
-        return LogisticRegression(self.fit.A, self.fit.y, condition_number=CONDITION_NUMBER)
+        f: LogisticRegression = LOGISTIC.problem_on(self.fit.A, self.fit.y)
+        return f
 
     @cached_property
     def shifts(self) -> dict[str, np.ndarray]:

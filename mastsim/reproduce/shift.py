@@ -11,17 +11,8 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import draw_band, facts, mean_and_error, subtitle
-from mastsim.reproduce.critics import (
-    CONDITION_NUMBER,
-    CONFIDENCE,
-    accuracy,
-    beside_bound,
-    bound_findings,
-    distances,
-    draw_line,
-    rand_k,
-)
+from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, mean_and_error, rand_k, subtitle
+from mastsim.reproduce.critics import CONFIDENCE, accuracy, beside_bound, bound_findings, distances, draw_line
 from mastsim.reproduce.pretrained import EARLY_STEPS, SHIFTS, Parts, divided
 from mastsim.theorems import StronglyConvexDSGD
 

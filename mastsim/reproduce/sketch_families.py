@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import Nice
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression, Problem
+from mastsim.problems import Dataset, Problem
 from mastsim.reproduce.columns import widest
-from mastsim.reproduce.common import facts, subtitle
+from mastsim.reproduce.common import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, facts, subtitle
 from mastsim.reproduce.paths import CROSSING, curve, draw_curve, follow, logarithmic, spaced
 from mastsim.reproduce.theory_trials import away_start
 from mastsim.sketches import Bernoulli, BlockBernoulli, Gaussian, Haar, NofM, PermK, RandK, Sketch
@@ -25,7 +25,6 @@ from mastsim.theorems import (
 )
 
 TITLE = "Sketch families of equal keep fraction"
-CONDITION_NUMBER = 100.0
 CLIENTS = (4, 2)
 """Clients among whom Perm-K deals the coordinates; the keep fractions are 1/4 and 1/2."""
 MINIBATCH = 32
@@ -86,9 +85,9 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     effort = _Effort(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
     wide = data.d - data.d % 4 if data.d >= 4 else data.d
     few = min(wide, QUICK_SMALL if quick else SMALL)
-    f = LogisticRegression(widest(data.A, few if quick else wide), data.signs, condition_number=CONDITION_NUMBER)
-    squares = LeastSquares(f.A, f.y, condition_number=CONDITION_NUMBER)
-    small = LeastSquares(widest(data.A, few), data.y, condition_number=CONDITION_NUMBER)
+    f = LOGISTIC.problem_on(widest(data.A, few if quick else wide), data.signs)
+    squares = LEAST_SQUARES.problem_on(f.A, f.y)
+    small = LEAST_SQUARES.problem_on(widest(data.A, few), data.y)
     runs: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     for clients in CLIENTS:

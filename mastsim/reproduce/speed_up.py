@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 from mastsim.expected import Distributed
 from mastsim.methods import DistributedDSGD
 from mastsim.problems import Dataset, LeastSquares, Quadratic, split
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, subtitle
+from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, rand_k, subtitle
 from mastsim.reproduce.exact import plateau
 from mastsim.simulation import simulate
 from mastsim.sketches import Bernoulli, PermK, RandK, Sketch
+from mastsim.spec import Spec
 from mastsim.theorems import ConvexDistributed, IndependentDistributed
 
 TITLE = "Speed-up: the neighbourhood of distributed DSGD with M independent clients"
 CLIENTS, QUICK_CLIENTS = (1, 4, 16, 64), (1, 4, 16)
-CONDITION_NUMBER = 10.0
+SPEC = Spec(problem="least-squares", condition_number=10)
 KEEP = 0.5
 SHARES = (1.0, 0.1)
 """Step sizes, as shares of the largest that the theorem allows with one client."""
@@ -55,13 +56,13 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     same = _quadratic(whole)
     clients = [M for M in (QUICK_CLIENTS if quick else CLIENTS) if whole.rows >= M]
     d, curves = whole.dim, []
-    for sketch in (Bernoulli(d, KEEP), RandK(d, max(1, round(KEEP * d)))):
+    for sketch in (Bernoulli(d, KEEP), rand_k(d, KEEP)):
         curves += [_curve("the same f", [[same] * M for M in clients], sketch, share) for share in SHARES]
     shards = [split(whole, M, seed=seed) for M in clients]
     curves += [_curve("shards", shards, Bernoulli(d, KEEP), share) for share in SHARES]  # type: ignore[arg-type]
     simulated = _simulated(same, clients, Bernoulli(d, KEEP), quick, seed)
     head = facts("speed-up", data, quick, seed)
-    problem = {"name": same.name, "condition_number": CONDITION_NUMBER, "columns": d}
+    problem = {"name": same.name, "condition_number": SPEC.condition_number, "columns": d}
     dealt = _permutations(same, clients)
     numbers = {**head, "problem": problem, "curves": curves, "simulated": simulated, "permk": dealt}
     return {**numbers, "findings": _findings(curves, dealt)}
@@ -92,7 +93,8 @@ def _columns(data: Dataset) -> LeastSquares:
     mean = np.asarray(data.A.mean(axis=0)).ravel()
     variance = np.asarray(abs(data.A).power(2).mean(axis=0) if hasattr(data.A, "power") else (data.A**2).mean(axis=0))
     chosen = np.sort(np.argsort(mean**2 - variance.ravel(), kind="stable")[:count])
-    return LeastSquares(data.A[:, chosen], data.y, condition_number=CONDITION_NUMBER)
+    f: LeastSquares = SPEC.problem_on(data.A[:, chosen], data.y)
+    return f
 
 
 def _quadratic(f: LeastSquares) -> Quadratic:

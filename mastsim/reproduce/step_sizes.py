@@ -12,16 +12,8 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, Quadratic
-from mastsim.reproduce.common import draw_band, facts, subtitle
-from mastsim.reproduce.critics import (
-    CONDITION_NUMBER,
-    CONFIDENCE,
-    beside_bound,
-    bound_findings,
-    draw_line,
-    rand_k,
-    regression,
-)
+from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
+from mastsim.reproduce.critics import CONFIDENCE, beside_bound, bound_findings, draw_line
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, late, runs, searched, to_accuracy
 from mastsim.theorems import StronglyConvexDSGD
 

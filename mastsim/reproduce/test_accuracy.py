@@ -20,13 +20,12 @@ from mastsim.reproduce.accuracy import (
     masked_accuracy,
     set_aside,
 )
-from mastsim.reproduce.common import facts, subtitle
+from mastsim.reproduce.common import CONDITION_NUMBER, LOGISTIC, facts, rand_k, subtitle
 from mastsim.reproduce.early_stopping import Checked, checked, stopping
 from mastsim.reproduce.paths import PALETTE
-from mastsim.sketches import Identity, RandK, Sketch
+from mastsim.sketches import Identity, Sketch
 
 TITLE = "Test accuracy of randomly sparsified solutions"
-CONDITION_NUMBER = 100.0
 KEEPS, QUICK_KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.1, 0.5, 0.9)
 MODELS = {
     "erm": "ERM, exact",
@@ -123,7 +122,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     """
     seen = examination(data, seed)
     effort = QUICK if quick else FULL
-    f = LogisticRegression(seen.train.A, seen.train.y, condition_number=CONDITION_NUMBER)
+    f = LOGISTIC.problem_on(seen.train.A, seen.train.y)
     rest, validation = set_aside(seen.train, VALIDATION_SHARE, seed)
     fit = LogisticRegression(rest.A, rest.y, l2=f.ridge)
     grid = np.stack([LogisticRegression(rest.A, rest.y, l2=many * f.ridge).minimize().x for many in MULTIPLES])
@@ -146,7 +145,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 
 def _row(work: _Work, keep: float) -> dict[str, Any]:
-    sketch = RandK(work.f.dim, max(1, round(keep * work.f.dim)))
+    sketch = rand_k(work.f.dim, keep)
     F, fitted = Mast(work.f, sketch), Mast(work.fit, sketch)
     best, whole = F.minimize(), _run(F, work.effort, work.seed, checks=1)
     part = _run(fitted, work.effort, work.seed, work.effort.checks)

@@ -12,13 +12,20 @@ from tqdm import tqdm
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.plots import LABELS
 from mastsim.problems import Dataset, LogisticRegression, split
-from mastsim.reproduce.common import draw_band, facts, markdown_table, subtitle
+from mastsim.reproduce.common import (
+    CONDITION_NUMBER,
+    draw_band,
+    facts,
+    markdown_table,
+    rand_k,
+    regression,
+    subtitle,
+)
 from mastsim.reproduce.theory_trials import FULL, QUICK, tried
-from mastsim.sketches import Bernoulli, Identity, RandK
+from mastsim.sketches import Bernoulli, Identity
 from mastsim.theorems import ALL, DoubleSketchedPAGE, LooplessSVRDSG, Rate
 
 TITLE = "Every rate under its bound"
-CONDITION_NUMBER = 100.0
 KEEPS = (0.1, 0.3, 0.5, 0.9)
 QUICK_KEEPS = (0.3, 0.9)
 CLIENTS = 4
@@ -63,7 +70,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> max(row["ratio"] for row in numbers["rows"]) < 1
     True
     """
-    f = LogisticRegression(data.A, data.signs, condition_number=CONDITION_NUMBER)
+    f = regression(data)
     effort = QUICK if quick else FULL
     todo = list(_todo(f, QUICK_KEEPS if quick else KEEPS, seed))
     rows, refused = [], []
@@ -103,7 +110,7 @@ def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterator[tuple[str, float, Objective, type[Rate]]]:
     d = f.dim
     for keep in keeps:
-        families = {"Rand-K": RandK(d, max(1, round(keep * d))), "Bernoulli": Bernoulli(d, keep)}
+        families = {"Rand-K": rand_k(d, keep), "Bernoulli": Bernoulli(d, keep)}
         for family, sketch in families.items():
             F = Mast(f, sketch)
             for kind in _RATES:

@@ -11,16 +11,18 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.moments import recursion
 from mastsim.plots import LABELS
-from mastsim.problems import Dataset, LeastSquares, LogisticRegression
+from mastsim.problems import Dataset
 from mastsim.reproduce.common import draw_band, facts, mean_and_error, subtitle
 from mastsim.reproduce.theory_trials import away_start
 from mastsim.simulation import simulate
 from mastsim.sketches import RandK
+from mastsim.spec import Spec
 from mastsim.theorems import LooplessSVRDSG, Rate, StronglyConvexDSGD
 
 TITLE = "Variance reduction: L-SVRDSG reaches x_D*, DSGD with the same step does not"
 ROWS, FEATURES = 40, 6
-CONDITION_NUMBER = 10.0
+LOGISTIC = Spec(problem="logistic", condition_number=10)
+LEAST_SQUARES = Spec(problem="least-squares", condition_number=10)
 GOAL = 1e-24
 """The bound of Theorem 5 at the last step."""
 ROUNDING = 1e-26
@@ -63,8 +65,8 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     """
     A, y = _few(data)
     sketch = RandK(A.shape[1], (A.shape[1] + 1) // 2)
-    logistic = Mast(LogisticRegression(A, y, condition_number=CONDITION_NUMBER), sketch, evaluate="enumeration")
-    squares = Mast(LeastSquares(A, y, condition_number=CONDITION_NUMBER), sketch)
+    logistic = Mast(LOGISTIC.problem_on(A, y), sketch, evaluate="enumeration")
+    squares = Mast(LEAST_SQUARES.problem_on(A, y), sketch)
     replicas = 8 if quick else 64
     panels = [_simulated(logistic, replicas, seed), _exact(squares)]
     return {**facts("variance-reduction", data, quick, seed), "goal": GOAL, "panels": panels, "findings": _findings(panels)}

@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mastsim.memory import check_room
-from mastsim.methods import Nice
-from mastsim.problems import Dataset, family_for, load
+from mastsim.problems import Dataset, load
+from mastsim.problems.data import DEFAULT_DATA
 from mastsim.problems.dataset import sha256
-from mastsim.problems.families import FAMILIES
 from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
-from mastsim.sketches import parse_sketch
-from mastsim.sweeps.choices import method, method_choices, parse_stepsize
+from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import Task
-from mastsim.validation import integer, nonnegative, one_of, positive, real, shown
-from mastsim.vectors import read_vector
-
-_CONDITION = 100.0
+from mastsim.validation import integer, one_of, shown
 
 
 def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
@@ -65,19 +60,21 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     if "l2" in given and "condition_number" in given:
         raise ValueError("the grid has both 'l2' and 'condition_number': give one of the two")
     axes = {key: _axis(key, given[key], check) if key in given else [default] for key, (check, default) in _AXES.items()}
-    if "l2" not in given and "condition_number" not in given:
-        axes["condition_number"] = [_CONDITION]
-    if "method" in given:
-        axes["method"] = [case for choice in axes["method"] for case in choice]
-        _no_repeats("method", axes["method"])
+    for key in _CHOICES:
+        axes[key] = [case for choices in axes[key] for case in choices]
+        _no_repeats(key, axes[key])
     shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
     reading = {key: shared[key] for key in ("features", "zero_based")}
     datasets = {name: _checked("data", name, partial(load, **reading)) for name in axes["data"]}
-    _check_fit(axes, datasets, shared)
     check_room(
         "the tasks of the grid", *(len(values) for values in axes.values()), change="split it up", itemsize=_TASK_BYTES
     )
-    return [_task(dict(zip(axes, values, strict=True)), datasets, shared) for values in itertools.product(*axes.values())]
+    files = {shift: _hash_of(shift) for shift in axes["shift"]}
+    tasks = [
+        _task(dict(zip(axes, values, strict=True)), datasets, files, shared) for values in itertools.product(*axes.values())
+    ]
+    _check_fit(tasks, datasets)
+    return tasks
 
 
 def _mapping(grid: Mapping[str, Any] | str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -100,7 +97,7 @@ def _axis(key: str, given: Any, check: Callable[[Any], Any]) -> list[Any]:
     if not listed:
         raise ValueError(f"grid key {key!r} is an empty list: give at least one value, or leave the key out")
     values = [_checked(key, value, check) for value in listed]
-    if key != "method":
+    if key not in _CHOICES:
         _no_repeats(key, values)
     return values
 
@@ -113,91 +110,74 @@ def _no_repeats(key: str, values: list[Any]) -> None:
 
 def _checked(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
     with _named(key):
-        if isinstance(value, bool):
+        if isinstance(value, bool) and check is not CHECKS.get("zero_based"):
             raise TypeError(f"{value} is not accepted: it must not be true or false")
         return check(value)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{value!r} is not accepted: it must be a text")
-    return str(os.fspath(value))
-
-
-def _shift(value: Any) -> str:
-    if _text(value) not in ("zero", "erm") and not Path(value).is_file():
-        raise ValueError(f"shift={value!r} is not accepted: it must be zero, erm or an existing .npy or .csv file")
-    return _text(value)
+def _choices(read: Callable[[Any], Any], given: Any) -> list[Any]:
+    """Return the names and settings that an entry stands for: settings in a table may be lists."""
+    if not isinstance(given, Mapping):
+        return [read(given)]
+    for key, value in given.items():
+        if isinstance(value, (list, tuple)) and not value:
+            raise ValueError(
+                f"setting {key!r} of {given.get('name')} is an empty list: give at least one value, or leave it out"
+            )
+    plain = [value.tolist() if hasattr(value, "tolist") else value for value in given.values()]
+    lists = [list(value) if isinstance(value, (list, tuple)) else [value] for value in plain]
+    return [read(dict(zip(given, values, strict=True))) for values in itertools.product(*lists)]
 
 
 def _known(name: str, *names: str) -> Callable[[Any], str]:
     return lambda value: one_of(name, value, names)
 
 
-def _number(name: str, accepts: Callable[[str, Any], float]) -> Callable[[Any], float]:
-    return lambda value: accepts(name, value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"grid key 'zero_based': {value!r} is not accepted: it must be true or false")
-    return value
-
-
 def _whole(name: str, low: int, high: int | None = None) -> Callable[[Any], int]:
     return lambda value: integer(name, value, low, high)
 
 
+_CHOICES = ("problem", "method")
 # The order is that of the product: what is costly to build changes least often.
 _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
-    "data": (_text, "breast-cancer"),
-    "problem": (_known("problem", *FAMILIES), "auto"),
-    "l2": (_number("l2", nonnegative), None),
-    "condition_number": (_number("condition_number", positive), None),
-    "sketch": (_text, None),
-    "shift": (_shift, "zero"),
-    "clients": (_whole("clients", 1), None),
-    "split": (_known("split", "iid", "label"), "iid"),
-    "method": (method_choices, ("dsgd", ())),
-    "stepsize": (parse_stepsize, "theory"),
-    "steps": (_whole("steps", 1), 1000),
-    "replicas": (_whole("replicas", 1), 16),
-    "seed": (_whole("seed", 0, 2**64 - 1), 0),
+    "data": (CHECKS["data"], DEFAULT_DATA),
+    "problem": (partial(_choices, read_problem), [(Spec.problem, ())]),
+    "l2": (CHECKS["l2"], None),
+    "condition_number": (CHECKS["condition_number"], None),
+    "sketch": (CHECKS["sketch"], None),
+    "shift": (CHECKS["shift"], Spec.shift),
+    "clients": (CHECKS["clients"], None),
+    "split": (CHECKS["split"], Spec.split),
+    "method": (partial(_choices, read_method), [("dsgd", ())]),
+    "stepsize": (CHECKS["stepsize"], Spec.stepsize),
+    "steps": (_whole("steps", 1), Task.steps),
+    "replicas": (_whole("replicas", 1), Task.replicas),
+    "seed": (_whole("seed", 0, 2**64 - 1), Task.seed),
 }
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
-    "positive": (lambda value: _checked("positive", value, partial(real, "positive")), None),
-    "features": (lambda value: _checked("features", value, _whole("features", 1)), None),
-    "zero_based": (_flag, False),
+    "positive": (lambda value: _checked("positive", value, CHECKS["positive"]), None),
+    "features": (lambda value: _checked("features", value, CHECKS["features"]), None),
+    "zero_based": (lambda value: _checked("zero_based", value, CHECKS["zero_based"]), Spec.zero_based),
 }
 _TASK_BYTES = 2048
 
 
-def _check_fit(axes: Mapping[str, list[Any]], datasets: Mapping[str, Dataset], shared: Mapping[str, Any]) -> None:
-    for (name, dataset), problem in itertools.product(datasets.items(), axes["problem"]):
-        with _named("problem", name):
-            family_for(dataset, problem, shared["positive"])
-    for (name, dataset), shift in itertools.product(datasets.items(), axes["shift"]):
-        if shift not in ("zero", "erm"):
-            with _named("shift", name):
-                read_vector("shift", shift, dataset.d)
-    for (name, dataset), steps, replicas in itertools.product(datasets.items(), axes["steps"], axes["replicas"]):
-        with _named("replicas", name):
-            check_sizes(dataset.d, steps, replicas, shared["every"], shared["measures"])
-    for (name, dataset), sketch in itertools.product(datasets.items(), axes["sketch"]):
-        with _named("sketch", name):
-            parse_sketch(sketch, dataset.d)
-    for (name, dataset), clients in itertools.product(datasets.items(), axes["clients"]):
-        if clients is not None:
-            with _named("clients", name):
-                integer("clients", clients, 1, dataset.n)
-    for (name, dataset), (_, settings) in itertools.product(datasets.items(), axes["method"]):
-        with _named("method", name):
-            Nice(dict(settings).get("minibatch", 1)).check(dataset.n)
-    for (kind, settings), clients in itertools.product(axes["method"], axes["clients"]):
-        with _named("method"):
-            method(kind, 1.0, dict(settings), clients)
+def _fit_sizes(task: Any, data: Dataset) -> None:
+    check_sizes(data.d, task.steps, task.replicas, task.every, task.measures)
+
+
+_FITS = (*FITS, Fit("replicas", ("steps", "replicas"), _fit_sizes))
+
+
+def _check_fit(tasks: list[Task], datasets: Mapping[str, Dataset]) -> None:
+    """Refuse tasks that do not fit their data, each combination of what a check reads once."""
+    for part in _FITS:
+        distinct = {tuple(getattr(task, key) for key in ("data", *part.reads)): task for task in reversed(tasks)}
+        for task in reversed(distinct.values()):
+            with _named(part.key, task.data):
+                part.check(task, datasets[task.data])
 
 
 @contextmanager
@@ -209,14 +189,22 @@ def _named(key: str, data: str | None = None) -> Iterator[None]:
         raise ValueError(f"grid key {key!r}{where}: {refusal}") from refusal
 
 
-def _task(values: dict[str, Any], datasets: Mapping[str, Dataset], shared: dict[str, Any]) -> Task:
-    kind, settings = values.pop("method")
-    file = values["shift"] not in ("zero", "erm")
+def _hash_of(shift: str) -> str | None:
+    return sha256(Path(shift).read_bytes()) if Path(shift).is_file() and shift not in ("zero", "erm") else None
+
+
+def _task(
+    values: dict[str, Any], datasets: Mapping[str, Dataset], files: Mapping[str, str | None], shared: dict[str, Any]
+) -> Task:
+    method, settings = values.pop("method")
+    problem, problem_settings = values.pop("problem")
     return Task(
         **values,
         **shared,
         data_sha256=datasets[values["data"]].sha256,
-        shift_sha256=sha256(Path(values["shift"]).read_bytes()) if file else None,
-        method=kind,
+        shift_sha256=files[values["shift"]],
+        problem=problem,
+        problem_settings=problem_settings,
+        method=method,
         settings=settings,
     )

@@ -140,9 +140,11 @@ class Sweep:
 
 def _rows(task: Task, record: dict[str, Any]) -> list[dict[str, Any]]:
     result = record["result"]
-    settings = " ".join(f"{name}={value}" for name, value in task.settings)
-    about = {name: value for name, value in task.record().items() if name not in ("measures", "every", "settings")}
-    about |= {"settings": settings, "stepsize_asked": about.pop("stepsize"), "stepsize": _float(result["stepsize"])}
+    about = {name: value for name, value in task.record().items() if name not in ("measures", "every")}
+    for table in ("settings", "problem_settings"):
+        about[table] = " ".join(f"{name}={value}" for name, value in about[table].items())
+    about |= {"stepsize_asked": about.pop("stepsize"), "stepsize": _float(result["stepsize"])}
+    about |= {"stepsize_theorem": result["stepsize_theorem"], "stepsize_source": result["stepsize_source"]}
     about |= {"final_step": result["final_step"]}
     source = {"key": task.key, "mastsim": record["mastsim"]}
     source |= {name: result[name] for name in ("objective_sha256", "method_sha256", "evaluation")}

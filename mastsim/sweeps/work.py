@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from contextlib import nullcontext
-from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,37 +16,16 @@ import numpy as np
 import scipy
 
 import mastsim
-from mastsim import advice, methods
-from mastsim.expected import Distributed, Mast, Objective
-from mastsim.methods import Method
-from mastsim.problems import family_for, load, split
+from mastsim.expected import Objective
 from mastsim.problems.dataset import sha256
-from mastsim.run import DEFAULT_MEASURES, Run
+from mastsim.run import Run
 from mastsim.simulation import simulate
-from mastsim.sketches import parse_sketch
-from mastsim.sweeps.choices import asked, method
+from mastsim.spec import Spec
 from mastsim.sweeps.orphans import end_with
 from mastsim.sweeps.records import read_record, run_path, write_record
 from mastsim.sweeps.tasks import Task
 from mastsim.sweeps.threads import one_thread
 from mastsim.theorems import Rate
-from mastsim.vectors import read_vector
-
-_ABOUT_OBJECTIVE = (
-    "data",
-    "data_sha256",
-    "problem",
-    "l2",
-    "condition_number",
-    "sketch",
-    "shift",
-    "shift_sha256",
-    "clients",
-    "split",
-    "positive",
-    "features",
-    "zero_based",
-)
 
 
 def work(task: Task, folder: str, runs: bool, parent: int) -> tuple[str, str | None]:
@@ -104,11 +82,12 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
         If the data are no longer those of the grid, or no theorem gives the step size asked for.
     """
     begin = time.perf_counter()
-    F = objective(*(getattr(task, name) for name in _ABOUT_OBJECTIVE))
-    chosen, claim = method_and_claim(task, F)
+    F = objective(task.about_objective(), task.data_sha256, task.shift_sha256)
+    chosen = task.choose(F, task.steps)
+    measures = chosen.measures if task.measures is None else task.measures
     settings = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
     with _quiet():
-        run = simulate(chosen, F, **settings, measures=_measures(task, claim), progress=False)  # type: ignore[arg-type]
+        run = simulate(chosen.method, F, **settings, measures=measures, progress=False)  # type: ignore[arg-type]
     if run.steps_done < task.steps:
         raise KeyboardInterrupt
     result = {
@@ -118,98 +97,45 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
         "objective_sha256": run.objective_hash,
         "method_sha256": run.method_hash,
         "stepsize": run.stepsize,
+        "stepsize_theorem": chosen.record()["theorem"],
+        "stepsize_source": chosen.source,
         "final_step": run.steps_done,
         "final": run.final(),
-        "bound": None if claim is None else _promise(claim, run),
+        "bound": None if chosen.claim is None else _promise(chosen.claim, run),
     }
     seconds = {"simulation": run.seconds, "task": time.perf_counter() - begin}
     return {"mastsim": mastsim.__version__, "libraries": _libraries(), "result": result, "seconds": seconds}, run
 
 
 @lru_cache(maxsize=2)
-def objective(
-    data: str,
-    data_sha256: str,
-    problem: str,
-    l2: float | None,
-    condition_number: float | None,
-    sketch: str,
-    shift: str,
-    shift_sha256: str | None,
-    clients: int | None,
-    by: str,
-    positive: float | None,
-    features: int | None,
-    zero_based: bool,
-) -> Objective:
-    """Return the objective of a task; the last two are kept, since tasks that share one follow each other."""
-    read = load(data, features=features, zero_based=zero_based)
-    if read.sha256 != data_sha256:
-        raise ValueError(f"data {data!r} are not those of the grid: their sha256 is {read.sha256}, not {data_sha256}")
-    dataset, family = family_for(read, problem, positive)
-    f = family(dataset.A, dataset.y, l2=l2, condition_number=condition_number)
-    S, v = parse_sketch(sketch, f.dim), None
-    if shift == "erm":
-        v = f.minimize().x
-    elif shift != "zero":
-        if sha256(Path(shift).read_bytes()) != shift_sha256:
-            raise ValueError(f"shift={shift!r} is not the one of the grid: the file has changed")
-        v = read_vector("shift", shift, f.dim)
-    return Mast(f, S, shift=v) if clients is None else Distributed(split(f, clients, by=by), S, shift=v)
-
-
-def method_and_claim(task: Task, F: Objective) -> tuple[Method, Rate | None]:
-    """Return the method of a task, and the theorem whose bound covers it, if one does.
+def objective(spec: Spec, data_sha256: str, shift_sha256: str | None) -> Objective:
+    """Return the objective of tasks; the last two are kept, since tasks that share one follow each other.
 
     Parameters
     ----------
-    task : Task
-        The task.
-    F : Objective
-        Its objective.
+    spec : Spec
+        The description.
+    data_sha256 : str
+        Hash of its data when the grid was read.
+    shift_sha256 : str or None
+        Hash of the file of its shift.
 
     Raises
     ------
     ValueError
-        If the step size is that of a theorem, and none covers the method.
+        If a file has changed since.
     """
-    factor, unit = asked(task.stepsize)
-    trial = method(task.method, 1.0, dict(task.settings), task.clients)
-    theorem = _covering(trial, F, task.steps, unit == "sharp")
-    if unit is None:
-        gamma = factor
-    elif theorem is not None:
-        gamma = factor * theorem.stepsize
-    elif isinstance(trial, methods.GD):
-        gamma = factor / (F.smoothness.value if unit == "sharp" else F.inherited_smoothness)
-    else:
-        raise ValueError(f"stepsize={task.stepsize!r} is not accepted: no theorem covers {trial.name} here; give a number")
-    allowed = theorem is not None and gamma <= theorem.stepsize * (1 + 1e-12)
-    return replace(trial, stepsize=gamma), theorem if allowed else None
-
-
-def _covering(trial: Method, F: Objective, steps: int, sharp: bool) -> Rate | None:
-    sampling = getattr(trial, "sampling", None)
-    sampled = None if isinstance(sampling, methods.FullBatch) else sampling
-    theorem = advice.covering(F, type(trial).__name__, steps, sampled, sharp)
-    if theorem is None:
-        return None
-    own = {field.name for field in fields(trial) if field.name != "stepsize"}
-    shared = own & {field.name for field in fields(theorem)}
-    theorem = replace(theorem, **{name: getattr(trial, name) for name in shared})
-    # A theorem about other settings promises nothing about these.
-    return theorem if theorem.method_at(1.0) == trial else None
+    data = spec.load()
+    if data.sha256 != data_sha256:
+        raise ValueError(f"data {spec.data!r} are not those of the grid: their sha256 is {data.sha256}, not {data_sha256}")
+    if shift_sha256 is not None and sha256(Path(spec.shift).read_bytes()) != shift_sha256:
+        raise ValueError(f"shift={spec.shift!r} is not the one of the grid: the file has changed")
+    return spec.objective_of(data)[1]
 
 
 def _promise(claim: Rate, run: Run) -> dict[str, Any]:
     value = float(claim.claim(run.steps_done, run.stepsize, claim.initial))
     return {"theorem": claim.id, "measure": claim.measure, "over": claim.over, "value": value, "kind": "upper"}
-
-
-def _measures(task: Task, claim: Rate | None) -> tuple[str, ...]:
-    if task.measures is not None:
-        return task.measures
-    return (*DEFAULT_MEASURES, "error") if claim is not None and claim.measure == "error" else DEFAULT_MEASURES
 
 
 def _quiet() -> Any:

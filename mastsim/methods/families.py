@@ -1,0 +1,23 @@
+"""The explicit list of methods."""
+
+from __future__ import annotations
+
+from mastsim.keywords import by_keyword
+from mastsim.methods.base import Method
+from mastsim.methods.distributed import DistributedDSGD
+from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
+from mastsim.methods.variance_reduced import LSVRDSG, PAGE
+
+ALL_METHODS: tuple[type[Method], ...] = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD, SGD, GDCI)
+"""Every method; tests, command line and documentation are generated from this tuple."""
+
+
+def method_names() -> dict[str, type[Method]]:
+    """Return the methods by keyword.
+
+    Examples
+    --------
+    >>> method_names()["dsgd"].__name__
+    'DSGD'
+    """
+    return by_keyword(ALL_METHODS)

@@ -1,0 +1,151 @@
+"""Settings of methods as texts and tables spell them: numbers, samplings and compressors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from mastsim.keywords import by_keyword, read_number, tidy
+from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
+from mastsim.methods.minibatch import Sampling
+from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
+from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement
+from mastsim.problems import Problem
+from mastsim.validation import integer, one_of, shown
+
+ALL_SAMPLINGS: tuple[type[Sampling], ...] = (FullBatch, Nice, IndependentSampling, WithReplacement)
+"""Every sampling."""
+
+ALL_COMPRESSORS: tuple[type[Compressor], ...] = (Uncompressed, SketchCompressor, NaturalCompressor, DitheringCompressor)
+"""Every compressor."""
+
+
+class Setting(NamedTuple):
+    """How a setting of a method is read.
+
+    Parameters
+    ----------
+    field : str
+        The field of the method that it sets.
+    spell : callable
+        Maps the name of the setting and its value, as somebody wrote them, to the one spelling of both.
+    build : callable
+        Maps the value in that spelling, and a problem, to the value of the field.
+    is_number : bool, default False
+        Whether the value in its one spelling is that of the field.
+    """
+
+    field: str
+    spell: Callable[[str, Any], tuple[str, Any]]
+    build: Callable[[Any, Problem], Any]
+    is_number: bool = False
+
+
+def settings_of(names: Iterable[str]) -> dict[str, Setting]:
+    """Return the settings of fields by name: samplings and compressors are known by that name, all others are numbers."""
+    found: dict[str, Setting] = {}
+    for name in names:
+        found |= _KNOWN.get(name) or {name: Setting(name, _number, lambda value, problem: value, is_number=True)}
+    return found
+
+
+def parse_sampling(text: str, problem: Problem) -> Sampling:
+    """Return the sampling that a text such as ``nice:32`` names.
+
+    Parameters
+    ----------
+    text : str
+        Keyword of a sampling and, after a colon, its argument.
+    problem : Problem
+        The problem whose components are sampled.
+
+    Raises
+    ------
+    ValueError
+        If the keyword is unknown or its argument is not accepted.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import numpy as np, mastsim as ms
+    >>> parse_sampling("with-replacement:4", ms.Quadratic(np.eye(1), np.ones(1))).name
+    '4 with replacement'
+    """
+    keyword, _, argument = text.partition(":")
+    known = by_keyword(ALL_SAMPLINGS)
+    return known[one_of("sampling", keyword, known)].from_text(argument, problem)
+
+
+def parse_compressor(text: str, problem: Problem) -> Compressor:
+    """Return the compressor that a text such as ``dithering:4`` names.
+
+    Parameters
+    ----------
+    text : str
+        Keyword of a compressor and, after a colon, its argument.
+    problem : Problem
+        The problem whose gradients are compressed.
+
+    Raises
+    ------
+    ValueError
+        If the keyword is unknown or its argument is not accepted.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import numpy as np, mastsim as ms
+    >>> parse_compressor("randk:0.5", ms.Quadratic(np.eye(4), np.ones(4))).name
+    'Rand-2 of 4'
+    """
+    keyword, _, argument = text.partition(":")
+    known = _compressor_readers()
+    return known[one_of("compression", keyword, known)](argument, problem.dim)
+
+
+def _compressor_readers() -> dict[str, Callable[[str, int], Compressor]]:
+    """Return what reads the rest of a text, by the keyword of a compressor or a sketch."""
+    return {name: read for kind in ALL_COMPRESSORS for name, read in kind.readers().items()}
+
+
+def _number(name: str, value: Any) -> tuple[str, Any]:
+    return name, read_number(name, value)
+
+
+def _minibatch(name: str, value: Any) -> tuple[str, Any]:
+    return name, integer(name, read_number(name, value), 1)
+
+
+def _sampling(name: str, value: Any) -> tuple[str, Any]:
+    keyword, text = _keyword(name, value, by_keyword(ALL_SAMPLINGS))
+    # A minibatch is the short spelling of a nice sampling, and the one that is kept.
+    return _minibatch("minibatch", text.partition(":")[2]) if keyword == Nice.keyword else (name, text)
+
+
+def _compression(name: str, value: Any) -> tuple[str, Any]:
+    return name, _keyword(name, value, _compressor_readers())[1]
+
+
+def _keyword(name: str, value: Any, known: Iterable[str]) -> tuple[str, str]:
+    """Return the keyword of a text, and the text in its one spelling."""
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name}={shown(value)} is not accepted: it must be a text that starts with one of {', '.join(known)}"
+        )
+    text = tidy(value)
+    return one_of(name, text.partition(":")[0], known), text
+
+
+_KNOWN: dict[str, dict[str, Setting]] = {
+    "sampling": {
+        "minibatch": Setting("sampling", _minibatch, lambda value, problem: Nice(value)),
+        "sampling": Setting("sampling", _sampling, parse_sampling),
+    },
+    "compression": {"compression": Setting("compression", _compression, parse_compressor)},
+}

@@ -1,0 +1,506 @@
+"""One description of an experiment: data, problem, sketch, shift, clients, method and step, read by every command.
+
+A text, an option of the command line or a key of a grid becomes a field of `Spec`, and is refused there, before any work; a
+`Spec` and a data set become objects (`Spec.objective_of`, `Spec.choose`), and nothing else builds them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from mastsim.expected import Distributed, Mast, Objective
+from mastsim.keywords import Settings, read_choice, read_number, tidy, write_choice
+from mastsim.memory import check_room
+from mastsim.methods import Method
+from mastsim.methods.families import method_names
+from mastsim.problems import Dataset, Problem, family_for, load
+from mastsim.problems import split as divide
+from mastsim.problems.data import DEFAULT_DATA
+from mastsim.problems.families import AUTO, problem_names, problem_settings
+from mastsim.problems.glm import LeastSquares
+from mastsim.provenance import content_hash
+from mastsim.sketches import parse_sketch
+from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
+from mastsim.theorems.assumptions import nodes
+from mastsim.validation import integer, nonnegative, one_of, positive, real, shown
+from mastsim.vectors import read_vector
+
+DEFAULT_CONDITION = 100.0
+"""κ_f where neither it nor λ is given, as in Section 5 of the paper."""
+SPLITS = ("iid", "label")
+_VECTORS = 16
+"""How many vectors of d numbers constants and a minimiser take at the least."""
+_POINTS = ("zero", "erm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The description of an experiment, all of it plain values in one spelling.
+
+    Parameters
+    ----------
+    data : str, default "breast-cancer"
+        The data set, as `mastsim.load` takes it.
+    positive, features, zero_based : float or None, int or None, bool
+        As in `mastsim.load`.
+    problem : str, default "auto"
+        Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
+        there are two distinct labels and least squares otherwise.
+    problem_settings : mapping, default {}
+        The same settings as a table, where `problem` is the keyword alone.
+    l2, condition_number : float, optional
+        λ ≥ 0 or κ_f > 1; κ_f = 100 when both are left out.
+    sketch : str, default "identity"
+        The sketch, for example ``randk:0.1``.
+    shift : str, default "zero"
+        ``zero``, ``erm`` (the minimiser of f) or a .npy or .csv file.
+    clients : int, optional
+        Number of clients among whom the data are divided.
+    split : {"iid", "label"}, default "iid"
+        How they are divided.
+    method : str, optional
+        Keyword of a method, perhaps with its settings: ``page:probability=0.1,sketches=2``.
+    settings : mapping, default {}
+        The same settings as a table, where `method` is the keyword alone.
+    stepsize : float or str, default "theory"
+        A number; ``theory`` or ``sharp``, perhaps with a factor, ``0.5*theory``; or a rule that starts from one of these,
+        ``harmonic:theory:0.01``.
+
+    Raises
+    ------
+    ValueError
+        If a value is not accepted, or two do not go together; the message names the key, the value and what is accepted.
+    TypeError
+        If a value is of the wrong type.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> spec = Spec(data="synthetic:n=20,d=4", sketch="randk:0.50", method="page:probability=0.5", stepsize="1.0*theory")
+    >>> spec.sketch, spec.method, spec.settings, spec.stepsize, spec.condition_number
+    ('randk:0.5', 'page', (('probability', 0.5),), 'theory', 100.0)
+    >>> spec == Spec(**spec.record()) == Spec.from_text(spec.text)
+    True
+    """
+
+    data: str = DEFAULT_DATA
+    positive: float | None = None
+    features: int | None = None
+    zero_based: bool = False
+    problem: str = AUTO
+    problem_settings: Settings = ()
+    l2: float | None = None
+    condition_number: float | None = None
+    sketch: str = "identity"
+    shift: str = "zero"
+    clients: int | None = None
+    split: str = "iid"
+    method: str | None = None
+    settings: Settings = ()
+    stepsize: float | str = "theory"
+
+    def __post_init__(self) -> None:
+        for key, check in CHECKS.items():
+            value = getattr(self, key)
+            if value is not None or key not in _NUMBERS:
+                object.__setattr__(self, key, _named(key, value, check))
+        if self.l2 is not None and self.condition_number is not None:
+            both = f"l2={self.l2:g} and condition_number={self.condition_number:g}"
+            raise ValueError(f"{both} are not accepted together: exactly one of the two may be given")
+        if self.l2 is None and self.condition_number is None:
+            object.__setattr__(self, "condition_number", DEFAULT_CONDITION)
+        self._set_choice("problem", "problem_settings", read_problem)
+        _try_problem(self._family, self.problem_settings, self.l2, self.condition_number)
+        if self.method is None:
+            if self.settings:
+                raise ValueError(f"settings={dict(self.settings)} is not accepted without a method")
+            object.__setattr__(self, "settings", ())
+            return
+        self._set_choice("method", "settings", read_method)
+        _check_nodes(method_names()[self.method], self.clients)
+
+    def _set_choice(self, key: str, settings: str, read: Callable[[Any], tuple[str, Settings]]) -> None:
+        """Set a keyword and its settings from a text, or from a keyword and a table."""
+        given, table = getattr(self, key), dict(getattr(self, settings))
+        keyword, found = read({"name": given, **table} if table else given)
+        object.__setattr__(self, key, keyword)
+        object.__setattr__(self, settings, found)
+
+    @property
+    def _family(self) -> Any:
+        """The family of problems; that of least squares where the labels decide."""
+        return LeastSquares if self.problem == AUTO else problem_names()[self.problem]
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the description and of nothing else: not of the version, nor of where or when it is carried out."""
+        return content_hash(self.record())
+
+    def record(self) -> dict[str, Any]:
+        """Return the description as a JSON-able dictionary; ``Spec(**record)`` is the description again."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {"problem_settings": dict(self.problem_settings), "settings": dict(self.settings)}
+
+    @property
+    def text(self) -> str:
+        """The description as options of the command line."""
+        values = {name: getattr(self, name) for name in ("data", *CHECKS)}
+        values |= {"problem": write_choice(self.problem, self.problem_settings)}
+        values |= {"method": self.method and write_choice(self.method, self.settings)}
+        words = [
+            f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
+            for name, value in values.items()
+            if value is not None and value is not False
+        ]
+        return shlex.join(words)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the description that options of the command line give, ``--key=value`` each.
+
+        Parameters
+        ----------
+        text : str
+            As `text` writes it.
+
+        Raises
+        ------
+        ValueError
+            If an option or a value is not accepted.
+        """
+        given: dict[str, Any] = {}
+        for word in shlex.split(text):
+            name, equals, value = word.partition("=")
+            key = name.removeprefix("--").replace("-", "_")
+            one_of("option", key, ["problem", "method", *CHECKS])
+            given[key] = read_number(key, value) if key in _NUMBERS else value if equals else True
+        return cls(**given)
+
+    def about_objective(self) -> Spec:
+        """Return the description of the objective alone: without method and step size."""
+        kept = {field.name: getattr(self, field.name) for field in fields(Spec)}
+        return Spec(**kept | {"method": None, "settings": (), "stepsize": Spec.stepsize})
+
+    def load(self) -> Dataset:
+        """Return the data set, labels as they stand in the file."""
+        return load(self.data, features=self.features, zero_based=self.zero_based)
+
+    def fit(self, data: Dataset) -> None:
+        """Refuse data that the description does not fit, before anything is computed of them.
+
+        Parameters
+        ----------
+        data : Dataset
+            The data.
+
+        Raises
+        ------
+        ValueError
+            If labels, dimension or number of rows do not fit.
+        """
+        for part in FITS:
+            part.check(self, data)
+
+    def problem_of(self, data: Dataset) -> tuple[Dataset, Any]:
+        """Return the data with the labels that the problem is about, and the problem f.
+
+        Parameters
+        ----------
+        data : Dataset
+            The data.
+        """
+        labelled, family = family_for(data, self.problem, self.positive)
+        return labelled, self._built(family, labelled.A, labelled.y)
+
+    def problem_on(self, A: Any, y: np.ndarray) -> Any:
+        """Return the problem f on rows and labels as its loss takes them.
+
+        Parameters
+        ----------
+        A : array or scipy.sparse matrix, shape (n, dim)
+            One row a data point.
+        y : array, shape (n,)
+            Labels.
+
+        Raises
+        ------
+        ValueError
+            If the labels were to decide the problem, or an array does not fit.
+
+        Examples
+        --------
+        >>> Spec(problem="huber:0.5", l2=0.1).problem_on(np.eye(2), np.ones(2)).delta
+        0.5
+        """
+        if self.problem == AUTO:
+            raise ValueError(f"problem='auto' is not accepted here: it must be one of {', '.join(problem_names())}")
+        return self._built(self._family, A, y)
+
+    def _built(self, family: Any, A: Any, y: np.ndarray) -> Any:
+        """Return a problem of a family."""
+        ridge = {"l2": self.l2, "condition_number": self.condition_number}
+        return family(A, y, **ridge, **dict(self.problem_settings))
+
+    def objective_of(self, data: Dataset) -> tuple[Dataset, Objective]:
+        """Return the data with the labels that the problem is about, and the objective f_D.
+
+        Parameters
+        ----------
+        data : Dataset
+            The data.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit the description, or what is computed of them does not fit in memory.
+        """
+        check_room("what is computed of data of d features", _VECTORS, data.d, change="use data of fewer features")
+        self.fit(data)
+        labelled, f = self.problem_of(data)
+        S, v = parse_sketch(self.sketch, f.dim), self._shift_of(f)
+        if self.clients is None:
+            return labelled, Mast(f, S, shift=v)
+        return labelled, Distributed(divide(f, self.clients, by=self.split), S, shift=v)
+
+    def _shift_of(self, f: Problem) -> np.ndarray | None:
+        """Return the shift v."""
+        if self.shift == "zero":
+            return None
+        return f.minimize().x if self.shift == "erm" else read_vector("shift", self.shift, f.dim)
+
+    def choose(self, objective: Any, steps: int) -> ChosenStep:
+        """Return the method with its step size, where that comes from, and the theorem whose bound holds.
+
+        Parameters
+        ----------
+        objective : Objective
+            The objective.
+        steps : int
+            Number of steps planned; it changes the step size of theorems about that many steps, and never the theorem.
+
+        Raises
+        ------
+        ValueError
+            If there is no method, its settings do not fit, or no theorem gives the step size that is asked for.
+        """
+        return choose_step(AskedStep.read(self.stepsize), self.trial(objective), objective, steps)
+
+    def trial(self, objective: Any) -> Method:
+        """Return the method with all its settings but the step size, which is 1.
+
+        Parameters
+        ----------
+        objective : Objective
+            The objective.
+
+        Raises
+        ------
+        ValueError
+            If there is no method, or its settings do not fit.
+        """
+        if self.method is None:
+            raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
+        trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
+        for node in nodes(objective):
+            trial.check(node.problem)
+        return trial
+
+
+def read_problem(given: Any) -> tuple[str, Settings]:
+    """Return the keyword and the settings of a problem, each in its one spelling.
+
+    Parameters
+    ----------
+    given : str or mapping
+        ``huber:delta=0.5``, or a table of a name and settings.
+
+    Raises
+    ------
+    ValueError
+        If the name or a setting is unknown, or a value is not accepted.
+
+    Examples
+    --------
+    >>> read_problem("huber:delta=1"), read_problem({"name": "huber", "delta": 0.5})
+    (('huber', (('delta', 1.0),)), ('huber', (('delta', 0.5),)))
+    """
+    keyword, raw = read_choice("problem", given, problem_settings())
+    if not raw:
+        return keyword, ()
+    numbers = tuple((name, float(read_number(name, value))) for name, value in sorted(raw.items()))
+    family: Any = problem_names()[keyword]
+    _try_problem(family, numbers, 1.0, None)
+    return keyword, numbers
+
+
+def read_method(given: Any) -> tuple[str, Settings]:
+    """Return the keyword and the settings of a method, each in its one spelling.
+
+    Parameters
+    ----------
+    given : str or mapping
+        ``page:probability=0.1,sketches=2``, or a table of a name and settings.
+
+    Raises
+    ------
+    ValueError
+        If the name or a setting is unknown, or a value is not accepted.
+
+    Examples
+    --------
+    >>> read_method("dsgd:minibatch=8"), read_method({"name": "dsgd", "sampling": "nice:8"})
+    (('dsgd', (('minibatch', 8),)), ('dsgd', (('minibatch', 8),)))
+    """
+    known = {name: kind.settings() for name, kind in method_names().items()}
+    keyword, raw = read_choice("method", given, known, bare="it takes exact gradients and no settings")
+    return keyword, method_names()[keyword].spell(raw) if raw else ()
+
+
+@lru_cache(maxsize=512)
+def _try_problem(family: Any, settings: Settings, l2: float | None, condition_number: float | None) -> None:
+    """Refuse settings that a family refuses, on data of one row, so that no data are needed."""
+    family(np.ones((1, 1)), np.ones(1), l2=l2, condition_number=condition_number, **dict(settings))
+
+
+def _check_nodes(kind: type[Method], clients: int | None) -> None:
+    """Refuse a method that is for clients where there are none, or the other way round."""
+    if kind.nodes == "many" and clients is None:
+        raise ValueError(f"method {kind.keyword!r} needs the grid key 'clients', which is --clients M on the command line")
+    if kind.nodes == "one" and clients is not None:
+        others = [name for name, other in method_names().items() if other.nodes != "one"]
+        named = " or ".join(f"--method {name}" for name in reversed(others))
+        raise ValueError(f"method {kind.keyword!r} is not for clients={clients}: use {named}, or leave clients out")
+
+
+# ------------------------------------------------------------------------------------------------ one value at a time
+
+
+def _named(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
+    """Return a checked value; a refusal names the key."""
+    try:
+        return check(value)
+    except (ValueError, TypeError) as refusal:
+        if key in str(refusal):
+            raise
+        raise type(refusal)(f"{key}: {refusal}") from refusal
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{shown(value)} is not accepted: it must be a text")
+    return str(os.fspath(value))
+
+
+def _shift(value: Any) -> str:
+    if _text(value) not in _POINTS and not Path(value).is_file():
+        raise ValueError(f"shift={shown(value)} is not accepted: it must be zero, erm or an existing .npy or .csv file")
+    return _text(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{shown(value)} is not accepted: it must be true or false")
+    return value
+
+
+def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise TypeError(f"{name}={value} is not accepted: it must be a number")
+        return accepts(name, value)
+
+    return check
+
+
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "data": _text,
+    "l2": _number("l2", nonnegative),
+    "condition_number": _number("condition_number", positive),
+    "sketch": lambda value: tidy(_text(value)),
+    "shift": _shift,
+    "clients": _number("clients", lambda name, value: integer(name, value, 1)),
+    "split": lambda value: one_of("split", value, SPLITS),
+    "stepsize": lambda value: AskedStep.read(value).spelled,
+    "positive": _number("positive", real),
+    "features": _number("features", lambda name, value: integer(name, value, 1)),
+    "zero_based": _flag,
+}
+"""How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
+_NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
+
+
+# ------------------------------------------------------------------------------------------------ against the data
+
+
+class Fit(NamedTuple):
+    """One check of a description against its data.
+
+    Parameters
+    ----------
+    key : str
+        The key that is at fault.
+    reads : tuple of str
+        All keys that the outcome depends on, besides the data.
+    check : callable
+        Takes the description and the data, and refuses with a ValueError.
+    """
+
+    key: str
+    reads: tuple[str, ...]
+    check: Callable[[Spec, Dataset], None]
+
+
+class _Shape(NamedTuple):
+    """What samplings and compressors ask of a problem, known before there is one."""
+
+    components: int
+    dim: int
+    component_smoothness: np.ndarray
+
+
+def _fit_problem(spec: Spec, data: Dataset) -> None:
+    labelled, family = family_for(data, spec.problem, spec.positive)
+    family(np.ones((data.n, 1)), labelled.y, l2=1.0, **dict(spec.problem_settings))
+
+
+def _fit_sketch(spec: Spec, data: Dataset) -> None:
+    parse_sketch(spec.sketch, data.d)
+
+
+def _fit_shift(spec: Spec, data: Dataset) -> None:
+    if spec.shift not in _POINTS:
+        read_vector("shift", spec.shift, data.d)
+
+
+def _fit_clients(spec: Spec, data: Dataset) -> None:
+    if spec.clients is not None:
+        integer("clients", spec.clients, 1, data.n)
+
+
+def _fit_method(spec: Spec, data: Dataset) -> None:
+    if spec.method is None or not spec.settings:
+        return
+    rows = data.n // (spec.clients or 1)
+    shape: Any = _Shape(rows, data.d, np.ones(rows))
+    method_names()[spec.method].from_settings(1.0, spec.settings, shape).check(shape)
+
+
+FITS = (
+    Fit("problem", ("problem", "problem_settings", "positive"), _fit_problem),
+    Fit("shift", ("shift",), _fit_shift),
+    Fit("sketch", ("sketch",), _fit_sketch),
+    Fit("clients", ("clients",), _fit_clients),
+    Fit("method", ("method", "settings", "clients"), _fit_method),
+)
+"""Every check of a description against its data."""
