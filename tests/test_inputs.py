@@ -330,7 +330,8 @@ RECORDS = (
     "Constants DistributedConstants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 )
 RECORDS += "SweepError SweepInterrupted Task Plan Run ExponentialSum Pieces RowForm ScalarLaw Selection FigureModule Form "
-RECORDS += "FactorBracket CertificateWarning family_for FullBatch NaturalCompressor Uncompressed LogisticLoss SquaredLoss sketch_names NonconvexDistributedQuoted"
+RECORDS += "FactorBracket CertificateWarning family_for "
+RECORDS += "FullBatch NaturalCompressor Uncompressed LogisticLoss SquaredLoss sketch_names NonconvexDistributedQuoted"
 EXEMPT = set(f"{ABSTRACT} {RECORDS}".split())
 """Abstract classes, classes without arguments, and records that only the package makes."""
 
