@@ -318,7 +318,7 @@ PROBLEM_MISTAKES = [
     (*LOGISTIC, {"mu_f": fixed(Constant(0.0, "upper", ""))}, "mu_f is no upper bound or estimate"),
     (*LOGISTIC, curvature("upper_curvature", 0.9, L_f=Constant(9.0, "upper", "")), "∇²f ⪯ upper_curvature"),
     (*LOGISTIC, curvature("lower_curvature", 4.0, mu_f=Constant(0.0, "lower", "")), "lower_curvature ⪯ ∇²f"),
-    (*LOGISTIC, {"is_quadratic": fixed(True)}, "of a quadratic"),
+    (*LOGISTIC, {"is_quadratic": fixed(True)}, "lower_curvature ⪯ ∇²f"),
     (*LOGISTIC, {"is_convex": fixed(False)}, "is_convex agrees with mu_f"),
     (*SQUARE, {"lower_bound": fixed(0.0)}, "lower_bound is below every value of f"),
     (*SQUARE, minimum(x=np.array([1e-3, 0, 0])), "value − gap_bound is below every value of f"),

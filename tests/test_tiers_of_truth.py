@@ -187,3 +187,14 @@ def test_larger_matrices_are_labelled_too(dim):
     least = np.linalg.svd(A, compute_uv=False)[-1] ** 2 / len(A)
     assert f.mu_f.kind in ("exact", "lower")
     assert float(f.mu_f) - f.mu_f.error <= least * (1 + 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::mastsim.CertificateWarning")
+def test_a_lower_bound_of_sketched_infima_takes_the_certificate_off():
+    """Separable data without regularisation: the infimum is 0 and not attained, so the value found is above it."""
+    A = np.random.default_rng(0).standard_normal((12, 30))
+    F = ms.Mast(ms.LogisticRegression(A, np.sign(A[:, 0]), l2=0.0), ms.RandK(30, k=10))
+    c = ms.Constants(F)
+    assert F.problem.minimize().value > 0
+    assert c.fS_inf.kind == "lower"
+    assert float(c.fS_inf) <= 0
