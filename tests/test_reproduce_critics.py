@@ -676,7 +676,7 @@ def test_rows_for_tests_are_never_downloaded(monkeypatch):
 
 
 def test_unsuitable_labels_are_refused(data):
-    table = type(data)("mine", data.A, data.y + 1, data.sha256, data.source)
+    table = type(data)("mine", data.A, np.arange(data.n) % 3.0, data.sha256, data.source)
     for name, module in FIGURES.items():
         with pytest.raises(ValueError, match="-1"):
             module.compute(table, quick=True)

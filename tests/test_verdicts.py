@@ -295,7 +295,7 @@ def test_nearly_no_sketch_and_nearly_singular(away, shift, kappa):
     F = ms.Mast(f, ms.Bernoulli(2, 1 - away), shift=np.full(2, shift))
     for kind in theorems.ALL:
         for case in kind.cases(F):
-            verdict = decided(case)
+            verdict = next(decided(case))
             assert verdict.verdict != "refuted", str(verdict)
             assert verdict.verdict == "holds" or verdict.reason == "rounding"
 
@@ -304,7 +304,7 @@ def test_nearly_no_sketch_and_nearly_singular(away, shift, kappa):
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e9])
 def test_one_dimension_at_every_scale(scale, keep):
     F = ms.Mast(ms.Quadratic(np.array([[scale]]), np.array([scale])), ms.Bernoulli(1, keep), shift=np.full(1, 3.0))
-    words = {kind.id: {decided(case).words for case in kind.cases(F)} for kind in theorems.ALL}
+    words = {kind.id: {verdict.words for case in kind.cases(F) for verdict in decided(case)} for kind in theorems.ALL}
     assert "refuted" not in set().union(*words.values())
     assert keep == 1 or words["theorem2"] == words["theorem3"] == words["lemma1"] == {"holds"}
 
@@ -368,13 +368,22 @@ def test_sketches(S):
 
 
 def test_strategies_pass_under_the_defaults_of_hypothesis(tmp_path):
-    """In a process of its own, with nothing compiled: the first example has 200 milliseconds, and health is checked."""
+    """In a process of its own, with nothing compiled: the first example has 200 milliseconds, and health is checked.
+
+    A machine that is busy may be late for its own reasons, so there are three tries; what compiles inside a test is late in
+    every one of them.
+    """
     (tmp_path / "test_plain.py").write_text(PLAIN, encoding="utf-8")
-    fresh = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kernels"), "PYTHONPATH": str(Path(ms.__file__).parent.parent)}
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, str(tmp_path)], env=fresh, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "3 passed" in done.stdout
+    said = []
+    for attempt in range(3):
+        kernels, package = tmp_path / f"kernels{attempt}", Path(ms.__file__).parent.parent
+        fresh = os.environ | {"NUMBA_CACHE_DIR": str(kernels), "PYTHONPATH": str(package)}
+        done = subprocess.run([*command, str(tmp_path)], env=fresh, cwd=tmp_path, capture_output=True, text=True, check=False)
+        said.append(done.stdout[-1500:])
+        if done.returncode == 0 and "3 passed" in done.stdout:
+            return
+    pytest.fail("\n".join(said))
 
 
 def test_a_bound_that_divides_by_zero_decides_nothing():
@@ -386,4 +395,4 @@ def test_gdci_keeps_a_factor_that_is_smaller_than_rounding():
     F = ms.Mast(ms.Quadratic(np.diag([1.0, 1 + 2e-9]), np.zeros(2)), ms.Identity(2))
     t = theorems.CompressedIterates(F)
     assert 1e-18 <= float(t.bound(1, initial=1.0)) <= 2e-16
-    assert decided(t).verdict == "holds"
+    assert next(decided(t)).verdict == "holds"

@@ -57,7 +57,7 @@ class NonconvexDSGD(NonconvexSecondMoment, HorizonRate):
     --------
     >>> import mastsim as ms
     >>> t = NonconvexDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)), horizon=8)
-    >>> t.variance, t.stepsize, t.radius
+    >>> t.variance, t.stepsize, round(t.radius, 12)
     (8.0, 0.125, 0.5)
     """
 

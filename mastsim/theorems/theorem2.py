@@ -88,7 +88,7 @@ class StronglyConvexDSGD(DoubleSketched, LinearRate):
     >>> import mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
     >>> t = StronglyConvexDSGD(F)
-    >>> t.stepsize, t.rate, t.radius
+    >>> t.stepsize, t.rate, round(t.radius, 12)
     (0.25, 0.5, 0.5)
     >>> round(float(t.bound(10, initial=1.0)), 12)
     0.5009765625
@@ -144,7 +144,7 @@ class ConvexDSGD(DoubleSketched, SublinearRate):
     --------
     >>> import mastsim as ms
     >>> t = ConvexDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
-    >>> t.stepsize, t.radius, float(t.bound(10, initial=1.0))
+    >>> t.stepsize, round(t.radius, 12), round(float(t.bound(10, initial=1.0)), 12)
     (0.125, 0.5, 1.3)
     """
 
