@@ -13,6 +13,7 @@ from mastsim.expected import Distributed, Mast
 from mastsim.expected.objective import difference
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind, graded
+from mastsim.rounding import summed
 from mastsim.sketches.base import CACHED_SUPPORT
 from mastsim.validation import shown
 
@@ -194,26 +195,34 @@ class Constants(_Table):
     @cached_property
     def L_i_max(self) -> Constant:
         """The largest smoothness constant of a component f_i."""
-        return Constant(float(self.objective.problem.component_smoothness.max()), "upper", "max L_i (MAST, Section 4)")
+        problem = self.objective.problem
+        largest = float(problem.component_smoothness.max())
+        return Constant(largest, "upper", "max L_i (MAST, Section 4)", problem.component_smoothness_error)
 
     @cached_property
     def L_i_mean(self) -> Constant:
         """The mean smoothness constant of the components f_i."""
-        return Constant(float(self.objective.problem.component_smoothness.mean()), "upper", "mean L_i (MAST, Section 4)")
+        problem = self.objective.problem
+        mean = float(problem.component_smoothness.mean())
+        rounding = summed(problem.components + 2) * mean if math.isfinite(mean) else 0.0
+        return Constant(mean, "upper", "mean L_i (MAST, Section 4)", problem.component_smoothness_error + rounding)
 
     @cached_property
     def component_gap(self) -> Constant:
         """Δ = f^inf − (1/n)Σ f_i^inf."""
-        best, infima = self.objective.problem.minimize(), self.objective.problem.component_infima
-        rounding = 4 * _EPS * (abs(best.value) + float(np.abs(infima).mean()))
-        value = max(best.value - float(infima.mean()), 0.0)
-        return Constant(value, "upper", "Δ = f^inf − mean f_i^inf (MAST, Section 4)", rounding)
+        best, infima = self.f_inf, self.objective.problem.component_infima
+        most = best.value + (best.error if best.kind == "exact" else 0.0)
+        sizes = abs(most) + float(np.abs(infima).mean())
+        value = max(most - float(infima.mean()), 0.0)
+        kind: Kind = "estimate" if best.kind == "estimate" else "upper"
+        rounding = summed(len(infima) + 4) * sizes if math.isfinite(sizes) else 0.0
+        return Constant(value, kind, "Δ = f^inf − mean f_i^inf (MAST, Section 4)", rounding)
 
     @cached_property
     def sigma2_star(self) -> Constant:
         """σ*² = E‖∇f_S(x_D*)‖²."""
         F, L = self.objective, min(self.expected_smoothness_sharp, self.expected_smoothness)
-        bound = Constant(2 * L * (self.gap + self.gap.error), "upper", "2L·gap (MAST, Theorem 5)", 2 * self.gap * L.error)
+        bound = self._noise_by_gap(L)
         if F.sketch.support_size > CACHED_SUPPORT:
             return bound
         noise, rounding = self._noise_at_minimum()
@@ -227,6 +236,16 @@ class Constants(_Table):
         error, size = away**2 + 2 * math.sqrt(noise) * away, 2 * float(L) * (abs(best.value) + best.scale)
         found = graded(noise, error, "enumeration of E‖∇f_S(x_D*)‖²", "upper", size)
         return found if found.kind == "exact" or found < bound else bound
+
+    def _noise_by_gap(self, L: Constant) -> Constant:
+        """Return 2L·gap, an estimate where the gap is one; 0 where the gap is, whether or not L is finite."""
+        if self.gap.kind == "exact" and self.gap.value == 0 and self.gap.error == 0:
+            return Constant(0.0, "exact", "gap = 0: x_D* is a minimiser of almost every f_S (this package)")
+        kind: Kind = "estimate" if "estimate" in (self.gap.kind, L.kind) else "upper"
+        if math.inf == L:
+            return Constant(math.inf, kind, "2L·gap (MAST, Theorem 5)")
+        error = 2 * self.gap * L.error
+        return Constant(2 * L * (self.gap + self.gap.error), kind, "2L·gap (MAST, Theorem 5)", error)
 
     def _noise_at_minimum(self) -> tuple[float, float]:
         """Return E‖∇f_S‖² at the minimiser of f_D, and what rounding may change in its root."""

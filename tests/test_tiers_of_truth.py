@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rational import DIGITS, Quadratic, Truth, fractions, masks
 
 import mastsim as ms
+from mastsim.problems import Minimum
 
 BARE = {"L_f", "mu_f", "f_inf"}
 
@@ -198,3 +199,130 @@ def test_a_lower_bound_of_sketched_infima_takes_the_certificate_off():
     assert F.problem.minimize().value > 0
     assert c.fS_inf.kind == "lower"
     assert float(c.fS_inf) <= 0
+
+
+# ------------------------------------------------------------- components, clients, and sketches of nearly lower rank
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
+def test_components_are_bounded_to_the_last_bit(seed, n, d):
+    """The smoothness constants of rows, and of parts of a finite sum, are upper bounds with their rounding."""
+    rng = np.random.default_rng(seed)
+    A, l2 = rng.standard_normal((n, d)), float(rng.choice([0.0, 0.1]))
+    truth = [sum(a * a for a in row) + fractions([l2])[0] for row in fractions(A)]
+    rows = ms.LeastSquares(A, np.ones(n), l2=l2)
+    parts = ms.FiniteSum([ms.LeastSquares(row[None], np.ones(1), l2=l2) for row in A])
+    for f in (rows, parts):
+        constants = ms.Constants(ms.Mast(f, ms.Identity(d)))
+        holds("L_i_max", constants.L_i_max, max(truth), 0.0)
+        holds("L_i_mean", constants.L_i_mean, sum(truth) / n, 0.0)
+        assert constants.L_i_max.error <= 1e-12 * constants.L_i_max
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-3])
+def test_a_component_gap_counts_the_errors_of_both_infima(l2):
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        parts = [(rng.standard_normal((2, 2)) @ np.diag([1.0, 1e-6]), rng.standard_normal(2)) for _ in range(3)]
+        forms = [Quadratic.least_squares(A, y, l2) for A, y in parts]
+        mean = Quadratic(*(sum(getattr(q, name) for q in forms) / 3 for name in ("H", "slope", "constant")))
+        truth = mean.minimum()[1] - sum(q.minimum()[1] for q in forms) / 3
+        f = ms.FiniteSum([ms.LeastSquares(A, y, l2=l2) for A, y in parts])
+        found = ms.Constants(ms.Mast(f, ms.Identity(2))).component_gap
+        assert found.kind == "upper"
+        holds("component_gap", found, truth, 0.0)
+
+
+def test_a_component_gap_from_a_guess_is_an_estimate():
+    rng = np.random.default_rng(0)
+    G = rng.standard_normal((410, 5))
+    A = G @ G.T
+    f = ms.Quadratic((A + A.T) / 2, A @ rng.standard_normal(410))
+    assert not f.minimize().proven
+    assert ms.Constants(ms.Mast(f, ms.RandK(410, k=200))).component_gap.kind == "estimate"
+    parts = ms.FiniteSum([f, f])
+    assert (parts.component_infima == -math.inf).all()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
+def test_means_over_clients_carry_their_rounding(values):
+    F = ms.Distributed([ms.Quadratic(np.eye(1), np.zeros(1), c) for c in values], ms.Identity(1))
+    truth, constants = sum(fractions(values)) / len(values), ms.DistributedConstants(F)
+    holds("clients_inf", constants.clients_inf, truth, max(map(abs, values)))
+    holds("sketched_infimum", F.sketched_infimum(), truth, max(map(abs, values)))
+
+
+@pytest.mark.parametrize("delta", [1e-15, 1e-13, 3e-12, 1e-9, 1e-6, 1e-2])
+@pytest.mark.parametrize("pad", [False, True])
+def test_a_nearly_singular_sketch_is_not_taken_for_a_singular_one(delta, pad):
+    """f_S is f in other coordinates where S is invertible, however nearly singular."""
+    rng = np.random.default_rng(5)
+    S = np.array([[1.0, 1.0], [1.0, 1.0 + delta]])
+    if pad:
+        S = np.block([[S, np.zeros((2, 1))], [np.zeros((1, 2)), np.ones((1, 1))]])
+    d = len(S)
+    f = ms.LogisticRegression(rng.standard_normal((6, d)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0]), l2=1e-2)
+    constants = ms.Constants(ms.Mast(f, ms.FiniteSupport([S, 2 * np.eye(d) - S]), np.array([1.0, -2.0, 0.5])[:d]))
+    assert constants.fS_inf.kind == "exact"
+    assert abs(constants.fS_inf - constants.f_inf) <= constants.fS_inf.error + constants.f_inf.error <= 1e-9
+
+
+def test_the_rank_of_a_sketch_between_others_is_not_guessed():
+    """What a product of floats leaves of a small singular value says nothing."""
+    rng = np.random.default_rng(5)
+    S = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-13]])
+    inner = ms.FiniteSupport([S, 2 * np.eye(2) - S])
+    f = ms.LogisticRegression(rng.standard_normal((6, 2)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0]), l2=1e-2)
+    for sketch in (ms.Rotated(inner, "dct"), ms.Composed(inner, ms.FiniteSupport([np.eye(2)]))):
+        constants = ms.Constants(ms.Mast(f, sketch, np.array([1.0, -2.0])))
+        assert constants.fS_inf.kind == "lower"
+        assert constants.fS_inf <= constants.f_inf + constants.f_inf.error
+
+
+def test_an_upper_bound_of_an_infimum_is_above_it_for_all_its_rounding():
+    """The value of a badly scaled f_D may be rounded down by more than the gap takes note of."""
+    best = Minimum(np.zeros(1), 1.0, 0.75, 0.0, "made up", excess_bound=0.25, rounding=0.5)
+    top = best.infimum()
+    assert (top.kind, float(top), top.error) == ("upper", 1.5, 1.25)
+    rng, turned = np.random.default_rng(1), 0
+    for _ in range(40):
+        scale = 10.0 ** rng.choice([0, 0, 6, -4], 3)
+        A = rng.standard_normal((4, 3)) * scale + 10.0 ** rng.integers(0, 6)
+        f, v = ms.LeastSquares(A, rng.standard_normal(4), l2=1e-8), 1e3 * rng.standard_normal(3)
+        constants = ms.Constants(ms.Mast(f, ms.Rotated(ms.RandK(3, k=2), "dct"), v))
+        truth = turned_infimum(f, v)
+        turned += constants.fD_inf.kind == "upper"
+        with mpmath.workdps(DIGITS):
+            holds("fD_inf", constants.fD_inf, truth, float(abs(f.value(v))))
+            holds("gap", constants.gap, truth - number(Quadratic.least_squares(A, f.y, 1e-8).minimum()[1]), math.inf)
+    assert turned > 0
+
+
+def turned_infimum(f, v):
+    """Return f_D^inf under Rand-2 of 3 turned by the discrete cosine transform, in many digits."""
+    exact = Quadratic.least_squares(f.A, f.y, f.ridge)
+    v = fractions(v)
+    with mpmath.workdps(DIGITS):
+        Q = mpmath.matrix(3)
+        for k in range(3):
+            for j in range(3):
+                Q[k, j] = mpmath.sqrt(mpmath.mpf(1 if k == 0 else 2) / 3) * mpmath.cos(mpmath.pi * (2 * j + 1) * k / 6)
+        H = mpmath.matrix([[number(h) for h in row] for row in exact.H])
+        slope = mpmath.matrix([number(g) for g in exact.gradient(v)])
+        inner = Q * H * Q.T
+        # E[m_i m_j] of 3/2 times Rand-2 of 3: 3/2 on the diagonal, 3/4 beside it.
+        for i in range(3):
+            for j in range(3):
+                inner[i, j] *= mpmath.mpf(3) / (2 if i == j else 4)
+        b = Q * slope
+        return number(exact.value(v)) - (b.T * mpmath.lu_solve(inner, b))[0] / 2
+
+
+@pytest.mark.parametrize("sketch", [ms.Gaussian(3, k=2), ms.RandK(3, k=1)])
+def test_the_noise_of_a_gap_of_zero_is_zero(sketch):
+    constants = ms.Constants(ms.Mast(ms.Quadratic(np.eye(3), np.zeros(3)), sketch))
+    assert (constants.sigma2_star.kind, float(constants.sigma2_star)) == ("exact", 0.0)
+    wide = ms.Constants(ms.Mast(ms.Quadratic(np.eye(3), np.ones(3)), ms.Gaussian(3, k=2))).sigma2_star
+    assert (wide.kind, float(wide), wide.error) == ("upper", math.inf, 0.0)

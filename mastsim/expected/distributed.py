@@ -203,15 +203,17 @@ class Distributed(Objective):
         found = [client.sketched_infimum() for client in self.clients]
         kinds = {c.kind for c in found}
         kind: Kind = "estimate" if "estimate" in kinds else "lower" if "lower" in kinds else "exact"
-        error = float(self._mean([c.error for c in found]))
+        error = float(self._mean([c.error for c in found])) + self._mean_rounding([c.value for c in found])
         return Constant(float(self._mean([c.value for c in found])), kind, "mean over clients of E inf f_{i,S}", error)
 
     def clients_minimum(self) -> Minimum:
         """Return the mean of the clients' infima, as the value of a `Minimum` whose point is that of f."""
         found = [problem.minimize() for problem in self.problems]
-        value, error = (float(self._mean([getattr(m, name) for m in found])) for name in ("value", "gap_bound"))
-        proven = all(m.proven for m in found)
-        return Minimum(self.problem.minimize().x, value, error, 0.0, "mean over the clients", proven)
+        names = ("value", "gap_bound", "rounding")
+        value, error, below = (float(self._mean([getattr(m, name) for m in found])) for name in names)
+        proven, rounding = all(m.proven for m in found), self._mean_rounding([m.value for m in found])
+        x, how = self.problem.minimize().x, "mean over the clients"
+        return Minimum(x, value, error + rounding, 0.0, how, proven, rounding=below + rounding)
 
     def gap(self) -> Constant:
         """Return gap_M = f_D^inf − (1/M)Σ f_i^inf ≥ 0 with its tier of truth."""
@@ -220,6 +222,10 @@ class Distributed(Objective):
     def excess_bound(self, x: np.ndarray) -> float:
         """Return the mean of the clients' bounds; see `Mast.excess_bound`."""
         return float(self._mean([client.excess_bound(x) for client in self.clients]))
+
+    def _mean_rounding(self, values: Sequence[float]) -> float:
+        """Return a bound on the rounding of a mean over the clients."""
+        return summed(len(values) + 2) * float(np.mean(np.abs(values)))
 
     def _mean(self, parts: Sequence[Array]) -> Array:
         return sum(parts[1:], parts[0]) / len(self.clients)

@@ -230,7 +230,7 @@ def difference(upper: Constant, lower: Constant, source: str) -> Constant:
     Parameters
     ----------
     upper : Constant
-        An infimum, exact, or an upper bound.
+        An infimum, exact, or an upper bound that it is not above.
     lower : Constant
         A smaller one, exact, or known from above or from below within its error.
     source : str

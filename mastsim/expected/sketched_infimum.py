@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.linalg import Bottom, QuadraticForm
+from mastsim.linalg.rank import exact_rank
 from mastsim.minimization import Curvatures, minimize_convex
 from mastsim.problems import Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.problems.certificates import below
 from mastsim.provenance import Constant, graded
-from mastsim.sketches import Sketch
+from mastsim.sketches import Composed, FiniteSupport, Rotated, Sketch
 
 QUADRATIC_LIMIT, GENERAL_LIMIT = 4096, 512
+_CUT = 1e-12  # singular values below this, relative to the largest, are looked at twice
 _ORTHONORMAL = 16 * np.finfo(float).eps  # a computed basis is as far as this from one, times the dimension
 
 
@@ -47,7 +49,11 @@ def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Con
             return _without_sketch(problem, "the rank of a sketched function is not decided by floats")
         found = [(bottom.value, bottom.error) for bottom in bottoms]
     else:
-        found = [_infimum_on(problem, shift, _range(S)) for S in matrices]
+        ranges = [_range(S, _is_exact(sketch)) for S in matrices]
+        spans = [span for span in ranges if span is not None]
+        if len(spans) < len(ranges):
+            return _without_sketch(problem, "the rank of a sketch is not decided by floats")
+        found = [_infimum_on(problem, shift, *span) for span in spans]
     values, errors = np.array(found).T
     size = float(weights @ np.abs(values))
     error = float(weights @ errors) + 2 * len(weights) * float(np.finfo(float).eps) * size
@@ -73,16 +79,35 @@ def _bottom_on(form: QuadraticForm, S: np.ndarray) -> Bottom:
     return form.through(columns).minimize()
 
 
-def _range(S: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis of the range of S, shape (dim, rank)."""
+def _is_exact(sketch: Sketch) -> bool | None:
+    """Return whether matrices are the sketch's own to the last bit; None where nothing small in them can be told from 0."""
+    if sketch.is_diagonal or isinstance(sketch, FiniteSupport):
+        return True
+    if isinstance(sketch, Rotated):
+        return False if sketch.sketch.is_diagonal else None
+    return None if isinstance(sketch, Composed) else False
+
+
+def _range(S: np.ndarray, exact: bool | None) -> tuple[np.ndarray, float] | None:
+    """Return an orthonormal basis of the range of S, shape (dim, rank), and how far off its span; None if undecided."""
+    dim, filled = len(S), np.count_nonzero(S, axis=1)
+    if filled.max(initial=0) <= 1 and np.count_nonzero(S, axis=0).max(initial=0) <= 1:
+        return np.eye(dim)[:, filled > 0], 0.0
     basis, singular, _ = np.linalg.svd(S)
-    return basis[:, singular > 1e-12 * max(float(singular[0]), np.finfo(float).tiny)]
+    rank, top = int((singular > _CUT * singular[0]).sum()), float(singular[0])
+    if exact and (true := exact_rank([[S]])) != rank:
+        return (np.eye(dim), 0.0) if true == dim else None
+    if rank == dim:
+        return np.eye(dim), 0.0
+    if exact is None or (exact is False and singular[rank] > _ORTHONORMAL * dim * top):
+        return None
+    return basis[:, :rank], _ORTHONORMAL * dim * top / float(singular[rank - 1])
 
 
-def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray) -> tuple[float, float]:
-    """Return inf of f over v + the span of a basis, and a bound on its error."""
+def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray, turned: float) -> tuple[float, float]:
+    """Return inf of f over v + the span of a basis that may be turned a little, and a bound on its error."""
     if basis.shape[1] == 0:
-        return float(problem.value(shift)), 0.0
+        return float(problem.value(shift)), float(problem.error_bound(shift))
 
     def restricted(y: np.ndarray) -> tuple[float, np.ndarray]:
         point = shift + basis @ y
@@ -96,12 +121,14 @@ def _infimum_on(problem: Problem, shift: np.ndarray, basis: np.ndarray) -> tuple
         scale=1 / np.linalg.norm(basis / problem.column_scale[:, None], axis=0),
     )
     y = minimize_convex(restricted, product, np.zeros(basis.shape[1]), known, problem.lower_bound)
-    return _certified_on(problem, shift, basis, y)
+    return _certified_on(problem, shift, basis, y, max(turned, _ORTHONORMAL * len(shift)))
 
 
-def _certified_on(problem: Problem, shift: np.ndarray, basis: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _certified_on(
+    problem: Problem, shift: np.ndarray, basis: np.ndarray, y: np.ndarray, turned: float
+) -> tuple[float, float]:
     """Return f at v + basis·y, and a bound on how far it is from the infimum over v + the span, rounding included."""
-    point, turned = shift + basis @ y, _ORTHONORMAL * len(shift)
+    point = shift + basis @ y
     moved = np.full(len(shift), turned * float(np.linalg.norm(shift) + np.linalg.norm(y)))
     gradient = np.asarray(problem.gradient(point))
     hidden = float(problem.gradient_error(point, moved)) + turned * float(np.linalg.norm(gradient))

@@ -103,6 +103,11 @@ class Problem(ReadOnly, ABC):
         """Smoothness constants L_i of the components, or upper bounds on them, shape (n,)."""
         return np.array([float(self.L_f)])
 
+    @property
+    def component_smoothness_error(self) -> float:
+        """How far rounding may have put a `component_smoothness` below the constant it stands for."""
+        return float(self.L_f.error)
+
     @cached_property
     def component_infima(self) -> np.ndarray:
         """Proven lower bounds on inf f_i, shape (n,)."""

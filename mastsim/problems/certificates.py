@@ -40,6 +40,9 @@ class Minimum(ReadOnly):
     excess_bound : float, optional
         A bound on how far the function at `x` is above its infimum, whatever the rounding of `value`; `gap_bound` when left
         out.
+    rounding : float, default 0.0
+        A bound on how far `value` may be below the function at `x` for rounding alone, so that the infimum is not above
+        their sum.
     """
 
     x: np.ndarray
@@ -50,6 +53,7 @@ class Minimum(ReadOnly):
     proven: bool = True
     scale: float = 0.0
     excess_bound: float = math.nan
+    rounding: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", np.asarray(self.x, dtype=float))
@@ -58,10 +62,14 @@ class Minimum(ReadOnly):
             object.__setattr__(self, "excess_bound", self.gap_bound)
 
     def infimum(self) -> Constant:
-        """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it, or an estimate."""
+        """Return the infimum with its tier of truth: exact up to the bound, or an upper bound on it, or an estimate.
+
+        An upper bound is moved up by the rounding of the value, and its error says how far below it the infimum may be.
+        """
         small = self.gap_bound <= max(_ACCURACY * abs(self.value), 1e-12 * self.scale)
         kind: Kind = "estimate" if not self.proven else "exact" if small else "upper"
-        return Constant(self.value, kind, f"value at a minimiser; {self.certificate}", self.gap_bound)
+        moved = self.rounding if kind == "upper" else 0.0
+        return Constant(self.value + moved, kind, f"value at a minimiser; {self.certificate}", self.gap_bound + moved)
 
 
 class CertificateWarning(UserWarning):
@@ -95,9 +103,9 @@ def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Mi
         excess = (norm + hidden) ** 2 / (2 * min(mu, smoothness)) * (1 + 1e-14)
         if (bound := (excess + slack) * (1 + 1e-14)) <= floor:
             how = f"‖gradient‖²/(2μ) with μ = {mu:.6g}, and rounding"
-            return Minimum(x, value, bound, norm, how, excess_bound=excess)
+            return Minimum(x, value, bound, norm, how, excess_bound=excess, rounding=slack)
     how = f"{where}value minus the lower bound {objective.lower_bound:g}"
-    return Minimum(x, value, floor, norm, how, excess_bound=above)
+    return Minimum(x, value, floor, norm, how, excess_bound=above, rounding=slack)
 
 
 def below(constant: Constant) -> float:
@@ -165,4 +173,5 @@ def quadratic_minimum(problem: Any, form: QuadraticForm, center: np.ndarray | No
     if not bottom.proven:
         how = "nothing is proven: eigenvalues of the Hessian that are below rounding were taken for 0"
     scale = float(form.constant.size) + abs(bottom.value)
-    return Minimum(bottom.point, bottom.value, bottom.error, norm, how, bottom.proven, scale, bottom.excess)
+    rounding = bottom.error - bottom.excess + 4 * float(np.finfo(float).eps) * bottom.error
+    return Minimum(bottom.point, bottom.value, bottom.error, norm, how, bottom.proven, scale, bottom.excess, rounding)

@@ -159,10 +159,15 @@ class FiniteSum(Problem):
         """L_f of each problem, shape (n,)."""
         return np.array([part.L_f.value for part in self.problems])
 
+    @property
+    def component_smoothness_error(self) -> float:
+        """The largest error of an L_f of the problems; see `Problem.component_smoothness_error`."""
+        return max(float(part.L_f.error) for part in self.problems)
+
     @cached_property
     def component_infima(self) -> np.ndarray:
-        """The lower bound of each problem, shape (n,)."""
-        return np.array([float(part.lower_bound) for part in self.problems])
+        """A lower bound of each problem, shape (n,); the minimum of a quadratic one less its error."""
+        return np.array([_floor(part) for part in self.problems])
 
     def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
         """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
@@ -202,3 +207,11 @@ class FiniteSum(Problem):
         if self._is_direct:
             return quadratic_minimum(self, self.quadratic_form)
         return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
+
+
+def _floor(part: Problem) -> float:
+    """Return a number that a problem never goes below, its rounding taken off; −∞ where none is proven."""
+    floor = float(part.lower_bound)
+    if not part.is_quadratic or floor < (best := part.minimize()).value - best.gap_bound:
+        return floor
+    return best.value - best.gap_bound if best.proven else -math.inf

@@ -20,6 +20,7 @@ from mastsim.problems.newton import least_point
 from mastsim.problems.rounding import LinearModel
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
+from mastsim.rounding import summed
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
@@ -297,6 +298,12 @@ class GeneralizedLinearModel(Problem):
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
         squares = np.maximum(self.row_squares, np.finfo(float).tiny)
         return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
+
+    @property
+    def component_smoothness_error(self) -> float:
+        """The rounding of ‖a_i‖², of the product and of the sum; see `Problem.component_smoothness_error`."""
+        largest = float(self.component_smoothness.max())
+        return float(summed(self.dim + 6)) * largest if math.isfinite(largest) else 0.0
 
     @cached_property
     def component_infima(self) -> np.ndarray:
