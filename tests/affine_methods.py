@@ -123,6 +123,29 @@ class EverySecond(OneSketch):
         return g if draw.step % 1000 else 2 * g
 
 
+@dataclass(frozen=True)
+class Restarted(HeavyBall):
+    """Momentum is forgotten at the end of every period."""
+
+    period: int = 10
+    affine = True
+
+    def step(self, state, objective, draw):
+        after = super().step(state, objective, draw)
+        return after if (draw.step + 1) % self.period else Momentum(after.x, 0 * after.m)
+
+
+@dataclass(frozen=True)
+class ChangedOnce(OneSketch):
+    """Another step size at one step only."""
+
+    when: int = 77
+    affine = True
+
+    def change(self, g, state, draw):
+        return g if draw.step != self.when else 2 * g
+
+
 class LateDecay(OneSketch):
     affine = True
 
@@ -200,4 +223,9 @@ NOT_AFFINE = (
     EF21(0.05),
     Together(0.05),
 )
-CHANGING = (EverySecond(0.05), LateDecay(0.05))
+CHANGING = (
+    EverySecond(0.05),
+    LateDecay(0.05),
+    *(Restarted(0.05, period=p) for p in (5, 10, 50, 100)),
+    ChangedOnce(0.05, when=15),
+)

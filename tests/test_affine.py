@@ -8,7 +8,7 @@ import pytest
 import mastsim as ms
 from mastsim.methods.affine import declares
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, contraction, propagate, recursion
-from tests.affine_methods import CHANGING, NOT_AFFINE, AdaGradNorm, HeavyBall, OneSketch, SignCompressor
+from tests.affine_methods import CHANGING, NOT_AFFINE, AdaGradNorm, ChangedOnce, HeavyBall, OneSketch, SignCompressor
 
 rng = np.random.default_rng(5)
 ROOT = rng.standard_normal((3, 3))
@@ -40,7 +40,7 @@ def test_a_step_that_is_not_affine_is_refused_although_it_says_so(method, proble
 
 def test_a_compressor_that_is_not_linear_is_refused_although_it_says_so():
     """But not where it is linear, as for gradients with one entry that is not zero."""
-    with pytest.raises(ValueError, match=r"says that its step is affine, but"):
+    with pytest.raises(ValueError, match=r"says that its step is affine, but|outcomes or more"):
         recursion(PROBLEMS["at its minimum"], ms.DSGD(0.05, compression=SignCompressor()))
     alone = recursion(PROBLEMS["shifted"], ms.DSGD(0.05, compression=SignCompressor()))
     thirds = recursion(PROBLEMS["shifted"], ms.DSGD(0.05 / 3))
@@ -174,3 +174,71 @@ def test_heavy_ball_of_a_user_contracts_as_its_companion_matrix_says():
     found = contraction(F, HeavyBall(0.3, beta=0.6))
     assert found.lower <= np.abs(roots).max() ** 2 * (1 + 1e-12)
     assert found.upper == pytest.approx(np.abs(roots).max() ** 2, rel=1e-6)
+
+
+def test_every_step_that_is_asked_for_is_tried():
+    """A step that changes once, at a number that no list holds, is found as soon as the path gets there."""
+    method, F = ChangedOnce(0.05, when=77), PROBLEMS["shifted"]
+    assert propagate(F, method, np.ones(3), 77).distance[-1] > 0
+    with pytest.raises(ValueError, match="of step 77 leads"):
+        propagate(F, method, np.ones(3), 78)
+
+
+class Decaying(ms.ConstantStep):
+    """A step rule derived from the constant one that is not constant."""
+
+    def at(self, step):
+        return self.stepsize / (1 + step)
+
+
+@pytest.mark.parametrize("kind", [ms.GD, ms.DSGD, ms.LSVRDSG, ms.PAGE, ms.SGD, ms.GDCI, HeavyBall])
+def test_a_constant_step_that_was_changed_is_no_constant_step(kind):
+    for attempt in (recursion, contraction, lambda F, m: propagate(F, m, np.ones(F.dim), 3)):
+        with pytest.raises(ValueError, match="has a step size that changes"):
+            attempt(PROBLEMS["shifted"], kind(Decaying(0.01)))
+    assert not ms.LSVRDSG(Decaying(0.01)).knows_lyapunov(PROBLEMS["shifted"])
+
+
+class ClippedQuadratic(ms.Quadratic):
+    def gradient(self, x):
+        return np.clip(super().gradient(x), -1, 1)
+
+
+class ClippedObjective(ms.Mast):
+    def sketched_gradient(self, x, batch, minibatch=None):
+        return np.clip(super().sketched_gradient(x, batch, minibatch), -1, 1)
+
+
+class Relabelled(ms.Quadratic):
+    """Another class with the same gradients."""
+
+    def gradient(self, x):
+        return 1.0 * super().gradient(x)
+
+
+BENT = {
+    "problem": ms.Mast(ClippedQuadratic(np.eye(3), np.ones(3)), ms.RandK(3, k=1)),
+    "component": ms.Mast(
+        ms.FiniteSum([ms.Quadratic(np.eye(3), np.ones(3)), ClippedQuadratic(np.eye(3), np.ones(3))]), ms.RandK(3, k=1)
+    ),
+    "client": ms.Distributed([ClippedQuadratic(np.eye(3), np.ones(3))], [ms.RandK(3, k=1)]),
+    "objective": ClippedObjective(ms.Quadratic(np.eye(3), np.ones(3)), ms.RandK(3, k=1)),
+    "objective of many outcomes": ClippedObjective(ms.Quadratic(np.eye(24), np.ones(24)), ms.RandK(24, k=12)),
+}
+
+
+@pytest.mark.parametrize("where", BENT)
+def test_gradients_of_ones_own_that_bend_are_refused(where):
+    """Closed forms look at the matrix only, so that a class that changes the gradient would not be noticed."""
+    F = BENT[where]
+    method = ms.DistributedDSGD(0.05) if where == "client" else ms.DSGD(0.05)
+    for attempt in (recursion, contraction, lambda F, m: propagate(F, m, np.ones(F.dim), 3)):
+        with pytest.raises(ValueError, match=r"is quadratic, but|step is affine, but|\d+ outcomes or more"):
+            attempt(F, method)
+
+
+def test_gradients_of_ones_own_that_agree_with_the_matrix_are_accepted():
+    H, b = ROOT @ ROOT.T, np.full(3, 1e3)
+    mine, theirs = (ms.Mast(kind(H, b), ms.RandK(3, k=1)) for kind in (Relabelled, ms.Quadratic))
+    one, other = (propagate(F, ms.DSGD(0.01), np.ones(3), 20).distance for F in (mine, theirs))
+    assert one == pytest.approx(other, rel=1e-10)

@@ -396,3 +396,27 @@ def test_gdci_keeps_a_factor_that_is_smaller_than_rounding():
     t = theorems.CompressedIterates(F)
     assert 1e-18 <= float(t.bound(1, initial=1.0)) <= 2e-16
     assert next(decided(t)).verdict == "holds"
+    assert decided(t).verdict == "holds"
+
+
+@pytest.mark.parametrize("reach", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("steps", [50, 400])
+def test_rounding_to_floats_of_single_precision_refutes_nothing(reach, steps):
+    """Where there is no noise the bound goes to zero, and what floats leave of the distance does not."""
+    H, best = np.diag([1.0, 2.0, 3.0, 4.0]), reach * np.array([1.0, 0.0011, -0.0373, 1 / 3])
+    F = ms.Mast(ms.Quadratic(H, H @ best), ms.RandK(4, k=2), shift=best)
+    theorem = ms.theorems.StronglyConvexDSGD(F)
+    run = ms.simulate(
+        ms.DSGD(theorem.stepsize), F, steps=steps, replicas=50, seed=1, x0=best + 1, every=1, precision="float32"
+    )
+    assert ms.verify(theorem, run).verdict != "refuted"
+
+
+def test_single_precision_still_refutes_what_is_false():
+    class Half(ms.theorems.StronglyConvexDSGD):
+        def contraction(self, stepsize):
+            return 4 * super().contraction(stepsize)
+
+    F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1), shift=np.ones(2))
+    run = ms.simulate(ms.DSGD(0.05), F, steps=50, replicas=200, seed=1, x0=np.full(2, 9.0), every=1, precision="float32")
+    assert ms.verify(Half(F), run).verdict == "refuted"

@@ -67,6 +67,26 @@ def declares(thing: Any, what: str) -> bool:
     return False
 
 
+def steps_are_constant(method: Method) -> bool:
+    """Whether every step has the size that `ConstantStep` gives: a subclass that changes how it works does not count.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> class Halving(ms.ConstantStep):
+    ...     def at(self, step):
+    ...         return self.stepsize / 2**step
+    >>> steps_are_constant(ms.DSGD(0.1)), steps_are_constant(ms.DSGD(Halving(0.1)))
+    (True, False)
+    """
+    return implementation(method.rule) is ConstantStep
+
+
 def require_affine(method: Method) -> None:
     """Refuse a method that does not say that every step is one random affine map of its state, the same law every step.
 
@@ -85,7 +105,7 @@ def require_affine(method: Method) -> None:
     >>> import mastsim as ms
     >>> require_affine(ms.DSGD(0.1))
     """
-    if not isinstance(method.rule, ConstantStep):
+    if not steps_are_constant(method):
         raise ValueError(f"{method.name} has a step size that changes: exact moments need a constant one")
     if not declares(method, "affine"):
         kind = implementation(method).__name__

@@ -10,9 +10,9 @@ import numpy as np
 from mastsim.backend import Array, asnumpy, inner, namespace, rows_times
 from mastsim.draws import Coin, Draw, Independent, probability
 from mastsim.expected import Mast
+from mastsim.methods.affine import steps_are_constant
 from mastsim.methods.base import Oracle, StochasticMethod, require_one_node
 from mastsim.methods.sampling import Nice
-from mastsim.methods.steprules import ConstantStep
 from mastsim.validation import integer
 
 FEW_VALUES = 512
@@ -137,7 +137,7 @@ class LSVRDSG(StochasticMethod):
 
     def knows_lyapunov(self, objective: Mast) -> bool:
         """Return whether Ψ can be computed: with a constant step, on quadratics, or for sketches of few values."""
-        return isinstance(objective, Mast) and isinstance(self.rule, ConstantStep) and knows_variation(objective)
+        return isinstance(objective, Mast) and steps_are_constant(self) and knows_variation(objective)
 
     def lyapunov(self, objective: Mast, state: AnchoredState) -> np.ndarray:
         """Return Ψ = ‖x − x_D*‖² + (4(1 + ζ)γ²/p)·E‖∇f_S(w) − ∇f_S(x_D*)‖² of every replica, shape (replicas,).

@@ -9,6 +9,7 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.moments.operators.recursion import UNIT, range_of
+from mastsim.moments.probes import require_linear_gradient
 from mastsim.readonly import ReadOnly
 from mastsim.validation import instance, vector
 
@@ -101,10 +102,12 @@ def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
 
 
 def require_quadratic(objective: Objective) -> None:
-    """Refuse an objective whose Hessian is not constant."""
+    """Refuse an objective whose Hessian is not constant, or whose gradients are not those of the form it states."""
     instance("objective", objective, Objective)
     if not objective.is_quadratic:
         raise ValueError(f"{objective.name} is not a quadratic in closed form: exact moments need a constant Hessian")
+    for node in getattr(objective, "clients", (objective,)):
+        require_linear_gradient(node.problem)
 
 
 def written_out(form: Form, fields: tuple[str, ...], dim: int) -> np.ndarray:

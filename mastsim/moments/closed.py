@@ -144,6 +144,8 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     require_affine(method)
     if (own := implementation(method)) not in _KNOWN:
         raise ValueError(f"no closed moment recursion is known for {method.name}")
+    if (kind := implementation(objective)) not in (Mast, Distributed):
+        raise ValueError(f"no closed moment recursion is known for {method.name} on objectives of class {kind.__name__}")
     assert isinstance(method.rule, ConstantStep)
     if own is GD:
         return _Deterministic(objective.curvature, method.rule.stepsize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from mastsim.methods.affine import implementation, require_affine
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.operators.base import symmetric
 from mastsim.moments.operators.recursion import UNIT, absolute, settled
-from mastsim.moments.probes import STEPS, probing_points
+from mastsim.moments.probes import STEPS, is_of_this_package, probing_points
 from mastsim.validation import instance
 
 WORK_LIMIT = 1 << 28
@@ -35,7 +35,8 @@ class EnumeratedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        It must say that its step is affine, which is checked at random points near, far and on lines, for every outcome.
+        It must say that its step is affine, which is checked at random points near, far and on lines, for every outcome; a
+        method or objective of one's own also at every step that is asked for.
 
     Raises
     ------
@@ -123,13 +124,13 @@ class EnumeratedRecursion(Recursion):
         self._compare(maps, points, ends[size:], STEPS[0])
         if not self._is_of_this_package:
             self._probe_closer(maps)
-            self._probe_later(maps, weights, points[:2])
+            self._probe_later(maps, weights, STEPS[1:])
         return maps, weights
 
     @property
     def _is_of_this_package(self) -> bool:
-        # The package's own methods are known to take the number of a step for their step rule only.
-        return implementation(self.method).__module__.startswith(f"{__name__.partition('.')[0]}.methods.")
+        # The package's own methods and objectives are known to take the number of a step for their step rule only.
+        return all(is_of_this_package(implementation(part)) for part in (self.method, self.objective))
 
     @property
     def _reach(self) -> float:
@@ -162,9 +163,22 @@ class EnumeratedRecursion(Recursion):
         starts = np.concatenate([still, *(still + away for away in around)]) * self.units
         self._compare(maps, starts, self._ends(starts, STEPS[0])[0], STEPS[0])
 
-    def _probe_later(self, maps: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> None:
+    @cached_property
+    def _probed(self) -> set[int]:
+        """The numbers of the steps that are known to be what the maps of the first say."""
+        return set(STEPS)
+
+    def _probe_all(self, steps: int) -> None:
+        """Refuse a method of which any of its first `steps` steps is not what the maps of the first say."""
+        if not self._is_of_this_package:
+            fresh = [number for number in range(steps) if number not in self._probed]
+            self._probe_later(*self.maps, fresh)
+            self._probed.update(fresh)
+
+    def _probe_later(self, maps: np.ndarray, weights: np.ndarray, numbers: Sequence[int]) -> None:
         """Refuse a method whose later steps are not what the maps of the first say."""
-        for number in STEPS[1:]:
+        starts = probing_points(self.size - 1, self._reach)[:2] * self.units
+        for number in numbers:
             ends, again = self._ends(starts, number)
             if not np.array_equal(again, weights):
                 raise ValueError(f"{self.method.name} draws differently at step {number} than at step {STEPS[0]}: {_NEEDED}")
@@ -202,6 +216,7 @@ class EnumeratedRecursion(Recursion):
 
     def _seconds(self, x0: np.ndarray, steps: int) -> Iterator[np.ndarray]:
         """Yield the second moments of the state with a 1 appended after 0, 1, …, `steps` steps."""
+        self._probe_all(steps)
         first = self.method.init(self.objective, np.asarray(x0, dtype=float)[None])
         start = np.append(np.concatenate(first, axis=1)[0] - self.origin, 1.0)
         second = np.outer(start, start)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-STEPS = (0, 1, 2, 3, 10, 12, 100, 997, 1000, 65536, 10**6)
-"""Numbers of steps: early ones, late ones, and multiples of common periods."""
+from mastsim.methods.affine import implementation
+from mastsim.problems import Problem
+
+STEPS = (*range(64), 100, 127, 499, 997, 999, 1000, 65535, 65536, 10**6 - 1, 10**6)
+"""Numbers of steps: all early ones, and so every phase of short periods, late ones, and both ends of common periods."""
 
 _SCALES = (1.0, 1e-6, 1e-3, 1e3, 1e6, 1e12)
 _MULTIPLES = (-1.0, 0.5, 2.0, 1e3)
 _SEED = 20_231_116
+_AGREE = 1e-9
 
 
 def probing_points(size: int, reach: float) -> np.ndarray:
@@ -36,3 +40,64 @@ def probing_points(size: int, reach: float) -> np.ndarray:
     through = np.array(_MULTIPLES)[:, None] * first
     between = first + np.array([0.0, 0.5, -3.0, 1.0])[:, None] * (second - first)
     return np.asarray(reach * np.concatenate([between[:1], apart, through, between[1:]]))
+
+
+def is_of_this_package(kind: type) -> bool:
+    """Return whether a class is defined in this package, which is known to do what it says.
+
+    Parameters
+    ----------
+    kind : type
+        Any class.
+
+    Examples
+    --------
+    >>> is_of_this_package(Problem), is_of_this_package(int)
+    (True, False)
+    """
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def require_linear_gradient(problem: Problem) -> None:
+    """Refuse a quadratic of a class of one's own whose gradients are not those of its matrix, near or far.
+
+    Parameters
+    ----------
+    problem : Problem
+        A problem that says that it is quadratic.
+
+    Raises
+    ------
+    ValueError
+        If the gradient at a probing point is not Hx plus the gradient at zero.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> def clipped(self, x):
+    ...     return np.clip(ms.Quadratic.gradient(self, x), -1, 1)
+    >>> Clipped = type("Clipped", (ms.Quadratic,), {"gradient": clipped, "__module__": "mine"})
+    >>> require_linear_gradient(Clipped(np.eye(2), np.zeros(2)))
+    Traceback (most recent call last):
+        ...
+    ValueError: Clipped says that it is quadratic, but its gradient at distance 1.8 is 0.657 away from that of its matrix
+    """
+    for part in (problem, *getattr(problem, "problems", ())):
+        if not is_of_this_package(kind := implementation(part)):
+            _compare_gradients(part, kind.__name__)
+
+
+def _compare_gradients(problem: Problem, name: str) -> None:
+    H, zero = problem.upper_curvature.matrix, np.zeros((1, problem.dim))
+    for reach in (1.0, 1.0 + float(np.abs(problem.minimize().x).max())):
+        points = np.concatenate([zero, probing_points(problem.dim, reach)])
+        found = np.asarray(problem.gradient(points))
+        off = np.linalg.norm(found - found[0] - points @ H, axis=1)
+        size = np.linalg.norm(H) * np.linalg.norm(points, axis=1) + np.linalg.norm(found[0])
+        bad = ~(off <= _AGREE * (size + np.linalg.norm(H) * reach))
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise ValueError(
+                f"{name} says that it is quadratic, but its gradient at distance {np.linalg.norm(points[at]):.3g} is "
+                f"{off[at]:.3g} away from that of its matrix"
+            )

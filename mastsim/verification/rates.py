@@ -50,6 +50,8 @@ class Trial:
         What should come out.
     start : ndarray, shape (dim,), optional
         Where it starts from; when left out, exact decisions try a choice of several.
+    coarseness : float, default 1.0
+        Rounding of what was run, in units of that of double precision.
     """
 
     theorem: Rate
@@ -57,6 +59,7 @@ class Trial:
     objective: Objective
     expected: Outcome = "holds"
     start: np.ndarray | None = None
+    coarseness: float = 1.0
 
     @classmethod
     def of(cls, theorem: Rate) -> Trial:
@@ -92,7 +95,7 @@ class Trial:
 
     def forgive(self, bound: np.ndarray, steps: int, initial: np.ndarray | float) -> np.ndarray:
         """Return a bound on the measure of a path, enlarged by what rounding may add to its square root."""
-        slack = self.theorem.rounding(self.stepsize, steps) + _FINEST * np.sqrt(initial)
+        slack = self.coarseness * (self.theorem.rounding(self.stepsize, steps) + _FINEST * np.sqrt(initial))
         with np.errstate(over="ignore"):
             return np.maximum((np.sqrt(bound) + slack) ** 2, _TINY)
 
@@ -482,7 +485,8 @@ def check_run(theorem: Rate, run: Run) -> Trial:
     """Return the trial that a user's run stands for, refusing a run that does not belong to the theorem."""
     if run.objective_hash != content_hash(theorem.objective):
         raise ValueError(f"run is of {run.objective}, but the theorem is about {theorem.objective.name}")
-    trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem))
+    coarseness = float(np.finfo(run.precision).eps / np.finfo(float).eps)
+    trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem), coarseness=coarseness)
     if run.method_hash != content_hash(trial.method):
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {trial.method.name} with the same settings")
     for name in needed_traces(theorem, run):
