@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mastsim import __version__
+from mastsim.options import DOCUMENT, FILE, FOLDER, NUMBER, WHOLE
 
 if TYPE_CHECKING:
     from mastsim.advice import Guarantee
@@ -110,18 +111,20 @@ _problem = click.option(
 _method: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
 _METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
 _positive = click.option(
-    "--positive", type=float, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
+    "--positive", type=NUMBER, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
 )
-_features = click.option("--features", type=int, metavar="D", help="Features of a LIBSVM file  [default: its largest index]")
+_features = click.option(
+    "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"
+)
 _zero_based = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
-_l2 = click.option("--l2", type=float, help="Regularisation λ ≥ 0.")
-_condition = click.option("--condition-number", type=float, help="κ_f instead of --l2  [default: 100]")
-_clients = click.option("--clients", type=int, metavar="M", help="Divide the data among M clients.")
+_l2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0.")
+_condition = click.option("--condition-number", type=NUMBER, help="κ_f instead of --l2  [default: 100]")
+_clients = click.option("--clients", type=WHOLE, metavar="M", help="Divide the data among M clients.")
 _split = click.option(
     "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
 )
 _minibatch = click.option(
-    "--minibatch", type=int, metavar="TAU", help="Rows a gradient sees, a setting of the method  [default: all]"
+    "--minibatch", type=WHOLE, metavar="TAU", help="Rows a gradient sees, a setting of the method  [default: all]"
 )
 _stepsize = click.option(
     "--stepsize",
@@ -130,9 +133,11 @@ _stepsize = click.option(
     metavar="theory|sharp|X",
     help="Step size γ: also a multiple (0.5*theory), or a rule that starts from one (harmonic:theory:0.01).",
 )
-_steps = click.option("--steps", type=int, default=1000, show_default=True, help="Number of steps.")
-_json = click.option("--json", "json_to", metavar="FILE|-", help="Write a JSON document; - prints it and nothing else.")
-_seed = click.option("--seed", type=int, default=0, show_default=True, help="From 0 to 2**64 - 1.")
+_steps = click.option("--steps", type=WHOLE, default=1000, show_default=True, help="Number of steps.")
+_json = click.option(
+    "--json", "json_to", type=DOCUMENT, metavar="FILE|-", help="Write a JSON document; - prints it and nothing else."
+)
+_seed = click.option("--seed", type=WHOLE, default=0, show_default=True, help="From 0 to 2**64 - 1.")
 
 
 _reading = (_data, _positive, _features, _zero_based)
@@ -150,14 +155,12 @@ def main() -> None:
 @click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
 @click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
-@click.option("--report", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write an HTML report.")
+@click.option("--report", type=FOLDER, metavar="DIR", help="Write an HTML report.")
 @click.option("--attack", metavar="ID", help="Search for a counterexample to this record instead.")
-@click.option("--budget", type=int, default=5000, show_default=True, help="Evaluations that an attack makes.")
-@click.option(
-    "--witness", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Save the attack's witness."
-)
+@click.option("--budget", type=WHOLE, default=5000, show_default=True, help="Evaluations that an attack makes.")
+@click.option("--witness", type=FILE, metavar="FILE", help="Save the attack's witness.")
 @click.option("--replay", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Confirm a saved witness.")
-@click.option("--pages", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write a page per theorem.")
+@click.option("--pages", type=FOLDER, metavar="DIR", help="Write a page per theorem.")
 @_command
 def verify(
     data: str,
@@ -177,6 +180,8 @@ def verify(
     replay: Path | None,
 ) -> None:
     """Put the theorems on trial; exit 0 when every verdict is as expected, 1 otherwise, 2 on bad input."""
+    if attack is None and replay is None and witness is not None:
+        raise ValueError(f"witness={str(witness)!r} is not accepted without --attack, which finds one, or --replay")
     if attack is not None or replay is not None:
         _attack(attack, replay, seed, budget, witness, json_to)
     from mastsim.documents import header
@@ -242,7 +247,7 @@ def constants(json_to: str | None, **what: Any) -> None:
 @main.command()
 @_options(*_objective, _minibatch, _stepsize, _steps, _json)
 @click.option("--method", help=f"{_METHOD_HELP}; by default dsgd, with clients distributed", **_method)
-@click.option("--accuracy", type=float, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
+@click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 @_command
 def stepsize(
     json_to: str | None, accuracy: float | None, method: str | None, minibatch: int | None, steps: int, **what: Any
@@ -281,16 +286,16 @@ def _with_minibatch(method: str, size: int | None) -> str:
 @main.command()
 @_options(*_objective, _minibatch, _stepsize, _steps, _seed, _json)
 @click.option("--method", default="dsgd", help=_METHOD_HELP, **_method)
-@click.option("--replicas", type=int, default=16, show_default=True, help="Number of replicas.")
-@click.option("--every", type=int, metavar="K", help="Steps between two records  [default: 100 or 10 records in all]")
-@click.option("--threads", type=int, default=2, show_default=True, help="Threads that share the replicas.")
+@click.option("--replicas", type=WHOLE, default=16, show_default=True, help="Number of replicas.")
+@click.option("--every", type=WHOLE, metavar="K", help="Steps between two records  [default: 100 or 10 records in all]")
+@click.option("--threads", type=WHOLE, default=2, show_default=True, help="Threads that share the replicas.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
 @click.option(
     "--engine", type=click.Choice(["auto", "kernel", "array"]), default="auto", show_default=True, help="How to run."
 )
 @click.option("--precision", type=click.Choice(["float64", "float32"]), default="float64", show_default=True, help="Of x.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="RUN.npz", help="Save the run.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Plot measure and bound.")
+@click.option("--out", type=FILE, metavar="RUN.npz", help="Save the run.")
+@click.option("--plot", type=FILE, metavar="FILE", help="Plot measure and bound.")
 @_command
 def simulate(
     seed: int,
@@ -314,6 +319,10 @@ def simulate(
     from mastsim.spec import Spec
     from mastsim.validation import integer
 
+    if plot is not None:
+        from mastsim.plots import check_format
+
+        check_format(plot)
     there = find_device(device)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     every = every if every is None else integer("every", every, 1)
@@ -366,7 +375,7 @@ def simulate(
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="figures", show_default=True, metavar="DIR")
+@click.option("--out", type=FOLDER, default="figures", show_default=True, metavar="DIR")
 @_options(_positive, _features, _zero_based, _seed)
 @_command
 def reproduce(
@@ -394,10 +403,8 @@ def reproduce(
 
 @main.command("sweep")
 @click.argument("grid", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Records  [default: GRID's name]"
-)
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes.")
+@click.option("--out", type=FOLDER, metavar="DIR", help="Records  [default: GRID's name]")
+@click.option("--workers", type=WHOLE, default=1, show_default=True, help="Processes.")
 @_options(_json)
 @_command
 def run_sweep(grid: Path, out: Path | None, workers: int, json_to: str | None) -> None:
@@ -428,7 +435,9 @@ def data() -> None:
 
 
 @data.command("list")
-@click.option("--json", "json_to", metavar="FILE|-", help="Write a JSON document; - prints it and nothing else.")
+@click.option(
+    "--json", "json_to", type=DOCUMENT, metavar="FILE|-", help="Write a JSON document; - prints it and nothing else."
+)
 @_command
 def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
@@ -480,7 +489,7 @@ def _label_lines(dataset: Dataset) -> list[str]:
     from mastsim.problems.dataset import spell_label
 
     if dataset.labels is None:
-        return ["labels: taken as they stand, as targets of least squares"]
+        return ["labels: taken as they stand, as targets"]
     if all(label == sign for label, sign in dataset.labels.items()):
         return []
     said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in dataset.labels.items())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from mastsim.validation import number, one_of, shown
+from mastsim.validation import number, one_of, plain_number, shown
 
 
 class _Named(Protocol):
@@ -14,6 +15,9 @@ class _Named(Protocol):
 
 
 Kind = TypeVar("Kind", bound=_Named)
+
+_WHOLE = re.compile("[+-]?[0-9]{1,100}")
+"""Whole numbers that stay whole; longer ones are beyond every range."""
 
 Settings = tuple[tuple[str, Any], ...]
 
@@ -115,7 +119,7 @@ def read_number(name: str, value: Any) -> int | float:
     """Return the number that a value is or spells, whole where it is written so, refusing anything else."""
     plain = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(plain, str):
-        plain = int(plain) if plain.lstrip("+-").isdecimal() else number(name, plain, f"{name}=NUMBER")
+        plain = int(plain) if _WHOLE.fullmatch(plain) else number(name, plain, f"{name}=NUMBER")
     if isinstance(plain, bool) or not isinstance(plain, (int, float)):
         raise TypeError(f"{name}={shown(value)} is not accepted: it must be a number")
     return plain
@@ -134,7 +138,7 @@ def tidy(text: str) -> str:
 
 def _tidy(part: str) -> str:
     try:
-        value = float(part)
+        value = float(plain_number(part))
     except ValueError:
         return part
     if not math.isfinite(value):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from mastsim.run import LYAPUNOV, Run
@@ -46,6 +47,24 @@ def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.nd
     axes.set_xlabel("step")
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def check_format(path: Path) -> None:
+    """Refuse a file whose suffix is not that of a format of pictures.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If plots are not written in that format.
+    """
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in known:
+        raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
 def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:

@@ -123,7 +123,7 @@ def simulate(
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
     stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume, method, objective)
     check_sizes(objective.dim, steps, replicas, stride, recorded)
-    _check_draws(objective, min(chunk, replicas) * threads)
+    _check_draws(objective, min(min(chunk, replicas) * threads, replicas))
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
     shown = _show(progress)

@@ -30,7 +30,7 @@ from mastsim.provenance import content_hash
 from mastsim.sketches import parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
 from mastsim.theorems.assumptions import nodes
-from mastsim.validation import integer, nonnegative, one_of, positive, real, shown
+from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
 
 DEFAULT_CONDITION = 100.0
@@ -180,10 +180,12 @@ class Spec:
             If an option or a value is not accepted.
         """
         given: dict[str, Any] = {}
-        for word in shlex.split(text):
+        for word in _words(text):
             name, equals, value = word.partition("=")
             key = name.removeprefix("--").replace("-", "_")
             one_of("option", key, ["problem", "method", *CHECKS])
+            if key in given:
+                raise ValueError(f"option {name} is given twice")
             given[key] = read_number(key, value) if key in _NUMBERS else value if equals else True
         return cls(**given)
 
@@ -209,6 +211,7 @@ class Spec:
         ValueError
             If labels, dimension or number of rows do not fit.
         """
+        instance("data", data, Dataset)
         for part in FITS:
             part.check(self, data)
 
@@ -220,6 +223,7 @@ class Spec:
         data : Dataset
             The data.
         """
+        instance("data", data, Dataset)
         labelled, family = family_for(data, self.problem, self.positive)
         return labelled, self._built(family, labelled.A, labelled.y)
 
@@ -265,6 +269,7 @@ class Spec:
         ValueError
             If the data do not fit the description, or what is computed of them does not fit in memory.
         """
+        instance("data", data, Dataset)
         check_room("what is computed of data of d features", _VECTORS, data.d, change="use data of fewer features")
         self.fit(data)
         labelled, f = self.problem_of(data)
@@ -309,6 +314,7 @@ class Spec:
         ValueError
             If there is no method, or its settings do not fit.
         """
+        instance("objective", objective, Objective)
         if self.method is None:
             raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
         trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
@@ -394,6 +400,15 @@ def _named(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
         if key in str(refusal):
             raise
         raise type(refusal)(f"{key}: {refusal}") from refusal
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text of options; shlex would read None from the standard input."""
+    instance("text", text, str)
+    try:
+        return shlex.split(text)
+    except ValueError as problem:
+        raise ValueError(f"text={shown(text)} is not accepted: {problem}") from None
 
 
 def _text(value: Any) -> str:

@@ -66,6 +66,8 @@ class AskedStep:
         ValueError
             If it is anything else, or a number is outside its range.
         """
+        if isinstance(given, bool):
+            raise TypeError(f"stepsize={given} is not accepted: it must be {_FORM}")
         if not isinstance(given, str):
             return cls(positive("stepsize", given, STEPS), None)
         keyword, colon, rest = given.partition(":")

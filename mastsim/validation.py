@@ -214,7 +214,8 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:
     except TypeError:
         raise TypeError(f"{name}={shown(value)} is not accepted: it must be {span}") from None
     if not low <= number <= (_WORD if high is None else high):
-        raise ValueError(f"{name}={shown(number)} is not accepted: it must be {span}{' and below 2**63' * (number > _WORD)}")
+        beyond = " and below 2**63" if high is None and number > _WORD else ""
+        raise ValueError(f"{name}={shown(number)} is not accepted: it must be {span}{beyond}")
     return number
 
 
@@ -319,9 +320,16 @@ def keep_fraction(name: str, value: Any) -> np.ndarray:
 def number(name: str, text: str, form: str) -> float:
     """Return the number that `text` spells, refusing anything else and showing the accepted form."""
     try:
-        return float(text)
+        return float(plain_number(text))
     except (TypeError, ValueError):
-        raise ValueError(f"{name} {text!r} is not accepted: write {form}") from None
+        raise ValueError(f"{name} {shown(text)} is not accepted: write {form}") from None
+
+
+def plain_number(text: str) -> str:
+    """Return a text that may spell a number; Python's own syntax lets 1_0 pass for 10, and digits of other scripts."""
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{shown(text)} is not a number written in digits")
+    return text
 
 
 def one_of(name: str, value: str, known: Iterable[str]) -> str:

@@ -281,3 +281,102 @@ def test_a_sweep_resumes_where_it_is(tmp_path):
     again = document("sweep", str(grid), "--out", str(tmp_path / "out"))
     assert (again["done"], again["computed"]) == (2, 0)
     assert again["rows"] == first["rows"]
+
+
+# --------------------------------------------------------------------------- numbers and files that are refused at once
+
+SMALL = ("--data", "synthetic:n=20,d=4")
+
+
+@pytest.mark.parametrize("digits", ["1_0", "٣", "１"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--stepsize={}",
+        "--stepsize={}*theory",
+        "--stepsize=harmonic:theory:{}",
+        "--l2={}",
+        "--condition-number={}",
+        "--positive={}",
+        "--clients={}",
+        "--features={}",
+        "--minibatch={}",
+        "--sketch=randk:0.{}",
+        "--sketch=haar:{}",
+        "--problem=huber:{}",
+        "--method=page:probability=0.{}",
+        "--method=dsgd:sampling=nice:{}",
+        "--data=synthetic:n={},d=4",
+        "--data=synthetic:n=9,d=4,condition={}",
+        "--steps={}",
+    ],
+)
+def test_only_plain_digits_spell_a_number(option, digits):
+    said = call("stepsize", *SMALL, "--sketch", "randk:0.5", option.format(digits), code=2).output
+    assert digits in said
+    assert "not accepted" in said or "not a number" in said
+
+
+@pytest.mark.parametrize("digits", ["+-5", "--5", "9" * 5000])
+@pytest.mark.parametrize("option", ["--problem=huber:{}", "--method=dsgd:minibatch={}", "--method=dsgd:sampling=nice:{}"])
+def test_what_python_says_of_a_number_is_not_repeated(option, digits):
+    said = call("stepsize", *SMALL, "--sketch", "randk:0.5", option.format(digits), code=2).output
+    assert "not accepted" in said
+    assert "literal" not in said
+    assert "limit" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "folder"),
+    [
+        (("simulate", "--steps", "5"), "--out", False),
+        (("simulate", "--steps", "5"), "--plot", False),
+        (("simulate", "--steps", "5"), "--json", False),
+        (("constants",), "--json", False),
+        (("stepsize",), "--json", False),
+        (("verify", "--quick"), "--json", False),
+        (("verify", "--attack", "theorem6-quoted"), "--witness", False),
+        (("verify", "--quick"), "--report", True),
+        (("verify", "--quick"), "--pages", True),
+        (("reproduce", "gap", "--quick"), "--out", True),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused_before_any_work(tmp_path, monkeypatch, command, option, folder):
+    def loaded(*_, **__):
+        pytest.fail("work was done before the refusal")
+
+    monkeypatch.setattr("mastsim.problems.load", loaded)
+    monkeypatch.setattr("mastsim.spec.load", loaded)
+    monkeypatch.setattr("mastsim.verification.attack.attack", loaded)
+    (tmp_path / "file").write_text("")
+    sketch = () if command[0] in ("verify", "reproduce") else ("--sketch", "randk:0.5")
+    bad = [tmp_path / "file" / "x.png", *([tmp_path / "file"] if folder else [tmp_path / "none" / "x.png", tmp_path])]
+    for path in bad:
+        said = call(*command, *sketch, option, str(path), code=2).output
+        assert option in said
+        assert "cannot be written" in said
+
+
+def test_a_plot_of_no_known_format_is_refused_before_the_run(tmp_path):
+    out = tmp_path / "run.npz"
+    options = ("--sketch", "randk:0.5", "--steps", "5", "--out", str(out), "--plot", str(tmp_path / "x.foo"))
+    assert "its suffix must be one of" in call("simulate", *SMALL, *options, code=2).output
+    assert not out.exists()
+
+
+def test_a_witness_needs_an_attack(tmp_path):
+    said = call("verify", "--quick", "--witness", str(tmp_path / "w.json"), code=2).output
+    assert said.startswith("Error: witness=")
+
+
+def test_more_threads_than_replicas_need_no_more_room():
+    options = ("--sketch", "randk:0.5", "--steps", "2", "--threads", "99999999999")
+    assert "16 replicas" in call("simulate", *SMALL, *options).output
+
+
+def test_targets_of_another_loss_are_not_called_those_of_least_squares(tmp_path):
+    path = tmp_path / "two"
+    path.write_text("0 1:1 2:2\n1 1:3 2:1\n0 1:2 2:2\n")
+    said = call("constants", "--data", str(path), "--sketch", "identity", "--problem", "poisson", "--l2", "1").output
+    assert "least squares" not in said
+    assert "labels: taken as they stand, as targets" in said

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression as Estimator
 import mastsim as ms
 from mastsim import expected, kernels, methods, moments, problems, reproduce, sketches, sweeps, theorems, verification
 from mastsim import testing as checks
+from mastsim.validation import integer
 from mastsim.worstcase import worst_case_factor
 
 A = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]])
@@ -371,3 +372,9 @@ def test_every_public_callable_is_tried():
     )
     public = {name for module in modules for name in module.__all__ if callable(getattr(module, name))}
     assert public - set(CALLS) - EXEMPT == set()
+
+
+def test_a_seed_beyond_its_range_is_refused_by_its_own_range():
+    with pytest.raises(ValueError, match=r"from 0 to 18446744073709551615$"):
+        integer("seed", 2**64, 0, 2**64 - 1)
+    assert integer("seed", 2**63, 0, 2**64 - 1) == 2**63

@@ -172,7 +172,7 @@ def test_least_squares_keeps_the_labels_as_they_stand(tmp_path):
     data = ms.load(path)
     lowest = ms.LeastSquares(data.A, data.y, condition_number=100).minimize().value
     assert found["constants"]["f_inf"]["value"] == pytest.approx(lowest)
-    assert "labels: taken as they stand, as targets of least squares" in call("constants", *options).output
+    assert "labels: taken as they stand, as targets" in call("constants", *options).output
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_labels_that_do_not_fit_are_refused_in_one_sentence_without_code(tmp_pat
 def test_auto_says_when_it_takes_targets(tmp_path):
     path = written(tmp_path, [0, 1, 2, 1, 5])
     said = call("constants", "--sketch", "identity", "--data", path).output
-    assert said.splitlines()[1] == "labels: taken as they stand, as targets of least squares"
+    assert said.splitlines()[1] == "labels: taken as they stand, as targets"
     assert "squared regression" in said
 
 

@@ -525,3 +525,28 @@ def test_keywords_are_unlike_each_other():
     for names in (problem_names(), method_names(), sketch_names()):
         assert all(name == name.lower() and not set(name) & set(":,= ") for name in names)
     assert not set(sketch_names()) & {kind.keyword for kind in methods.ALL_COMPRESSORS}
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, "breast-cancer", ms.Spec, ms.LogisticRegression(np.eye(2), [1, -1], l2=1)], ids=repr
+)
+def test_what_is_no_data_set_and_no_objective_is_refused_by_name(wrong):
+    spec = ms.Spec(method="dsgd")
+    for method in (spec.fit, spec.problem_of, spec.objective_of):
+        with pytest.raises(TypeError, match="data"):
+            method(wrong)
+    with pytest.raises(TypeError, match="objective"):
+        spec.trial(wrong)
+    with pytest.raises(TypeError, match="objective"):
+        spec.choose(wrong, 10)
+
+
+@pytest.mark.parametrize("text", [None, 3, "--l2=1 --l2=2", "--data='x"])
+def test_texts_of_options_are_refused_in_their_own_words(text):
+    with pytest.raises((TypeError, ValueError), match=r"text=|text must|given twice|text"):
+        ms.Spec.from_text(text)
+
+
+def test_truth_is_no_step_size():
+    with pytest.raises(TypeError, match="stepsize=True is not accepted"):
+        ms.Spec(stepsize=True)

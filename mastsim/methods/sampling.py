@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
@@ -111,7 +112,7 @@ class Nice(Sampling):
     def check(self, n: int) -> int:
         """Return `n`, refusing fewer than τ components."""
         if self.tau > integer("n", n, 1):
-            raise ValueError(f"tau={self.tau} is not accepted: a subset of n={n} components needs 1 <= tau <= {n}")
+            raise ValueError(f"minibatch tau={self.tau} is not accepted: a subset of n={n} components needs 1 <= tau <= {n}")
         return int(n)
 
     def expected_size(self, n: int) -> float:
@@ -359,7 +360,7 @@ def importance_sampling(problem_smoothness: Array, tau: int) -> WithReplacement:
 
 def _tau(text: str, form: str) -> int:
     """Return the size of a minibatch that a text spells."""
-    if not text.strip().lstrip("+-").isdecimal():
+    if not re.fullmatch("[+-]?[0-9]{1,100}", text.strip()):
         raise ValueError(f"tau={text!r} is not accepted: it must be a whole number; write {form}")
     return int(text)
 

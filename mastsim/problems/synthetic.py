@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from mastsim.memory import check_room
 from mastsim.problems.dataset import Dataset, digest
-from mastsim.validation import integer, one_of
+from mastsim.validation import integer, one_of, plain_number
 
 _MARGIN_RMS = 2.0
 _LARGEST_CONDITION = 1e12
@@ -38,7 +38,7 @@ class _Options:
 def _whole(low: int) -> Callable[[str, str], int]:
     def convert(name: str, text: str) -> int:
         try:
-            value = int(text)
+            value = int(plain_number(text))
         except ValueError:
             raise ValueError(f"{name}={text!r} is not accepted: it must be an integer >= {low}") from None
         return integer(name, value, low)
@@ -49,7 +49,7 @@ def _whole(low: int) -> Callable[[str, str], int]:
 def _between(low: float, high: float) -> Callable[[str, str], float]:
     def convert(name: str, text: str) -> float:
         try:
-            value = float(text)
+            value = float(plain_number(text))
         except ValueError:
             value = math.nan
         if not low <= value <= high:
