@@ -379,7 +379,9 @@ def test_strategies_pass_under_the_defaults_of_hypothesis(tmp_path):
     for attempt in range(3):
         kernels, package = tmp_path / f"kernels{attempt}", Path(ms.__file__).parent.parent
         fresh = os.environ | {"NUMBA_CACHE_DIR": str(kernels), "PYTHONPATH": str(package)}
-        done = subprocess.run([*command, str(tmp_path)], env=fresh, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, str(tmp_path)], env=fresh, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         said.append(done.stdout[-1500:])
         if done.returncode == 0 and "3 passed" in done.stdout:
             return

@@ -151,6 +151,7 @@ class GeneralizedLinearModel(Problem):
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
+        check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         bends, A = self._bends(np.asarray(self._points("x", x), dtype=float)), self.A
         data = A.T @ (A.multiply(bends[:, None]).tocsr() if hasattr(A, "multiply") else bends[:, None] * A)
         return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + self.ridge * np.eye(self.dim)

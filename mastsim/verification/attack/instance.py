@@ -23,7 +23,6 @@ from mastsim.verification.rates import Trial, gathered
 
 DECAYED = 0.1
 _FEW = 4
-_ZERO_GAP, _LEAST_GAP = 1e-15, 1e-6
 _STEP_BYTES, _TABLES_LIMIT = 64, 1 << 26
 """Bytes that the tables of one step take, and those of all steps at the most; time grows with them."""
 _DIGITS = 1e8
@@ -153,8 +152,6 @@ class Instance:
         left = gathered(self.measured(trial, quick=quick), claim.over)
         with np.errstate(over="ignore"):
             ratios = left / trial.forgive(trial.lenient_bound(times, initial), self.horizon, initial)
-        if self.cancels(claim):
-            return np.zeros(self.horizon)
         finest = claim.rounding(trial.stepsize, 1) + 1e-14 * math.sqrt(initial)
         ratios = np.where(left >= (_DIGITS * finest) ** 2, ratios, 0.0)
         if self.decayed:
@@ -162,14 +159,6 @@ class Instance:
                 first = claim.claim(times, trial.stepsize, initial) - claim.claim(times, trial.stepsize, 0.0)
                 ratios = np.where(first <= DECAYED * initial, ratios, 0.0)
         return np.asarray(ratios)
-
-    @staticmethod
-    def cancels(claim: Rate) -> bool:
-        """Whether the gap is so small, without being zero, that rounding in the infima it is a difference of matters."""
-        F = claim.objective
-        points = (F.center, F.minimize().x, F.problem.minimize().x)
-        size = F.problem.L_f * sum(float(x @ x) for x in points)
-        return bool(_ZERO_GAP * size < claim.gap < _LEAST_GAP * size)
 
     def measured(self, trial: Trial, *, quick: bool = False) -> np.ndarray:
         """Return the expectation of the measure after 0, 1, …, T steps."""
