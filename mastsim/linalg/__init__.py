@@ -1,5 +1,6 @@
 """Symmetric matrices whose spectra, ranks and quadratic minima come with proven errors, many in 106-bit arithmetic."""
 
+from mastsim.linalg.compiling import compile_kernels as compile_kernels
 from mastsim.linalg.curvature import Curvature as Curvature
 from mastsim.linalg.means import mean_curvature as mean_curvature
 from mastsim.linalg.means import mean_form as mean_form

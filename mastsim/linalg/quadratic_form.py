@@ -133,7 +133,9 @@ class QuadraticForm(ReadOnly, copy=False):
             shorter = (start + Pair.of(self._of_least_norm(z))).rounded
             moved = self._excess(z, residual, Pair.of(shorter) - start - z)
             # Not where the projection, which is one of floats, leaves the minimum.
-            point, excess = (shorter, moved) if moved <= max(4 * excess, 1e-24 * float(value.size)) else (point, excess)
+            scale = float(value.size) + float(self.constant.size) + float(self._diagonal_root @ z.size) ** 2
+            allowed = (1e-24 + 16 * H.doubt) * scale
+            point, excess = (shorter, moved) if moved <= 4 * excess + allowed else (point, excess)
         return Bottom(point, float(value.rounded), excess + self._value_error(z, value), excess, proven)
 
     def _of_least_norm(self, z: Pair) -> np.ndarray:

@@ -15,10 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.expected import Mast
+from mastsim.linalg import compile_kernels
 from mastsim.problems import (
     ALL_PROBLEMS,
     GeneralizedLinearModel,
     HuberRegression,
+    LogisticRegression,
     PoissonRegression,
     Problem,
     Quadratic,
@@ -79,6 +81,7 @@ def sketches(dim: int, families: Sequence[type[Sketch]] = ALL_SKETCHES) -> st.Se
     unknown = [family.__name__ for family in families if family not in SKETCHES and not family.examples(dim)]
     if unknown:
         raise ValueError(f"families: there is no strategy for {', '.join(unknown)}; give each a classmethod examples(dim)")
+    compile_kernels()
     return st.sampled_from(list(families)).flatmap(lambda family: _members(family, dim))
 
 
@@ -87,9 +90,8 @@ def _members(family: type[Sketch], dim: int) -> st.SearchStrategy[Sketch]:
     return SKETCHES[family](dim) if family in SKETCHES else st.sampled_from(family.examples(dim))
 
 
-@st.composite
-def quadratics(draw: st.DrawFn, max_dim: int = 5) -> Quadratic:
-    """Draw a convex `Quadratic` that is not constant, of condition number up to 1e6 on its range, of any rank.
+def quadratics(max_dim: int = 5) -> st.SearchStrategy[Quadratic]:
+    """Return a strategy for convex `Quadratic` problems, not constant, of any rank and condition number up to 1e6.
 
     Parameters
     ----------
@@ -107,6 +109,12 @@ def quadratics(draw: st.DrawFn, max_dim: int = 5) -> Quadratic:
     >>> find(quadratics(max_dim=3), lambda f: f.dim == 3 and f.mu_f == 0).is_quadratic
     True
     """
+    compile_kernels()
+    return _quadratics(max_dim)
+
+
+@st.composite
+def _quadratics(draw: st.DrawFn, max_dim: int) -> Quadratic:
     dim = draw(st.integers(1, max_dim))
     rank = draw(st.sampled_from([1, dim]) | st.integers(1, dim))
     rng = draw(_generators())
@@ -176,14 +184,13 @@ def objectives(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEM
 @cache
 def _compile_kernels() -> None:
     """Evaluate f_D and its derivatives once by each of the kernels."""
-    for family, sketch in (
-        (HuberRegression, Bernoulli(2, 0.5)),
-        (PoissonRegression, Bernoulli(2, 0.5)),
-        (PoissonRegression, RandK(2, k=1)),
-    ):
-        F = Mast(family(np.array([[1.0, 2.0]]), np.ones(1), l2=0.1), sketch)
-        F.value_and_gradient(np.ones((1, 2)))
-        F.hessian(np.ones(2))
+    sketches = [family for family in ALL_SKETCHES if hasattr(family, "examples")]
+    laws = [Bernoulli(2, 0.5), RandK(2, k=1), *(law for family in sketches for law in family.examples(2)[:1])]
+    for family in (HuberRegression, LogisticRegression, PoissonRegression):
+        for sketch in laws:
+            F = Mast(family(np.array([[1.0, 2.0]]), np.ones(1), l2=0.1), sketch)
+            F.value_and_gradient(np.ones((1, 2)))
+            F.hessian(np.ones(2))
 
 
 @st.composite
