@@ -198,7 +198,7 @@ class ConvexDSGDAnyStep(ConvexDSGD):
     --------
     >>> import mastsim as ms
     >>> t = ConvexDSGDAnyStep(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
-    >>> t.stepsize, float(t.bound(10, stepsize=0.125, initial=1.0))
+    >>> t.stepsize, round(float(t.bound(10, stepsize=0.125, initial=1.0)), 12)
     (0.225, 1.3)
     """
 
