@@ -95,8 +95,7 @@ def gram(indptr, indices, data, size):
 def cholesky(hi, lo, least):
     """Return L (hi, lo), the order of pivots and their number, with L Lᵀ the matrix in that order.
 
-    It stops at the first pivot that is at most `least`; columns of L beyond that are zero, and the last value returned is
-    the pivot at which it stopped (infinite when it did not).
+    It stops at the first pivot that is at most `least`; columns of L beyond that are zero.
     """
     size = len(hi)
     hi, lo, order = hi.copy(), lo.copy(), np.arange(size)
@@ -106,12 +105,9 @@ def cholesky(hi, lo, least):
             if hi[i, i] > hi[best, best]:
                 best = i
         if not hi[best, best] > least:
-            worst = hi[best, best]
-            for i in range(k, size):
-                worst = min(worst, hi[i, i])
             hi[k:, k:] = 0.0
             lo[k:, k:] = 0.0
-            return _lower(hi), _lower(lo), order, k, worst
+            return _lower(hi), _lower(lo), order, k
         if best != k:
             order[k], order[best] = order[best], order[k]
             _exchange(hi, k, best)
@@ -125,7 +121,7 @@ def cholesky(hi, lo, least):
             for j in range(k + 1, i + 1):
                 p, e = _multiply(a, a_lo, hi[j, k], lo[j, k])
                 hi[i, j], lo[i, j] = _add(hi[i, j], lo[i, j], p, e)
-    return _lower(hi), _lower(lo), order, size, np.inf
+    return _lower(hi), _lower(lo), order, size
 
 
 @njit(cache=True)

@@ -35,8 +35,6 @@ class Factor(ReadOnly, copy=False):
         Which row of H each row of L belongs to.
     rank : int
         The number of pivots above rounding.
-    dropped : float
-        The pivot at which it stopped; infinite when it did not.
     unit : float
         What rounding may change in an entry of D H D.
     doubt : float
@@ -48,7 +46,6 @@ class Factor(ReadOnly, copy=False):
     L: Pair
     order: np.ndarray
     rank: int
-    dropped: float
     unit: float
     doubt: float
 
@@ -61,12 +58,12 @@ class Factor(ReadOnly, copy=False):
         unit = (size + 2) * (dd.UNIT if size <= PRECISE_LIMIT else _EPS)
         least = 4 * size * (unit + doubt)
         if size <= PRECISE_LIMIT:
-            hi, lo, order, rank, dropped = dd.cholesky(scaled.hi, scaled.lo, least)
-            return cls(matrix, scale, Pair(hi, lo), order, int(rank), float(dropped), unit, doubt)
+            hi, lo, order, rank = dd.cholesky(scaled.hi, scaled.lo, least)
+            return cls(matrix, scale, Pair(hi, lo), order, int(rank), unit, doubt)
         factor, pivots, rank, _ = lapack.dpstrf(scaled.hi, lower=1, tol=least)
         L = np.tril(factor)
         L[:, rank:] = 0.0
-        return cls(matrix, scale, Pair.of(L), pivots - 1, int(rank), np.inf if rank == size else least, unit, doubt)
+        return cls(matrix, scale, Pair.of(L), pivots - 1, int(rank), unit, doubt)
 
     @cached_property
     def live(self) -> np.ndarray:
