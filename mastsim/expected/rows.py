@@ -20,7 +20,7 @@ from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
 from mastsim.expected.rounding import RowErrors, RowSizes
 from mastsim.expected.row_integrals import RowIntegrals
-from mastsim.expected.row_sums import longest_row, row_errors, row_sums
+from mastsim.expected.row_sums import SelectionRows, longest_row
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.readonly import frozen_rows
 from mastsim.rounding import EPS, summed
@@ -83,6 +83,11 @@ class RowExpectation(Expectation):
         return lay_out(self._model, cast(Selection, self._law), self._center)
 
     @cached_property
+    def _selected(self) -> SelectionRows:
+        """The expectations for masks."""
+        return SelectionRows(self._model.loss, self._layout, 1e-14)
+
+    @cached_property
     def _integrals(self) -> RowIntegrals:
         """The integrals for laws without kernels."""
         model = self._model
@@ -90,7 +95,7 @@ class RowExpectation(Expectation):
         signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.A))
         laws = self._law.rows(frozen_rows(signed, copy=False))
         assert laws is not None
-        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset)
+        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset, 1e-14)
 
     @cached_property
     def _slopes(self) -> tuple[np.ndarray, float]:
@@ -182,7 +187,7 @@ class RowExpectation(Expectation):
 
     def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
         if isinstance(self._law, Selection):
-            return row_errors(self._model.loss, self._layout, self._layout.gather(z), rows)
+            return self._selected.errors(z, rows)
         return self._integrals.errors(z, rows)
 
     @cached_property
@@ -243,14 +248,8 @@ class RowExpectation(Expectation):
 
     def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return expected losses, the gradient of their sum, and its change along w, for masks."""
-        layout, gradient, product = self._layout, np.zeros(0), np.zeros(0)
-        theta, delta = layout.gather(z), None if w is None else layout.gather(w)
-        rows = row_sums(self._model.loss, layout, theta, order, delta)
-        if order >= 1:
-            gradient = layout.scatter(rows.derivatives, len(z))
-        if w is not None:
-            product = layout.scatter(rows.directionals, len(z))
-        return rows.values, gradient, product
+        found = self._selected.totals(z[None], order, None if w is None else w[None])
+        return found.value, found.gradient[0], found.product[0]
 
     def _by_laws(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return expected losses, the gradient of their sum, and its change along w, for any law."""
