@@ -7,14 +7,13 @@ from threadpoolctl import threadpool_limits
 
 import mastsim as ms
 from benchmarks.timing import interleaved, machine, median
-from mastsim.moments.operators import (
+from mastsim.recursions import (
     DistributedRecursion,
     DSGDRecursion,
     PAGERecursion,
     SVRGRecursion,
-    largest_stable_stepsize,
-    moment_operators,
     run,
+    stability_limit,
 )
 
 
@@ -27,7 +26,7 @@ def quadratic(d, seed=0):
 
 def dsgd(sketch, A, g0):
     """Return the recursion at a hundredth of 2/(λ_max(A)·L_S^max)."""
-    operators = moment_operators(sketch, A)
+    operators = sketch.moment_operators(A)
     return DSGDRecursion(operators, 0.02 / sketch.L_max, -np.linalg.solve(operators.mean, g0), g0)
 
 
@@ -42,9 +41,9 @@ def after(recursion, steps=2):
 def step_times(d=300):
     """Print the time of one step for every kind of sketch and method."""
     A, g0 = quadratic(d)
-    randk = moment_operators(ms.RandK(d, d // 10), A)
+    randk = ms.RandK(d, d // 10).moment_operators(A)
     z = -np.linalg.solve(randk.mean, g0)
-    clients = [moment_operators(ms.PermK(d, 10), A * scale) for scale in np.linspace(0.5, 1.5, 10)]
+    clients = [ms.PermK(d, 10).moment_operators(A * scale) for scale in np.linspace(0.5, 1.5, 10)]
     work = {
         "DSGD, Rand-K": dsgd(ms.RandK(d, d // 10), A, g0),
         "DSGD, Bernoulli": dsgd(ms.Bernoulli(d, 0.1), A, g0),
@@ -79,7 +78,7 @@ def stable_stepsizes():
     for d in (20, 100, 300):
         A, g0 = quadratic(d)
         begin = time.perf_counter()
-        limit = largest_stable_stepsize(moment_operators(ms.RandK(d, d // 10), A))
+        limit = stability_limit(ms.RandK(d, d // 10).moment_operators(A))
         middle = time.perf_counter()
         recursion = dsgd(ms.RandK(d, d // 10), A, g0)
         rate = DSGDRecursion(recursion.operators, limit.lower / 2, recursion.z_star, g0).contraction()

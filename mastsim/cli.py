@@ -213,7 +213,7 @@ def _attack(
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
     from mastsim.verification.attack import attack, attackable, replay
-    from mastsim.verification.false_variants import ALL_FALSE
+    from mastsim.verification.attack.false_variants import ALL_FALSE
 
     if name is not None and saved is not None:
         raise ValueError(f"attack={name!r} and replay={str(saved)!r} exclude each other: pass one")

@@ -17,7 +17,7 @@ from mastsim.methods.base import State
 from mastsim.moments import recursion, standard_forms
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError
-from mastsim.verification.instances import theorem6_witness
+from mastsim.theorems.theorem6_witness import theorem6_witness
 from mastsim.verification.rates import Trial, decide_rate_exactly
 
 V, GAMMA = np.array([0.5, -1.0]), 0.3

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim.moments.operators import (
+from mastsim.recursions import (
     DistributedRecursion,
     DSGDRecursion,
     PAGERecursion,
     SketchedGradient,
     SVRGRecursion,
     anchor_variance,
-    largest_stable_stepsize,
     run,
+    stability_limit,
 )
 from mastsim.sketches import Selection, SelectionSketch
 from mastsim.sketches.laws import crossed_operators
@@ -731,7 +731,7 @@ def test_contraction_brackets_the_enumerated_one(name, fraction):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
     operators = sketch.moment_operators(A)
-    gamma = fraction * largest_stable_stepsize(operators).lower
+    gamma = fraction * stability_limit(operators).lower
     exact = contraction_by_enumeration(values, A, gamma)
     d = sketch.dim
     found = DSGDRecursion(operators, gamma, np.zeros(d), np.zeros(d)).contraction()
@@ -741,10 +741,10 @@ def test_contraction_brackets_the_enumerated_one(name, fraction):
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_largest_stable_stepsize_is_where_the_enumerated_contraction_is_one(name):
+def test_stability_limit_is_where_the_enumerated_contraction_is_one(name):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
-    found = largest_stable_stepsize(sketch.moment_operators(A))
+    found = stability_limit(sketch.moment_operators(A))
     low, high = 1e-12, 100.0 / np.trace(A)
     for _ in range(60):
         middle = (low + high) / 2
@@ -763,7 +763,7 @@ def test_contraction_where_coordinates_do_not_mix():
     assert found.lower <= exact * (1 + 1e-12)
     assert exact <= found.upper * (1 + 1e-12)
     assert found.upper - found.lower < 1e-6
-    limit = largest_stable_stepsize(operators)
+    limit = stability_limit(operators)
     assert limit.lower <= 0.25 * (1 + 1e-12)
     assert limit.upper >= 0.25 * (1 - 1e-12)
     assert limit.upper - limit.lower < 1e-6
@@ -772,12 +772,12 @@ def test_contraction_where_coordinates_do_not_mix():
 def test_contraction_of_nothing_and_of_a_step_that_ends_at_once():
     zero = ms.RandK(3, 1).moment_operators(np.zeros((3, 3)))
     assert DSGDRecursion(zero, 1.0, np.zeros(3), np.zeros(3)).contraction().upper == 0
-    assert largest_stable_stepsize(zero).lower == np.inf
+    assert stability_limit(zero).lower == np.inf
     once = ms.Identity(12).moment_operators(np.eye(12))
     assert 0 <= DSGDRecursion(once, 1.0, np.zeros(12), np.zeros(12)).contraction().upper < 1e-10
-    assert largest_stable_stepsize(once).lower == pytest.approx(2, rel=1e-9)
+    assert stability_limit(once).lower == pytest.approx(2, rel=1e-9)
     with pytest.raises(ValueError, match="positive semidefinite"):
-        largest_stable_stepsize(ms.RandK(2, 1).moment_operators(np.diag([1.0, -1.0])))
+        stability_limit(ms.RandK(2, 1).moment_operators(np.diag([1.0, -1.0])))
 
 
 def test_distributed_contraction_of_one_permutation():
@@ -785,7 +785,7 @@ def test_distributed_contraction_of_one_permutation():
     operators = [ms.PermK(3, 3).moment_operators(np.diag([1.0, 2.0, 3.0]))] * 3
     recursion = DistributedRecursion(operators, 0.1, np.zeros(3), np.zeros((3, 3)), "permk")
     assert recursion.contraction().lower == pytest.approx((1 - 0.3) ** 2, rel=1e-12)
-    assert largest_stable_stepsize(recursion.gradient).lower == pytest.approx(2 / 9, rel=1e-12)
+    assert stability_limit(recursion.gradient).lower == pytest.approx(2 / 9, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,23 @@ import mastsim as ms
 from mastsim import sketches, theorems
 from mastsim.problems import Dataset
 from mastsim.simulation import simulate
-from mastsim.theorems import AssumptionError, Inequality, Lemma1, Lemma3, Rate, StronglyConvexDSGD, Theorem
+from mastsim.theorems import (
+    AssumptionError,
+    Inequality,
+    Lemma1,
+    Lemma3,
+    NonconvexDistributedQuoted,
+    Rate,
+    StronglyConvexDSGD,
+    Theorem,
+)
 from mastsim.theorems.assumptions import DISTRIBUTED, EXACT
 from mastsim.theorems.base import Sides
+from mastsim.theorems.theorem6_witness import WITNESSES
 from mastsim.verification import FAMILY_ALPHA, QUICK, Effort, Verdict, as_expected, rates, run_suite, suite, verify
-from mastsim.verification.controls import WITNESSES, false_inequalities, false_rates, published_constants
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
-from mastsim.verification.instances import degenerate_quadratics, one_dimension, small_quadratics, two_signs
+from mastsim.verification.instances import degenerate_quadratics, distributed, one_dimension, small_quadratics, two_signs
+from mastsim.verification.negative_controls import false_inequalities, false_rates
 from mastsim.verification.rates import (
     Trial,
     decide_by_simulation,
@@ -639,9 +649,9 @@ def test_false_rates_are_refuted_exactly_and_by_replicas(trial):
 def test_what_has_a_control():
     roots = {claim.id.split("/")[0] for claim in false_inequalities()} | {t.theorem.id.split("/")[0] for t in false_rates()}
     assert roots == {"lemma1", "lemma3", "theorem1", "theorem2"}
-    published = published_constants()
-    assert [trial.expected for trial in published].count("refuted") == len(WITNESSES) == 4
-    assert "holds" in {trial.expected for trial in published}
+    published = [case.expected for case in NonconvexDistributedQuoted.own_cases(distributed())]
+    assert published.count("refuted") == len(WITNESSES) == 4
+    assert "holds" in published
 
 
 def test_an_almost_sure_bound_about_something_else_is_not_used(monkeypatch):

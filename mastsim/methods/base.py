@@ -25,6 +25,7 @@ from mastsim.methods.steprules import StepRule, step_rule
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
+from mastsim.recursions import MomentRecursion
 from mastsim.validation import instance
 
 
@@ -157,6 +158,19 @@ class Method(ReadOnly, ABC):
         known = cls.settings()
         return cls(stepsize, **{known[name].field: known[name].build(value, problem) for name, value in settings})
 
+    def closed_recursion(self, objective: Any) -> MomentRecursion:
+        """Return the closed recursion of mean and second moment on a quadratic, counted from x_D*.
+
+        Exact moments are read off the values of the draws without one, where these are few. A subclass that changes anything
+        about the step must say it again.
+
+        Raises
+        ------
+        ValueError
+            If none is known.
+        """
+        raise ValueError(f"no closed moment recursion is known for {self.name} on {objective.name}")
+
     def check(self, problem: Problem) -> None:
         """Refuse a problem that the settings do not fit; without settings every problem fits."""
 
@@ -217,6 +231,11 @@ class StochasticMethod(Method):
         """Refuse a problem that the sampling or the compression does not fit."""
         self.sampling.check(problem.components)
         self.compression.law(problem.dim)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether gradients are exact, apart from the sketch, and not compressed."""
+        return isinstance(self.sampling, FullBatch) and isinstance(self.compression, Uncompressed)
 
     @property
     def name(self) -> str:

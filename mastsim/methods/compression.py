@@ -13,6 +13,7 @@ import numpy as np
 from mastsim.backend import Array, asnumpy, namespace
 from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch, sketch_names
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import integer, shown
 
 
@@ -57,6 +58,10 @@ class Compressor(ReadOnly, ABC):
     def omega(self, dim: int) -> float:
         """Return ω for vectors of length `dim`."""
 
+    def moment_operators(self, dim: int) -> MomentOperators | None:
+        """Return the moments of Q as of a sketch, or None where Q does nothing; only known for diagonal sketches."""
+        raise ValueError(f"no closed moments are known for compression by {self.name}: it is not a sketch")
+
     def sharp_omega(self, dim: int) -> float:
         """Return the smallest valid ω this package has a proof of, at most `omega`."""
         return self.omega(dim)
@@ -90,6 +95,9 @@ class Uncompressed(Compressor):
     def law(self, dim: int) -> UnchangedLaw:
         """Return the law with one value, the identity map."""
         return UnchangedLaw(integer("dim", dim, 1))
+
+    def moment_operators(self, dim: int) -> None:
+        """Return None: nothing is done."""
 
     def omega(self, dim: int) -> float:
         """Return 0."""
@@ -209,6 +217,12 @@ class SketchCompressor(Compressor):
         if integer("dim", dim, 1) != self.sketch.dim:
             raise ValueError(f"dim={dim} is not accepted: {self.name} compresses vectors of length {self.sketch.dim}")
         return self.sketch
+
+    def moment_operators(self, dim: int) -> MomentOperators:
+        """Return the moments of the sketch, refusing one that is not diagonal."""
+        if not self.law(dim).law.symmetric:
+            raise ValueError(f"no closed moments are known for compression by {self.name}: it is not diagonal")
+        return self.sketch.moment_operators(np.eye(dim))
 
     def omega(self, dim: int) -> float:
         """Return L_D − 1."""

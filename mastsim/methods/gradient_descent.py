@@ -12,8 +12,10 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.methods.quadratic_moments import sampled_gradient, sketched_quadratic
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
+from mastsim.recursions import DSGDRecursion, GDRecursion, GradientRecursion, SampledRecursion
 from mastsim.validation import instance, settings
 
 
@@ -50,6 +52,10 @@ class GD(Method):
             return None
         source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
         return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
+
+    def closed_recursion(self, objective: Objective) -> GDRecursion:
+        """Return y⁺ = (I − γH_D)y."""
+        return GDRecursion(objective.curvature, self.rule.largest)
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
@@ -97,6 +103,14 @@ class DSGD(StochasticMethod):
         """Return the first state."""
         require_one_node(self, objective)
         return State(x0)
+
+    def closed_recursion(self, objective: Mast) -> GradientRecursion:
+        """Return the recursion for any sampling, and for compression by a diagonal sketch."""
+        require_one_node(self, objective)
+        if not self.is_exact:
+            return SampledRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
+        operators, z_star, g0 = sketched_quadratic(objective)
+        return DSGDRecursion(operators, self.rule.largest, z_star, g0)
 
     def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""

@@ -46,6 +46,8 @@ class Theorem(ReadOnly, ABC):
     constants_used: ClassVar[tuple[str, ...]]
     status: ClassVar[Status] = "holds"
 
+    family: ClassVar[str] = "quadratic"
+    """The family of instances that an attack searches: one of `verification.attack.FAMILIES`."""
     derived: ClassVar[dict[str, str]] = {}
     """Public members that follow from others, which are what a verdict judges: to be overridden in their place."""
     together: ClassVar[tuple[tuple[str, str], ...]] = ()

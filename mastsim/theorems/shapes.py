@@ -38,12 +38,18 @@ class LinearRate(Rate):
         """The neighbourhood at the largest step size."""
         return self.neighbourhood(self.stepsize)
 
-    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
-        """Return the right side for any step size, whether the theorem allows it or not."""
-        shrink = self.contraction(stepsize)
+    changeable = ("step size", "rate", "first term", "second term")
+
+    def terms(self, steps: Array, stepsize: float, initial: Array, speed: float = 1.0) -> tuple[Array, Array]:
+        """Return the part of the bound that shrinks, and the neighbourhood; `speed` multiplies ρ."""
+        shrink = self.contraction(stepsize) * speed
         # Powers of 1 − ρ lose digits over many small steps.
         factor = np.exp(np.asarray(steps) * math.log1p(-shrink)) if shrink < 1 else 0.0 ** np.asarray(steps)
-        return factor * initial + self.neighbourhood(stepsize)
+        return factor * initial, self.neighbourhood(stepsize)
+
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size, whether the theorem allows it or not."""
+        return sum(self.terms(steps, stepsize, initial))
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return the largest allowed step size at which the neighbourhood is at most half of `accuracy`.
@@ -110,12 +116,16 @@ class SublinearRate(Rate):
         """The noise at the largest step size."""
         return self.noise(self.stepsize)
 
-    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
-        """Return the right side for any step size, whether the theorem allows it or not; infinite at T = 0."""
+    def terms(self, steps: Array, stepsize: float, initial: Array, speed: float = 1.0) -> tuple[Array, Array]:
+        """Return the part of the bound that falls with the steps, infinite at T = 0, and the noise."""
         T = np.asarray(steps, dtype=float)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             first = np.where(T > 0, self.weight(T, stepsize) * initial / (stepsize * T), np.inf)
-        return first + self.noise(stepsize)
+        return first, self.noise(stepsize)
+
+    def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
+        """Return the right side for any step size, whether the theorem allows it or not; infinite at T = 0."""
+        return sum(self.terms(steps, stepsize, initial))
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return the largest allowed step size at which the noise is at most half of `accuracy`.
@@ -178,6 +188,11 @@ class HorizonRate(SublinearRate):
     measure = "gradient_norm2"
     over = "minimum"
     starts_from = "gap"
+
+    @property
+    def planned_steps(self) -> int:
+        """The horizon."""
+        return self.horizon
 
     @property
     @abstractmethod

@@ -89,7 +89,8 @@ def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
 
 def _about(kind: type[Theorem]) -> list[str]:
     if issubclass(kind, Rate):
-        return [f"- Bounds {_MEASURES[kind.measure]}, {_OVER[kind.over]}, for `{kind.method}`"]
+        measure = _MEASURES.get(kind.measure, f"the {kind.measure} of the statement")
+        return [f"- Bounds {measure}, {_OVER[kind.over]}, for `{kind.method}`"]
     assert issubclass(kind, Inequality)
     return [f"- Parts: {'; '.join(kind.parts)}"]
 

@@ -17,7 +17,7 @@ from mastsim.run import LYAPUNOV, Run
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError, Rate
 from mastsim.theorems.leniency import forgiving, lenient
-from mastsim.theorems.rates import Over
+from mastsim.theorems.rates import Case, Over
 from mastsim.validation import integer
 from mastsim.verification.comparison import Comparison, Measured, compare
 from mastsim.verification.inequalities import expected_outcome, require_exact
@@ -65,6 +65,11 @@ class Trial:
     def of(cls, theorem: Rate) -> Trial:
         """Return the trial at the largest step size that the theorem allows."""
         return cls(theorem, theorem.stepsize, theorem.objective, expected_outcome(theorem))
+
+    @classmethod
+    def of_case(cls, case: Case) -> Trial:
+        """Return the trial of a case, at the largest step size that its theorem allows."""
+        return cls(case.theorem, case.theorem.stepsize, case.theorem.objective, case.expected, case.start)
 
     def claimed(self, theorem: Rate, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
         """Return what a theorem claims at the step size of the trial."""

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from mastsim.moments.operators.base import symmetric
-from mastsim.moments.operators.gradients import SketchedGradient
-from mastsim.moments.operators.recursion import MomentRecursion, MomentState
+from mastsim.linalg import symmetric_part
+from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.recursions.gradient_moments import SketchedGradient
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
 
@@ -78,7 +78,7 @@ class SVRGRecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators.recursion import run
+    >>> from mastsim.recursions.base import run
     >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(SVRGRecursion(half, 0.25, 1.0, np.zeros(1), np.zeros(1)), np.ones(1), 1)[:, 0]
     array([1.  , 0.25])
@@ -139,7 +139,7 @@ class SVRGRecursion(MomentRecursion):
         # y⁺ = (y − γH_S(y − u)) − γ(H_B u + ζ_B): the two parts are independent given (y, u).
         slope, first = H @ (Y - C.T), (C - gamma * H @ (C - U)) @ H
         second = Y - gamma * (slope + slope.T)
-        second += gamma**2 * symmetric(self.operators.curvature2(Y - C - C.T + U))
+        second += gamma**2 * symmetric_part(self.operators.curvature2(Y - C - C.T + U))
         second += gamma**2 * anchor(U) - gamma * (first + first.T)
         moved = p * Y + (1 - p) * U
         kept = p * Y + (1 - p) * C
@@ -150,7 +150,7 @@ class SVRGRecursion(MomentRecursion):
         return self._spread_out(U, lambda: self._gradient.second(u, U))
 
     def _anchor_linear(self, U: np.ndarray) -> np.ndarray:
-        return self._spread_out(U, lambda: symmetric(self.operators.curvature2(U)))
+        return self._spread_out(U, lambda: symmetric_part(self.operators.curvature2(U)))
 
     def _spread_out(self, U: np.ndarray, second: Callable[[], np.ndarray]) -> np.ndarray:
         exact = self.hessian @ U @ self.hessian
@@ -187,7 +187,7 @@ class PAGERecursion(MomentRecursion):
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators.recursion import run
+    >>> from mastsim.recursions.base import run
     >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(PAGERecursion(half, 0.125, 1.0), np.ones(1), 2)[:, 0]
     array([1.        , 0.5625    , 0.31640625])
@@ -239,7 +239,7 @@ class PAGERecursion(MomentRecursion):
         second = Y - gamma * (C + C.T) + gamma**2 * G
         slope, HG = H @ second, H @ G
         HGH = HG @ H
-        drift = HGH + (symmetric(self.operators.curvature2(G)) - HGH) / self.batch
+        drift = HGH + (symmetric_part(self.operators.curvature2(G)) - HGH) / self.batch
         estimate = G - gamma * (HG + HG.T) + gamma**2 * drift
         old = C - gamma * G
         cross = p * slope.T + (1 - p) * (old - gamma * old @ H)

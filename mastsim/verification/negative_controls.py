@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array
-from mastsim.constants import DistributedConstants
 from mastsim.expected import Mast
 from mastsim.problems import Quadratic
 from mastsim.sketches import Bernoulli, SketchBatch, Unscaled
@@ -18,11 +17,10 @@ from mastsim.theorems import (
     Lemma1,
     Lemma3,
     MinimizerSuboptimality,
-    NonconvexDistributedQuoted,
     StronglyConvexDSGD,
 )
 from mastsim.theorems.base import Sides
-from mastsim.verification.instances import distributed, one_dimension, theorem6_witness, two_signs
+from mastsim.verification.instances import one_dimension, two_signs
 from mastsim.verification.rates import Trial
 
 
@@ -129,10 +127,6 @@ class ShrunkSuboptimality(MinimizerSuboptimality):
         return _scaled(super().spectral_sides(part), self.factor)
 
 
-WITNESSES: tuple[tuple[float, int], ...] = ((1e-3, 900), (1e-4, 900), (1e-5, 2500), (1e-6, 10000))
-"""How often the wild sketch of the witness against Theorem 6 as quoted is not zero, and the number of steps."""
-
-
 def false_inequalities() -> list[Inequality]:
     """Return false inequalities, each on an instance that shows it."""
     biased = Mast(Quadratic(np.eye(1), np.ones(1)), Bernoulli(1, 0.9))
@@ -147,21 +141,6 @@ def false_rates() -> list[Trial]:
     unscaled = Mast(F.problem, Unscaled(F.sketch))
     trials = [Trial(claim, claim.stepsize, claim.objective, "refuted") for claim in claims]
     return [*trials, Trial(MissingScale(F), MissingScale(F).stepsize, unscaled, "refuted")]
-
-
-def published_constants() -> list[Trial]:
-    """Return the trials of Theorem 6 as quoted: the witnesses against it, and clients on which it is right.
-
-    It is right where the quoted constant is at least the corrected one.
-    """
-    found = []
-    for probability, horizon in WITNESSES:
-        F, corner = theorem6_witness(probability)
-        claim = NonconvexDistributedQuoted(F, horizon=horizon)
-        start = np.array([np.sqrt(claim.stepsize / 16), corner[1]])
-        found.append(Trial(claim, claim.stepsize, F, "refuted", start))
-    right = [F for F in distributed() if (c := DistributedConstants(F)).variance <= c.variance_quoted]
-    return found + [replace(Trial.of(NonconvexDistributedQuoted(F)), expected="holds") for F in right]
 
 
 def _scaled(sides: Sides | None, factor: float) -> Sides:

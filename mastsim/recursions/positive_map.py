@@ -10,8 +10,8 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, cg, eigs, eigsh, gmres
 
-from mastsim.moments.operators.base import symmetric
-from mastsim.moments.operators.eigenvalues import radius_at_least
+from mastsim.linalg import symmetric_part
+from mastsim.recursions.spectral_radius import radius_at_least
 from mastsim.spectra import Bracket
 
 _DENSE = 24
@@ -110,7 +110,7 @@ class PositiveMap:
 
     def _balanced(self, X: np.ndarray) -> np.ndarray:
         # Similar to T, and self-adjoint where K is.
-        return self._root * symmetric(self.apply(self._root * X))
+        return self._root * symmetric_part(self.apply(self._root * X))
 
     @cached_property
     def _basis(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,7 +152,7 @@ class PositiveMap:
             found = vectors[:, 0].real.reshape(start.shape)
         except (ArpackError, ArpackNoConvergence):
             found = self._power(start)
-        found = self._upright(symmetric(found))
+        found = self._upright(symmetric_part(found))
         size = float(np.vdot(found, found))
         return (float(np.vdot(found, self._balanced(found))) / size if size > 0 else 0.0), found
 
@@ -162,7 +162,7 @@ class PositiveMap:
 
     def _operator(self, identity: float, times: float) -> LinearOperator:
         def product(x: np.ndarray) -> np.ndarray:
-            X = symmetric(x.reshape(self.size, self.size))
+            X = symmetric_part(x.reshape(self.size, self.size))
             return (identity * X + times * self._balanced(X)).ravel()
 
         return LinearOperator((self.size**2, self.size**2), matvec=product, dtype=float)
@@ -204,16 +204,16 @@ class PositiveMap:
         more = {} if self.self_adjoint else {"restart": 40}
         rounds = _ITERATIONS if self.self_adjoint else 8
         X = solve(self._operator(value, -1.0), aim.ravel(), x0=start.ravel(), rtol=1e-3, maxiter=rounds, **more)[0]
-        return symmetric(X.reshape(aim.shape))
+        return symmetric_part(X.reshape(aim.shape))
 
     def _ends(self, X: np.ndarray) -> tuple[float, float]:
         """Return α and β with αX ⪯ T(X) ⪯ βX, roundings counted; 0 and infinity where X is not positive definite."""
-        X = symmetric(X)
+        X = symmetric_part(X)
         size = float(np.linalg.norm(X))
         if not (np.isfinite(size) and size > 0):
             return 0.0, np.inf
         X = X / size
-        image = symmetric(self.apply(X))
+        image = symmetric_part(self.apply(X))
         # T(X) ⪯ βX where K(X) ⪯ β·(X/weights), since the product with the weights keeps the order.
         plain = X if self.weights is None else X / self.weights
         own = 0.0 if self.weights is None else 2 * _EPS * float(np.linalg.norm(plain))

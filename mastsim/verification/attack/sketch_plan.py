@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.verification.attack.parts import SketchPart, matrix, vector
+from mastsim.verification.attack.bowls_and_sketches import SketchPart, tuple_of, tuples_of
 
 _RAREST = 1e-6
 _DECADES = 1.5
@@ -58,7 +58,7 @@ class SketchPlan:
     k: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, dim: int, plain: bool) -> SketchPlan:
+    def random(cls, rng: np.random.Generator, dim: int, plain: bool) -> SketchPlan:
         """Return a random structure; `plain` says whether there may be no sketch at all."""
         kind = str(rng.choice(["finite", "bernoulli", "randk", "identity" if plain else "finite"], p=[0.5, 0.15, 0.15, 0.2]))
         values = int(rng.integers(2, 4))
@@ -74,7 +74,7 @@ class SketchPlan:
     def decode(self, numbers: Numbers, dim: int) -> SketchPart:
         """Return the sketch: S_j = I + N_j − Σ w_i N_i."""
         if self.kind == "bernoulli":
-            return SketchPart("bernoulli", keep=vector(np.maximum(10.0 ** -np.abs(numbers.take(dim)), _RAREST)))
+            return SketchPart("bernoulli", keep=tuple_of(np.maximum(10.0 ** -np.abs(numbers.take(dim)), _RAREST)))
         if self.kind != "finite":
             return SketchPart(self.kind, k=self.k if self.kind == "randk" else 0)
         w = numbers.decades(len(self.mask))
@@ -85,7 +85,7 @@ class SketchPlan:
             w, N = np.concatenate([w, w[1:]]), np.concatenate([N, _mirror(N[1:])])
         w = np.full(len(w), 1 / len(w)) if self.even else w / w.sum()
         S = np.eye(dim) + N - np.tensordot(w, N, 1)
-        return SketchPart("finite", tuple(matrix(s) for s in S), vector(w)).tidy()
+        return SketchPart("finite", tuple(tuples_of(s) for s in S), tuple_of(w)).tidy()
 
 
 def _mirror(N: np.ndarray) -> np.ndarray:

@@ -10,15 +10,15 @@ from typing import Protocol
 
 import numpy as np
 
-from mastsim.moments.operators.base import symmetric
-from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
-from mastsim.moments.operators.leading import FactorBracket, PositiveMap
-from mastsim.moments.operators.recursion import UNIT, MomentRecursion, MomentState, range_of
+from mastsim.linalg import symmetric_part
+from mastsim.recursions.base import UNIT, MomentRecursion, MomentState, range_of
+from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.positive_map import FactorBracket, PositiveMap
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive
 
 
-class Curvature(Protocol):
+class CurvatureMoments(Protocol):
     """Anything with E[H] and M ↦ E[HMH]."""
 
     @property
@@ -63,7 +63,7 @@ class GradientRecursion(MomentRecursion):
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return E[(I − γH)X(I − γH)ᵀ]."""
         slope = self.hessian @ X
-        return X - self.stepsize * (slope + slope.T) + self.stepsize**2 * symmetric(self.gradient.curvature2(X))
+        return X - self.stepsize * (slope + slope.T) + self.stepsize**2 * symmetric_part(self.gradient.curvature2(X))
 
     def contraction(self) -> FactorBracket:
         """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)ᵀ] modulo the kernel of H_D, from both sides.
@@ -77,10 +77,39 @@ class GradientRecursion(MomentRecursion):
 
         def apply(X: np.ndarray) -> np.ndarray:
             inside = U.T @ self.gradient.curvature2(U @ X @ U.T) @ U
-            return X - gamma * (D[:, None] + D) * X + gamma**2 * symmetric(inside)
+            return X - gamma * (D[:, None] + D) * X + gamma**2 * symmetric_part(inside)
 
         found = PositiveMap(apply, len(D), self.rounding_rate, self_adjoint=self.gradient.self_adjoint).bracket()
         return on_range(found, uncertain)
+
+
+@dataclass(frozen=True, eq=False)
+class GDRecursion(MomentRecursion):
+    """y⁺ = (I − γH_D)y, without any randomness."""
+
+    curvature: np.ndarray
+    stepsize: float
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.curvature
+
+    @property
+    def curvature_size(self) -> float:
+        """‖H_D‖² in the Frobenius norm."""
+        return float(np.linalg.norm(self.hessian)) ** 2
+
+    @cached_property
+    def _factor(self) -> np.ndarray:
+        return np.eye(len(self.hessian)) - self.stepsize * self.hessian
+
+    def _advance(self, state: MomentState) -> MomentState:
+        return MomentState(self._factor @ state.mean, self.linear(state.second))
+
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return (I − γH_D)X(I − γH_D)."""
+        return self._factor @ X @ self._factor.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +189,7 @@ class DistributedRecursion(GradientRecursion):
     --------
     >>> import mastsim as ms
     >>> each = ms.PermK(2, clients=2).moment_operators(np.eye(2))
-    >>> from mastsim.moments.operators import run
+    >>> from mastsim.recursions import run
     >>> all_ = DistributedRecursion([each, each], 0.5, np.zeros(2), np.zeros((2, 2)), "permk")
     >>> run(all_, np.ones(2), 1)[:, 0]
     array([2., 0.])
@@ -182,7 +211,7 @@ class DistributedRecursion(GradientRecursion):
         return DistributedGradient(self.operators, self.z_star, self.gradients, self.joint)
 
 
-def largest_stable_stepsize(operators: Curvature) -> FactorBracket:
+def stability_limit(operators: CurvatureMoments) -> FactorBracket:
     """Return the least γ at which the second moment of the iterates stops contracting on range(H_D), from both sides.
 
     It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]). The lower end of the bracket is safe: it is proved, unless
@@ -210,7 +239,7 @@ def largest_stable_stepsize(operators: Curvature) -> FactorBracket:
     Examples
     --------
     >>> import mastsim as ms
-    >>> round(largest_stable_stepsize(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))).lower, 12)
+    >>> round(stability_limit(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))).lower, 12)
     0.5
     """
     values, U, uncertain = range_of(operators.mean)
@@ -218,7 +247,7 @@ def largest_stable_stepsize(operators: Curvature) -> FactorBracket:
         return FactorBracket(np.inf, np.inf, "proved: H is zero", True)
 
     def apply(X: np.ndarray) -> np.ndarray:
-        return symmetric(U.T @ operators.curvature2(U @ X @ U.T) @ U)
+        return symmetric_part(U.T @ operators.curvature2(U @ X @ U.T) @ U)
 
     size = float(np.trace(operators.curvature2(np.eye(len(U)))))
     rounding = UNIT * len(U) * size

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.moments.operators.base import symmetric
+from mastsim.linalg import symmetric_part
 from mastsim.sketches.laws import MomentOperators
 from mastsim.sketches.laws.crossed import JOINTS, CrossedOperators, IndependentPair, shared_permutation
 from mastsim.validation import finite, floats, one_of, vector
@@ -59,7 +59,7 @@ class GradientMoments(ABC):
     @cached_property
     def noise(self) -> np.ndarray:
         """N = E[ζζᵀ], shape (dim, dim); exactly zero where it is zero up to the rounding of its terms."""
-        total = symmetric(sum(self._noise_terms[1:], self._noise_terms[0]))
+        total = symmetric_part(sum(self._noise_terms[1:], self._noise_terms[0]))
         return np.zeros_like(total) if np.linalg.norm(total) <= _CLIP * self.noise_size else total
 
     @cached_property
@@ -93,10 +93,10 @@ class GradientMoments(ABC):
             The moment, symmetric.
         """
         if self.noiseless:
-            return symmetric(self.curvature2(second))
+            return symmetric_part(self.curvature2(second))
         shifted = np.outer(mean, self.z_star)
         cross = self.linear(mean)
-        return symmetric(self.curvature2(second + shifted + shifted.T)) + cross + cross.T + self.noise
+        return symmetric_part(self.curvature2(second + shifted + shifted.T)) + cross + cross.T + self.noise
 
 
 @dataclass(frozen=True, eq=False)

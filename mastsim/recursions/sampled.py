@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.moments.operators.descent import GradientRecursion
-from mastsim.moments.operators.gradients import GradientMoments, SketchedGradient
+from mastsim.recursions.gradient_descent import GradientRecursion
+from mastsim.recursions.gradient_moments import GradientMoments, SketchedGradient
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive
 

@@ -16,12 +16,13 @@ from mastsim.problems import FiniteSum
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED
 from mastsim.validation import integer
-from mastsim.verification.attack.parts import Bowl, SketchPart, Vector, compressor, problems, sampling
-from mastsim.verification.attack.powers import by_powers
+from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart, Vector, compressor, problems, sampling, tuple_of
+from mastsim.verification.attack.long_histories import by_powers
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.rates import Trial, gathered
 
 DECAYED = 0.1
+_HORIZONS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000)
 _FEW = 4
 _STEP_BYTES, _TABLES_LIMIT = 64, 1 << 26
 """Bytes that the tables of one step take, and those of all steps at the most; time grows with them."""
@@ -188,6 +189,30 @@ class Instance:
             yield from (self._with_sketch(i, SketchPart("identity")) for _ in range(part.kind != "identity"))
             for j in range(len(part.weights) if len(part.weights) > 1 else 0):
                 yield self._with_sketch(i, part.without_value(j))
+
+    def shorter(self) -> Iterator[list[Instance]]:
+        """Yield instances with a shorter horizon, and with the largest step."""
+        yield [replace(self, horizon=T) for T in _HORIZONS if self.horizon > T]
+        if self.fraction < 1:
+            yield [replace(self, fraction=1.0)]
+
+    def simplified(self) -> Iterator[list[Instance]]:
+        """Yield instances moved to the origin, and with simpler bowls."""
+        yield list(self._centred())
+        for i, bowl in enumerate(self.bowls):
+            yield [replace(self, bowls=(*self.bowls[:i], b, *self.bowls[i + 1 :])) for b in bowl.rounder()]
+
+    def _centred(self) -> Iterator[Instance]:
+        """Yield the instance moved so that v = 0, with all minimisers there too, and with them where they are."""
+        if any(self.shift) or any(any(bowl.best) for bowl in self.bowls):
+            zero, moved = tuple_of(np.zeros(self.dim)), np.array(self.shift)
+            one_point = tuple(replace(bowl, best=zero) for bowl in self.bowls)
+            start = tuple_of(np.array(self.start) - moved)
+            yield replace(self, bowls=one_point, shift=zero, start=self.start)
+            yield replace(self, bowls=one_point, shift=zero, start=start)
+            if any(self.shift):
+                bowls = tuple(replace(bowl, best=tuple_of(np.array(bowl.best) - moved)) for bowl in self.bowls)
+                yield replace(self, bowls=bowls, shift=zero, start=start)
 
     def _with_sketch(self, i: int, part: SketchPart) -> Instance:
         return replace(self, sketches=(*self.sketches[:i], part, *self.sketches[i + 1 :]))

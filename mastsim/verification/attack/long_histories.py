@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.moments import EnumeratedRecursion, Form
+from mastsim.moments.base import written_out
 
 
 def by_powers(chain: EnumeratedRecursion, x0: np.ndarray, steps: int, form: Form) -> np.ndarray:
@@ -57,9 +58,4 @@ def _second_moment(chain: EnumeratedRecursion, x0: np.ndarray) -> np.ndarray:
 
 
 def _functional(chain: EnumeratedRecursion, form: Form) -> np.ndarray:
-    d, last = chain.objective.dim, chain.size - 1
-    place = {name: slice(i * d, (i + 1) * d) for i, name in enumerate(chain.fields)} | {"": slice(last, last + 1)}
-    whole = np.zeros((chain.size, chain.size))
-    for (left, right), matrix in form.items():
-        whole[place[left], place[right]] += matrix
-    return whole.ravel()
+    return written_out(form, chain.fields, chain.objective.dim).ravel()

@@ -59,7 +59,7 @@ class Bowl:
     def tidy(self) -> Bowl:
         """Return the bowl with the upper triangle of A copied to the lower one."""
         upper = np.triu(np.array(self.curvature))
-        return replace(self, curvature=matrix(upper + np.triu(upper, 1).T))
+        return replace(self, curvature=tuples_of(upper + np.triu(upper, 1).T))
 
     def rounder(self) -> Iterator[Bowl]:
         """Yield bowls with A = 0, I, its diagonal, or from factors of few digits, which keeps A positive semidefinite."""
@@ -69,7 +69,7 @@ class Bowl:
         rounded = [np.array([[float(f"{x:.{n}g}") for x in row] for row in factor]) for n in (1, 2)]
         for simple in (np.zeros((d, d)), np.eye(d), np.diag(np.diag(A)), *(b @ b.T for b in rounded)):
             if not np.array_equal(simple, A):
-                yield replace(self, curvature=matrix(simple))
+                yield replace(self, curvature=tuples_of(simple))
 
     def without(self, i: int) -> Bowl:
         """Return the bowl on the coordinates other than `i`."""
@@ -134,7 +134,7 @@ class SketchPart:
         others = np.arange(len(w)) != top
         w[top] = 1 - w[others].sum()
         S[top] = (np.eye(S.shape[1]) - np.tensordot(w[others], S[others], 1)) / w[top]
-        return replace(self, matrices=tuple(matrix(m) for m in S), weights=vector(w))
+        return replace(self, matrices=tuple(tuples_of(m) for m in S), weights=tuple_of(w))
 
     def without(self, i: int) -> SketchPart:
         """Return the sketch on the coordinates other than `i`."""
@@ -172,14 +172,14 @@ def problems(bowls: tuple[Bowl, ...]) -> list[Problem]:
     return [bowl.problem() for bowl in bowls]
 
 
-def vector(values: np.ndarray) -> Vector:
+def tuple_of(values: np.ndarray) -> Vector:
     """Return an array as a tuple of Python numbers."""
     return tuple(float(value) for value in values)
 
 
-def matrix(values: np.ndarray) -> Matrix:
+def tuples_of(values: np.ndarray) -> Matrix:
     """Return a matrix as tuples of Python numbers."""
-    return tuple(vector(row) for row in values)
+    return tuple(tuple_of(row) for row in values)
 
 
 def submatrix(values: Matrix, i: int) -> Matrix:

@@ -135,6 +135,7 @@ class NonconvexMinimizer(MinimizerSuboptimality):
     source = "negative control"
     status: ClassVar[Status] = "refuted as quoted"
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, SMOOTH)
+    family = "cosines"
 
     @property
     def _both(self) -> Sides:

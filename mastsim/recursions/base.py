@@ -10,8 +10,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from mastsim.linalg import Curvature
-from mastsim.moments.operators.base import symmetric
+from mastsim.linalg import Curvature, symmetric_part
 from mastsim.validation import integer, vector
 
 UNIT = 16 * float(np.finfo(float).eps)
@@ -76,7 +75,7 @@ class MomentRecursion(ABC):
     def step(self, state: MomentState) -> MomentState:
         """Return the moments after one more step; the second is symmetric, since some maps amplify what is not."""
         mean, second = self._advance(state)
-        return MomentState(mean, symmetric(second))
+        return MomentState(mean, symmetric_part(second))
 
     @abstractmethod
     def _advance(self, state: MomentState) -> MomentState:
@@ -148,18 +147,18 @@ def range_of(H: np.ndarray) -> Range:
     >>> range_of(np.diag([0.0, 2.0])).values
     array([2.])
     """
-    values, vectors = np.linalg.eigh(symmetric(H))
+    values, vectors = np.linalg.eigh(symmetric_part(H))
     top = float(np.abs(values).max())
     if values[0] < -1e-10 * top:
         raise ValueError(f"H_D has the eigenvalue {values[0]:.3g}, but it must be positive semidefinite: f_D is not convex")
     keep = values > 4 * len(H) * np.finfo(float).eps * top
     # Small eigenvalues may be zeros that rounding has moved, or not: the exact rank of the matrix says.
     kept = int(keep.sum())
-    return Range(values[keep], vectors[:, keep], kept < len(H) and Curvature(symmetric(H)).rank != kept)
+    return Range(values[keep], vectors[:, keep], kept < len(H) and Curvature(symmetric_part(H)).rank != kept)
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class MomentPath:
     """The moments along the steps of a recursion from one start; what never moves is split off and kept exactly.
 
     Parameters
@@ -199,7 +198,7 @@ class Path:
         if self._projector is None:
             return state
         whole = np.kron(np.eye(len(self.chain.fields)), self._projector)
-        return MomentState(whole @ state.mean, symmetric(whole @ state.second @ whole))
+        return MomentState(whole @ state.mean, symmetric_part(whole @ state.second @ whole))
 
     def expectations(self, steps: int, forms: list[np.ndarray]) -> np.ndarray:
         """Return E(s, 1)ᵀQ(s, 1) for every form Q of the state s with a 1 appended, shape (steps + 1, forms)."""
@@ -216,7 +215,7 @@ class Path:
         # (m + n, 1)ᵀQ(m + n, 1) = mᵀQm + pull·m + rest for the still part n; Qn is zero where it is zero up to rounding.
         Q, both = whole[:-1, :-1], whole[:-1, -1] + whole[-1, :-1]
         n = self.still
-        image = symmetric(Q) @ n
+        image = symmetric_part(Q) @ n
         if np.linalg.norm(image) <= 16 * len(n) * np.finfo(float).eps * np.linalg.norm(Q) * np.linalg.norm(n):
             image = np.zeros_like(n)
         return Q, both + 2 * image, float(n @ image + both @ n + whole[-1, -1])
@@ -247,7 +246,7 @@ class Path:
             local = UNIT * d * size
             own = [np.vdot(Q[:-1, :-1], E) + local * float(Q[:-1, :-1].diagonal() @ units**2) for Q in sizes]
             out[t] = own + np.array([Q[-1, -1] * (weight + UNIT * d) for Q in sizes])
-            E = symmetric(chain.linear(E)) + weight * N * np.diag(units**2)
+            E = symmetric_part(chain.linear(E)) + weight * N * np.diag(units**2)
             E += np.diag((chain.rounding_rate * size + noise) * units**2)
             weight += chain.rounding_rate
         return np.where(np.isnan(out), np.inf, out)
@@ -255,11 +254,11 @@ class Path:
 
 def absolute(Q: np.ndarray) -> np.ndarray:
     """Return |Q|, the least positive semidefinite matrix with the eigenvectors of Q and −|Q| ⪯ Q ⪯ |Q|."""
-    values, vectors = np.linalg.eigh(symmetric(Q))
+    values, vectors = np.linalg.eigh(symmetric_part(Q))
     return np.asarray((vectors * np.abs(values)) @ vectors.T)
 
 
-def settled(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
+def nonnegative_values(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
     """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero.
 
     Parameters
@@ -274,7 +273,7 @@ def settled(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> settled(np.array([-1e-18, 1.0]), np.full(2, 1e-16))
+    >>> nonnegative_values(np.array([-1e-18, 1.0]), np.full(2, 1e-16))
     array([0., 1.])
     """
     worst = np.argmin(values + rounding)
@@ -318,14 +317,14 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.moments.operators import DSGDRecursion
+    >>> from mastsim.recursions import DSGDRecursion
     >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(DSGDRecursion(half, 0.25, np.zeros(1), np.zeros(1)), np.ones(1), 2)[:, 0]
     array([1.  , 0.5 , 0.25])
     """
     steps = integer("steps", steps, 0)
-    H = symmetric(recursion.hessian)
-    path = Path(recursion, vector("y0", y0, len(H)))
+    H = symmetric_part(recursion.hessian)
+    path = MomentPath(recursion, vector("y0", y0, len(H)))
     return nonnegative_path(path, steps, [padded(Q, len(path.still)) for Q in (np.eye(len(H)), H / 2, H @ H)])
 
 
@@ -336,8 +335,8 @@ def padded(Q: np.ndarray, size: int) -> np.ndarray:
     return whole
 
 
-def nonnegative_path(path: Path, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
+def nonnegative_path(path: MomentPath, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
     """Return the expectations of nonnegative forms along a path; rounding is only looked at where one is below zero."""
     with np.errstate(over="ignore", invalid="ignore"):
         history = path.expectations(steps, forms)
-        return settled(history, path.rounding(steps, forms, misplaced)) if (history < 0).any() else history
+        return nonnegative_values(history, path.rounding(steps, forms, misplaced)) if (history < 0).any() else history

@@ -10,9 +10,9 @@ import numpy as np
 
 from mastsim.theorems import LinearRate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH, STRONGLY_CONVEX
-from mastsim.verification.attack.drawing import Numbers, SketchPlan
-from mastsim.verification.attack.instance import Instance
-from mastsim.verification.attack.parts import SAMPLINGS, Bowl, SketchPart, matrix, vector
+from mastsim.verification.attack.bowls_and_sketches import SAMPLINGS, Bowl, SketchPart, tuple_of, tuples_of
+from mastsim.verification.attack.quadratic_instance import Instance
+from mastsim.verification.attack.sketch_plan import Numbers, SketchPlan
 
 Regime = Literal["any", "interpolation", "noise"]
 REGIMES: tuple[Regime, ...] = ("any", "interpolation", "noise")
@@ -25,7 +25,7 @@ _LEAST_STEP = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class QuadraticPlan:
     """The structure of an instance; `decode` fills in the numbers.
 
     Parameters
@@ -72,9 +72,9 @@ class Plan:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def draw(
+    def random(
         cls, kind: type[Theorem], rng: np.random.Generator, regime: Regime, span: tuple[float, float], sharp: bool
-    ) -> Plan:
+    ) -> QuadraticPlan:
         """Return a random structure on which a theorem has a chance to apply."""
         known, several = {f.name for f in fields(kind)}, DISTRIBUTED in kind.assumptions
         dim = int(rng.choice([1, 2, 3], p=[0.25, 0.55, 0.2]))
@@ -82,7 +82,7 @@ class Plan:
         flat = 0.0 if STRONGLY_CONVEX in kind.assumptions else float(rng.choice([0.0, 0.0, 0.5]))
         shared = several and rng.random() < 0.15
         count = bowls if several and not shared else 1
-        sketches = tuple(SketchPlan.draw(rng, dim, bowls > 1) for _ in range(count))
+        sketches = tuple(SketchPlan.random(rng, dim, bowls > 1) for _ in range(count))
         if NO_SKETCH in kind.assumptions or (shared and bowls == dim > 1):
             sketches = (replace(sketches[0], kind="permk" if several else "identity"),)
         settings = _settings(known, rng, sharp)
@@ -131,7 +131,7 @@ class Plan:
         settings = dict(self.settings)
         if "probability" in settings:
             settings["probability"] = max(10.0 ** -abs(float(numbers.take(1)[0])), 1e-3)
-        found = Instance(bowls, sketches, vector(shift), vector(start), fraction, horizon, settings, self.decayed)
+        found = Instance(bowls, sketches, tuple_of(shift), tuple_of(start), fraction, horizon, settings, self.decayed)
         return _placed(found, self.regime, self.distributed)
 
     def _unit(self, part: SketchPart) -> float:
@@ -148,7 +148,7 @@ class Plan:
         spectrum = spectrum * size
         basis = _rotation(numbers.take(self.dim * (self.dim - 1) // 2), self.dim) if self.turned else np.eye(self.dim)
         best = np.zeros(self.dim) if self.centred else numbers.take(self.dim)
-        return Bowl(matrix((basis * spectrum) @ basis.T), vector(best)).tidy()
+        return Bowl(tuples_of((basis * spectrum) @ basis.T), tuple_of(best)).tidy()
 
 
 def _placed(found: Instance, regime: Regime, distributed: bool) -> Instance:
@@ -156,7 +156,7 @@ def _placed(found: Instance, regime: Regime, distributed: bool) -> Instance:
     if regime == "interpolation":
         return replace(found, bowls=tuple(replace(bowl, best=found.shift) for bowl in found.bowls))
     if regime == "noise":
-        return replace(found, start=vector(found.objective(distributed).minimize().x))
+        return replace(found, start=tuple_of(found.objective(distributed).minimize().x))
     return found
 
 

@@ -1,0 +1,34 @@
+"""The moment recursions that the linear operators E[HMH], E[HMS], E[SᵀMS] of a sketch's law close."""
+
+from mastsim.recursions.base import MomentRecursion, MomentState, run
+from mastsim.recursions.gradient_descent import (
+    DistributedRecursion,
+    DSGDRecursion,
+    GDRecursion,
+    GradientRecursion,
+    stability_limit,
+)
+from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.positive_map import FactorBracket
+from mastsim.recursions.sampled import SampledGradient, SampledRecursion
+from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
+
+__all__ = [
+    "DSGDRecursion",
+    "DistributedGradient",
+    "DistributedRecursion",
+    "FactorBracket",
+    "GDRecursion",
+    "GradientMoments",
+    "GradientRecursion",
+    "MomentRecursion",
+    "MomentState",
+    "PAGERecursion",
+    "SVRGRecursion",
+    "SampledGradient",
+    "SampledRecursion",
+    "SketchedGradient",
+    "anchor_variance",
+    "run",
+    "stability_limit",
+]
