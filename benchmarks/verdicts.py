@@ -22,8 +22,9 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Verdict
 
 STEPS = 12

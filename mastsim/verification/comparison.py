@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.verification.verdict import ROUNDING, Outcome, Reason
+from mastsim.verification.tolerances import ROUNDING
+from mastsim.verification.verdict import Outcome, Reason
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,8 @@ from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
 from mastsim.theorems.leniency import lenient
 from mastsim.validation import instance, integer
-from mastsim.verification.verdict import ROUNDING, Outcome, Reason, Verdict
-
-_NOISE = 1e-12
-"""Rounding of a side in proportion to the size of what it was computed from."""
-_ZERO = 1e-14
-"""A left side that is below this, in the same proportion, vanishes."""
+from mastsim.verification.tolerances import ROUNDING, SIDE_ROUNDING, ZERO_SIDE
+from mastsim.verification.verdict import Outcome, Reason, Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +163,7 @@ def _confirmed(sides: Sides) -> np.ndarray:
     left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
     with np.errstate(invalid="ignore"):
         by_size = left <= np.where(right > 0, right * (1 + ROUNDING), right)
-        by_sign = (left <= _ZERO * scale) & (right >= -np.where(left == 0, _NOISE, _ZERO) * scale)
+        by_sign = (left <= ZERO_SIDE * scale) & (right >= -np.where(left == 0, SIDE_ROUNDING, ZERO_SIDE) * scale)
         return np.asarray((by_size | by_sign) & ~np.isnan(left) & ~np.isnan(right))
 
 
@@ -175,7 +171,7 @@ def _exceeds(sides: Sides, uncertainty: float) -> np.ndarray:
     """Return where left exceeds right by more than rounding and what the sides may be off."""
     left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
     with np.errstate(invalid="ignore"):
-        allowed = np.where(right > 0, right * (1 + ROUNDING), right) + _NOISE * scale + np.finfo(float).tiny
+        allowed = np.where(right > 0, right * (1 + ROUNDING), right) + SIDE_ROUNDING * scale + np.finfo(float).tiny
         return np.asarray(left - uncertainty > allowed)
 
 
@@ -185,7 +181,7 @@ def ratio(sides: Sides) -> np.ndarray:
     A negative right side is never met: its ratio is infinite.
     """
     left, right, scale = (asnumpy(side) for side in sides)
-    allowed = np.asarray(right + _NOISE * scale + np.finfo(float).tiny)
+    allowed = np.asarray(right + SIDE_ROUNDING * scale + np.finfo(float).tiny)
     return np.where(allowed <= 0, np.inf, left / np.where(allowed <= 0, 1.0, allowed))
 
 

@@ -10,9 +10,11 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.theorems import ALL, Rate
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import distributed, finite_sums, small_quadratics
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion, gathered, starting_points
-from mastsim.verification.verdict import ROUNDING, Verdict
+from mastsim.verification.tolerances import ROUNDING
+from mastsim.verification.trial import Trial, exact_recursion, over_steps, starting_points
+from mastsim.verification.verdict import Verdict
 
 PARTS: tuple[str, ...] = ("step size", "rate", "first term", "second term")
 """What is changed: the largest step size and the rate are raised, the two terms of the bound are lowered."""
@@ -136,10 +138,10 @@ def _slack(case: Rate, part: str, steps: int) -> Iterator[tuple[float, str]]:
     form = case.form(case.stepsize, chain.center)
     for name, x0 in starting_points(case.objective).items():
         initial = case.initial_at(x0)
-        left = gathered(chain.run(x0, len(times), [form])[:, 0], case.over)
+        left = over_steps(chain.run(x0, len(times), [form])[:, 0], case.over)
         first, second = plain.terms(case, times, initial)
         term, other = (first, second) if part == "first term" else (np.full(len(times), second), first)
-        rest = left - plain.forgive(np.asarray(other), len(times), initial)
+        rest = left - plain.with_rounding(np.asarray(other), len(times), initial)
         telling = (rest > _TELLING * left) & (rest > 0)
         if telling.any():
             factor = float((term[telling] / rest[telling]).min())

@@ -21,7 +21,7 @@ from mastsim.theorems import (
 )
 from mastsim.theorems.base import Sides
 from mastsim.verification.instances import one_dimension, two_signs
-from mastsim.verification.rates import Trial
+from mastsim.verification.trial import Trial
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,13 +13,13 @@ from mastsim.run import LYAPUNOV
 from mastsim.theorems.assumptions import nodes
 from mastsim.validation import integer
 from mastsim.verification.comparison import Measured
+from mastsim.verification.exact_rates import bounded_means, decide_paths
 from mastsim.verification.inequalities import require_exact
-from mastsim.verification.rates import Trial, decide_paths, gathered_means, trace_of
+from mastsim.verification.tolerances import STEP_ROUNDING
+from mastsim.verification.trial import Trial, trace_of
 from mastsim.verification.verdict import Verdict
 
 LEAF_LIMIT = 1 << 11
-
-_FINEST = 1e-14
 
 
 def tree_depth(trial: Trial, least: int = 3, most: int = 12) -> int | None:
@@ -68,10 +68,10 @@ def path_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> Measured:
     """Return what a rate bounds after 1, 2, …, `steps` steps, with the errors of values and of x_D*, and rounding."""
     theorem = trial.theorem
     means, errors = _along_tree(trial, x0, steps)
-    root = theorem.rounding(trial.stepsize, np.arange(len(means))) + _FINEST * np.sqrt(means.max())
+    root = theorem.rounding(trial.stepsize, np.arange(len(means))) + STEP_ROUNDING * np.sqrt(means.max())
     with np.errstate(over="ignore", invalid="ignore"):
         found = Measured.of(means, 2 * np.sqrt(means) * root + root**2 + errors)
-    return gathered_means(found, theorem.over)
+    return bounded_means(found, theorem.over)
 
 
 def mean_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> np.ndarray:
@@ -113,6 +113,6 @@ def _mean(trial: Trial, state: Any, chance: np.ndarray) -> tuple[float, float]:
     error = max(node.error_bound(state.x) for node in nodes(trial.objective))
     if trace == "gap":
         best = trial.objective.minimize()
-        return float(chance @ measured), error + _FINEST * (abs(best.value) + float(chance @ np.abs(measured)))
+        return float(chance @ measured), error + STEP_ROUNDING * (abs(best.value) + float(chance @ np.abs(measured)))
     slip = np.sqrt(2 * trial.objective.smoothness * error)
     return float(chance @ measured**2), float(chance @ (2 * measured * slip + slip**2)) if slip > 0 else 0.0

@@ -11,8 +11,8 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.methods import NaturalCompressor, Nice, SketchCompressor
 from mastsim.moments import recursion
-from mastsim.verification.rates import Trial
 from mastsim.verification.trees import decide_rate_on_tree, mean_along_tree, tree_depth
+from mastsim.verification.trial import Trial
 from tests.oracles.listed_laws import law
 
 ROWS, LABELS, RIDGE = np.array([[1.0, 2.0], [-1.5, 0.5], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0]), 0.1

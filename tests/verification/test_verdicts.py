@@ -19,11 +19,11 @@ from mastsim.problems import Minimum
 from mastsim.provenance import Constant
 from mastsim.theorems import Lemma1, LooplessSVRDSG, NonconvexDSGD, Rate, StronglyConvexDSGD
 from mastsim.theorems.leniency import SMALLER_IS_WEAKER, forgiving, lenient
-from mastsim.verification import rates, verify
+from mastsim.verification import sampled_rates, verify
 from mastsim.verification.comparison import Measured, compare
 from mastsim.verification.instances import distributed, finite_sums, one_dimension, small_quadratics, two_signs
-from mastsim.verification.rates import Trial
 from mastsim.verification.trees import decide_rate_on_tree
+from mastsim.verification.trial import Trial
 
 
 class Shifted:
@@ -231,7 +231,7 @@ def test_the_curve_of_a_minimum_is_the_least_of_the_means():
     t = NonconvexDSGD(F, horizon=20)
     run = ms.simulate(ms.DSGD(t.stepsize), F, steps=20, replicas=50, every=1, engine="array")
     means = (run.gradient_norm**2).mean(axis=0)
-    curve = rates._curve(Trial.of(t), run)
+    curve = sampled_rates._curve(Trial.of(t), run)
     assert curve.measured == pytest.approx(np.minimum.accumulate(means[:-1]))
     assert (curve.measured > np.minimum.accumulate(run.gradient_norm**2, axis=1).mean(axis=0)[:-1]).any()
     assert (curve.band[0] <= curve.measured).all()

@@ -22,7 +22,7 @@ from mastsim.verification.attack.quadratic_instance import Instance
 from mastsim.verification.attack.quadratic_plan import REGIMES, Regime
 from mastsim.verification.attack.search import Evaluator, confirmed, search
 from mastsim.verification.attack.shrinking import shrink
-from mastsim.verification.verdict import ROUNDING
+from mastsim.verification.tolerances import ROUNDING
 
 __all__ = [
     "FAMILIES",

@@ -19,7 +19,8 @@ from mastsim.validation import integer
 from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart, Vector, compressor, problems, sampling, tuple_of
 from mastsim.verification.attack.long_histories import by_powers
 from mastsim.verification.inequalities import decide_inequality
-from mastsim.verification.rates import Trial, gathered
+from mastsim.verification.tolerances import STEP_ROUNDING
+from mastsim.verification.trial import Trial, over_steps
 
 DECAYED = 0.1
 _HORIZONS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000)
@@ -150,10 +151,10 @@ class Instance:
         trial = Trial(claim, self.fraction * claim.stepsize, claim.objective, start=np.array(self.start))
         times = np.arange(1, self.horizon + 1)
         initial = trial.initial_from(np.array(self.start))
-        left = gathered(self.measured(trial, quick=quick), claim.over)
+        left = over_steps(self.measured(trial, quick=quick), claim.over)
         with np.errstate(over="ignore"):
-            ratios = left / trial.forgive(trial.lenient_bound(times, initial), self.horizon, initial)
-        finest = claim.rounding(trial.stepsize, 1) + 1e-14 * math.sqrt(initial)
+            ratios = left / trial.with_rounding(trial.lenient_bound(times, initial), self.horizon, initial)
+        finest = claim.rounding(trial.stepsize, 1) + STEP_ROUNDING * math.sqrt(initial)
         ratios = np.where(left >= (_DIGITS * finest) ** 2, ratios, 0.0)
         if self.decayed:
             with np.errstate(invalid="ignore"):  # a bound may be infinite
