@@ -187,8 +187,8 @@ def verify(
     from mastsim.documents import header
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
-    from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
+    from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
     verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=sys.stderr.isatty())

@@ -19,9 +19,9 @@ from mastsim.expected import Distributed, Objective
 from mastsim.keywords import Settings
 from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
-from mastsim.methods.sampling import FullBatch
 from mastsim.methods.settings import Setting, settings_of
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.methods.uniform_sampling import FullBatch
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly

@@ -11,7 +11,7 @@ from mastsim.draws import Draw, Independent
 from mastsim.expected import Distributed, Objective
 from mastsim.methods.base import Oracle, State, StochasticMethod
 from mastsim.methods.compression import Uncompressed
-from mastsim.methods.sampling import FullBatch
+from mastsim.methods.uniform_sampling import FullBatch
 from mastsim.recursions import DistributedRecursion
 from mastsim.validation import instance
 

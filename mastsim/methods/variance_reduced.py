@@ -13,7 +13,7 @@ from mastsim.expected import Mast
 from mastsim.methods.affine import steps_are_constant
 from mastsim.methods.base import Oracle, StochasticMethod, require_one_node
 from mastsim.methods.quadratic_moments import sketched_quadratic
-from mastsim.methods.sampling import Nice
+from mastsim.methods.uniform_sampling import Nice
 from mastsim.recursions import MomentRecursion, PAGERecursion, SVRGRecursion, anchor_variance
 from mastsim.validation import integer
 

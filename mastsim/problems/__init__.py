@@ -11,12 +11,12 @@ from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
-from mastsim.problems.network import TwoLayerNetwork
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.splits import split
+from mastsim.problems.two_layer_network import TwoLayerNetwork
 from mastsim.problems.welsch import WelschRegression
 
 __getattr__ = named(__name__, ALL_PROBLEMS)

@@ -17,7 +17,7 @@ from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total
 from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
 from mastsim.problems.losses import Loss, SquaredLoss
 from mastsim.problems.newton import least_point
-from mastsim.problems.rounding import LinearModel
+from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.rounding import summed
@@ -130,9 +130,9 @@ class GeneralizedLinearModel(Problem):
         return rows_times(self._transposed, bends) / self.rows + self.ridge * w
 
     @cached_property
-    def rounding(self) -> LinearModel:
+    def rounding(self) -> LinearModelRounding:
         """The data as rounding errors see them."""
-        return LinearModel(self.A, self.y, self.loss, self.ridge)
+        return LinearModelRounding(self.A, self.y, self.loss, self.ridge)
 
     @np.errstate(over="ignore", invalid="ignore")
     def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.backend import Array, asnumpy, contiguous, namespace
-from mastsim.sketches.base import DiagonalBatch, MatrixBatch, Sketch, SketchBatch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch, MatrixBatch, SketchBatch
 from mastsim.sketches.laws import Law, product_law
 
 

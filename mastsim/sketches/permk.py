@@ -14,10 +14,11 @@ import numpy as np
 from mastsim.backend import Array, namespace
 from mastsim.draws import Values
 from mastsim.memory import check_room
-from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
+from mastsim.sketches.arguments import whole_numbers
+from mastsim.sketches.base import SUPPORT_LIMIT
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.laws import DealtShare
 from mastsim.sketches.selection import SelectionSketch
-from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer, shown
 
 

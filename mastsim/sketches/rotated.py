@@ -15,7 +15,8 @@ from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
 from mastsim.readonly import frozen
-from mastsim.sketches.base import Sketch, SketchBatch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import SketchBatch
 from mastsim.sketches.laws import RotatedLaw
 from mastsim.validation import finite, floats, one_of
 

@@ -22,8 +22,8 @@ from mastsim.theorems.assumptions import (
     Assumption,
     AssumptionError,
 )
-from mastsim.theorems.shapes import LinearRate
-from mastsim.theorems.theorem4 import sampling_settings
+from mastsim.theorems.linear_and_sublinear import LinearRate
+from mastsim.theorems.sampled import sampling_settings
 from mastsim.validation import UNLIMITED, positive, settings
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)

@@ -23,8 +23,8 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.base import Status
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
 from mastsim.theorems.rates import Case, Rate
-from mastsim.theorems.shapes import HorizonRate, LinearRate
 from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 

@@ -20,9 +20,9 @@ from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.negative_controls import false_inequalities, false_rates
+from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
 from mastsim.verification.sampled_rates import decide_by_simulation
 from mastsim.verification.sequential import family_alpha
-from mastsim.verification.trees import decide_rate_on_tree, tree_depth
 from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Outcome, Verdict
 

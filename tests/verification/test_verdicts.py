@@ -22,7 +22,7 @@ from mastsim.theorems.leniency import SMALLER_IS_WEAKER, forgiving, lenient
 from mastsim.verification import sampled_rates, verify
 from mastsim.verification.comparison import Measured, compare
 from mastsim.verification.instances import distributed, finite_sums, one_dimension, small_quadratics, two_signs
-from mastsim.verification.trees import decide_rate_on_tree
+from mastsim.verification.outcome_tree import decide_rate_on_tree
 from mastsim.verification.trial import Trial
 
 

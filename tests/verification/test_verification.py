@@ -32,8 +32,8 @@ from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from mastsim.verification.instances import degenerate_quadratics, distributed, one_dimension, small_quadratics, two_signs
 from mastsim.verification.negative_controls import false_inequalities, false_rates
+from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
 from mastsim.verification.sampled_rates import decide_by_simulation, decide_run, judge_run
-from mastsim.verification.trees import decide_rate_on_tree, tree_depth
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.sketched_quadratics import quadratics, tree
 

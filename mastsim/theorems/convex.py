@@ -22,8 +22,8 @@ from mastsim.theorems.assumptions import (
     UNBIASED,
     Assumption,
 )
+from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.rates import SingleNodeRate
-from mastsim.theorems.shapes import LinearRate, SublinearRate
 
 
 class DoubleSketched(SingleNodeRate):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from mastsim.backend import Array, contiguous, namespace, rows_at
-from mastsim.sketches.base import SketchBatch
+from mastsim.sketches.batches import SketchBatch
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.methods import NaturalCompressor, Nice, SketchCompressor
 from mastsim.moments import recursion
-from mastsim.verification.trees import decide_rate_on_tree, mean_along_tree, tree_depth
+from mastsim.verification.outcome_tree import decide_rate_on_tree, mean_along_tree, tree_depth
 from mastsim.verification.trial import Trial
 from tests.oracles.listed_laws import law
 

@@ -22,11 +22,11 @@ from mastsim.methods import (
     WithReplacement,
     importance_sampling,
 )
-from mastsim.methods.sampling import RESOLUTION
+from mastsim.methods.weighted_sampling import RESOLUTION
 from mastsim.sketches import RandK
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
 from mastsim.theorems.rates import SingleNodeRate
-from mastsim.theorems.shapes import HorizonRate, LinearRate
 
 _FEW = 8
 

@@ -1,144 +1,26 @@
-"""The samplings: all components, a uniform subset, each by itself, draws with replacement."""
+"""Samplings whose components may differ in probability: each by itself, and draws with replacement."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mastsim.backend import Array, namespace, put
+from mastsim.backend import Array, namespace
 from mastsim.methods.minibatch import Minibatch, Sampling, checked_smoothness
+from mastsim.methods.uniform_sampling import listed_size, minibatch_size
 from mastsim.readonly import frozen
 from mastsim.validation import finite, floats, integer, keep_fraction, number, one_of
 
 if TYPE_CHECKING:
     from mastsim.problems import Problem
 
+
 RESOLUTION = 2.0**-53
 """Uniform numbers have 53 bits: an event of smaller probability cannot be drawn with that probability."""
 _TOTAL = 1e-9
-
-
-@dataclass(frozen=True)
-class FullBatch(Sampling):
-    """All components, each with weight 1/n: the gradient itself.
-
-    Examples
-    --------
-    >>> FullBatch().expected_smoothness(np.array([1.0, 5.0]))
-    (0.0, 1.0)
-    """
-
-    keyword = "full"
-
-    @classmethod
-    def from_text(cls, argument: str, problem: Problem) -> FullBatch:
-        """Return the full batch; it takes no argument."""
-        if argument:
-            raise ValueError(f"sampling 'full:{argument}' is not accepted: full takes no argument")
-        return cls()
-
-    @property
-    def name(self) -> str:
-        """The words ``full batch``."""
-        return "full batch"
-
-    def expected_size(self, n: int) -> float:
-        """Return n."""
-        return float(self.check(n))
-
-    def _second_moment(self, n: int) -> tuple[np.ndarray, float]:
-        return np.zeros(n), 1.0
-
-    def _uniforms(self, n: int) -> int:
-        return 0
-
-    def _draw(self, u: Array, n: int) -> Minibatch:
-        return Minibatch(None, namespace(u).full((u.shape[0], n), 1 / n))
-
-    def _support_size(self, n: int) -> float:
-        return 1.0
-
-    def _enumerate(self, n: int) -> tuple[Minibatch, np.ndarray]:
-        return Minibatch(None, np.full((1, n), 1 / n)), np.ones(1)
-
-
-@dataclass(frozen=True)
-class Nice(Sampling):
-    """τ-nice sampling: a uniform subset of τ components, without replacement.
-
-    Parameters
-    ----------
-    tau : int
-        Size of the subset, from 1 to n.
-
-    Raises
-    ------
-    ValueError
-        If `tau` is below 1.
-
-    References
-    ----------
-    Gower et al., ICML 2019, Section 3; drawn with Floyd's algorithm, Bentley, Floyd, Comm. ACM 30 (1987).
-
-    Examples
-    --------
-    >>> Nice(32).name, Nice(1).expected_smoothness(np.array([1.0, 5.0]))
-    ('32-nice', (5.0, 0.0))
-    """
-
-    tau: int
-
-    keyword = "nice"
-
-    @classmethod
-    def from_text(cls, argument: str, problem: Problem) -> Nice:
-        """Return the sampling that ``nice:TAU`` names."""
-        return cls(_tau(argument, "nice:TAU, for example nice:32"))
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tau", integer("tau", self.tau, 1))
-
-    @property
-    def name(self) -> str:
-        """For example ``32-nice``."""
-        return f"{self.tau}-nice"
-
-    def check(self, n: int) -> int:
-        """Return `n`, refusing fewer than τ components."""
-        if self.tau > integer("n", n, 1):
-            raise ValueError(f"minibatch tau={self.tau} is not accepted: a subset of n={n} components needs 1 <= tau <= {n}")
-        return int(n)
-
-    def expected_size(self, n: int) -> float:
-        """Return τ."""
-        self.check(n)
-        return float(self.tau)
-
-    def _second_moment(self, n: int) -> tuple[np.ndarray, float]:
-        if n == 1:
-            return np.zeros(1), 1.0
-        pairs = self.tau * (n - 1)
-        return np.full(n, (n - self.tau) / pairs), n * (self.tau - 1) / pairs
-
-    def _uniforms(self, n: int) -> int:
-        return self.tau
-
-    def _draw(self, u: Array, n: int) -> Minibatch:
-        return Minibatch(_floyd(u, n), namespace(u).full(u.shape, 1 / self.tau))
-
-    def _support_size(self, n: int) -> float:
-        log = math.lgamma(n + 1) - math.lgamma(self.tau + 1) - math.lgamma(n - self.tau + 1)
-        return _size(log, lambda: math.comb(n, self.tau))
-
-    def _enumerate(self, n: int) -> tuple[Minibatch, np.ndarray]:
-        subsets = np.array(list(combinations(range(n), self.tau)))
-        return Minibatch(subsets, np.full(subsets.shape, 1 / self.tau)), np.full(len(subsets), 1 / len(subsets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +93,7 @@ class IndependentSampling(Sampling):
 
     def _support_size(self, n: int) -> float:
         coins = int((self._each(n) < 1).sum())
-        return _size(coins * math.log(2), lambda: 2**coins)
+        return listed_size(coins * math.log(2), lambda: 2**coins)
 
     def _enumerate(self, n: int) -> tuple[Minibatch, np.ndarray]:
         p = self._each(n)
@@ -259,9 +141,9 @@ class WithReplacement(Sampling):
         form = "with-replacement:TAU or with-replacement:TAU:importance, for example with-replacement:32"
         size, colon, weights = argument.partition(":")
         if not colon:
-            return cls(_tau(size, form))
+            return cls(minibatch_size(size, form))
         one_of("weights of with-replacement", weights, ["importance"])
-        return importance_sampling(problem.component_smoothness, _tau(size, form))
+        return importance_sampling(problem.component_smoothness, minibatch_size(size, form))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tau", integer("tau", self.tau, 1))
@@ -313,7 +195,7 @@ class WithReplacement(Sampling):
         return Minibatch(index, xp.asarray(1 / (self.tau * n * self.probabilities))[index])
 
     def _support_size(self, n: int) -> float:
-        return _size(self.tau * math.log(n), lambda: n**self.tau)
+        return listed_size(self.tau * math.log(n), lambda: n**self.tau)
 
     def _enumerate(self, n: int) -> tuple[Minibatch, np.ndarray]:
         index, q = _digits(n, self.tau), self._each(n)
@@ -358,13 +240,6 @@ def importance_sampling(problem_smoothness: Array, tau: int) -> WithReplacement:
     return WithReplacement(tau, share / math.fsum(share))
 
 
-def _tau(text: str, form: str) -> int:
-    """Return the size of a minibatch that a text spells."""
-    if not re.fullmatch("[+-]?[0-9]{1,100}", text.strip()):
-        raise ValueError(f"tau={text!r} is not accepted: it must be a whole number; write {form}")
-    return int(text)
-
-
 def _resolved(p: np.ndarray) -> np.ndarray:
     if (p < RESOLUTION).any():
         raise ValueError(f"probabilities={p.min()} is not accepted: below 2**-53 an event cannot be drawn")
@@ -378,25 +253,6 @@ def _fitting(probabilities: float | np.ndarray, n: int) -> int:
     return n
 
 
-def _size(log: float, exact: Callable[[], int]) -> float:
-    return float(exact()) if log < 700 else math.inf
-
-
 def _digits(base: int, count: int) -> np.ndarray:
     places = np.array([base**j for j in range(count)], dtype=np.int64)
     return np.arange(base**count)[:, None] // places % base
-
-
-def _floyd(u: Array, n: int) -> Array:
-    xp = namespace(u)
-    replicas, tau = u.shape
-    index = xp.zeros((replicas, tau), dtype=xp.int64)
-    # A table of n flags a replica costs n, comparing with all earlier picks costs tau²/2: whichever is less.
-    rows, table = xp.arange(replicas), xp.zeros((replicas, n if tau * tau > n else 0), dtype=xp.bool)
-    for i, last in enumerate(range(n - tau, n)):
-        pick = xp.astype(xp.floor(u[:, i] * (last + 1)), xp.int64)
-        taken = table[rows, pick] if table.shape[1] else xp.any(index[:, :i] == pick[:, None], axis=1)
-        index[:, i] = pick = xp.where(taken, last, pick)
-        if table.shape[1]:
-            table = put(table, rows[:, None], pick[:, None], True)
-    return index

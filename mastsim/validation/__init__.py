@@ -1,0 +1,37 @@
+"""Checks of what users pass in: every message names the argument, the value and what would be accepted."""
+
+from mastsim.validation.arrays import entries as entries
+from mastsim.validation.arrays import finite as finite
+from mastsim.validation.arrays import floats as floats
+from mastsim.validation.arrays import keep_fraction as keep_fraction
+from mastsim.validation.arrays import matrix as matrix
+from mastsim.validation.arrays import points as points
+from mastsim.validation.arrays import refuse_masks as refuse_masks
+from mastsim.validation.arrays import square as square
+from mastsim.validation.arrays import vector as vector
+from mastsim.validation.numbers import a_float as a_float
+from mastsim.validation.numbers import integer as integer
+from mastsim.validation.numbers import nonnegative as nonnegative
+from mastsim.validation.numbers import number as number
+from mastsim.validation.numbers import plain_number as plain_number
+from mastsim.validation.numbers import positive as positive
+from mastsim.validation.numbers import real as real
+from mastsim.validation.spans import ACCURACIES as ACCURACIES
+from mastsim.validation.spans import CONDITIONS as CONDITIONS
+from mastsim.validation.spans import ENTRIES as ENTRIES
+from mastsim.validation.spans import HESSIANS as HESSIANS
+from mastsim.validation.spans import SCALES as SCALES
+from mastsim.validation.spans import SETTINGS as SETTINGS
+from mastsim.validation.spans import STEPS as STEPS
+from mastsim.validation.spans import UNLIMITED as UNLIMITED
+from mastsim.validation.types_and_texts import array as array
+from mastsim.validation.types_and_texts import flag as flag
+from mastsim.validation.types_and_texts import has as has
+from mastsim.validation.types_and_texts import instance as instance
+from mastsim.validation.types_and_texts import instances as instances
+from mastsim.validation.types_and_texts import one_of as one_of
+from mastsim.validation.types_and_texts import path as path
+from mastsim.validation.types_and_texts import settings as settings
+from mastsim.validation.types_and_texts import text as text
+from mastsim.validation.types_and_texts import texts as texts
+from mastsim.validation.words import shown as shown
