@@ -67,6 +67,9 @@ class Method(ReadOnly, ABC):
         If `stepsize` is not a finite number above zero.
     """
 
+    noun: ClassVar[str] = "method"
+    example: ClassVar[str] = "DSGD(0.1)"
+
     stepsize: float | StepRule
 
     points: ClassVar[tuple[str, ...]] = ("x",)

@@ -11,10 +11,9 @@ from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.methods.affine import declared, implementation, require_affine
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
-from mastsim.moments.probes import is_of_this_package
 from mastsim.recursions import MomentRecursion
 from mastsim.recursions.base import MomentPath, nonnegative_path
-from mastsim.validation import instance
+from mastsim.validation import instance, is_of_this_package
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,9 @@ from mastsim.linalg import symmetric_part
 from mastsim.methods import Method
 from mastsim.methods.affine import implementation, require_affine
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
-from mastsim.moments.probes import STEPS, is_of_this_package, probing_points
+from mastsim.moments.probes import STEPS, probing_points
 from mastsim.recursions.base import UNIT, absolute, nonnegative_values
-from mastsim.validation import instance
+from mastsim.validation import instance, is_of_this_package
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22

@@ -6,6 +6,7 @@ import numpy as np
 
 from mastsim.methods.affine import implementation
 from mastsim.problems import Problem
+from mastsim.validation import is_of_this_package
 
 STEPS = (*range(64), 100, 127, 499, 997, 999, 1000, 65535, 65536, 10**6 - 1, 10**6)
 """Numbers of steps: all early ones, and so every phase of short periods, late ones, and both ends of common periods."""
@@ -40,22 +41,6 @@ def probing_points(size: int, reach: float) -> np.ndarray:
     through = np.array(_MULTIPLES)[:, None] * first
     between = first + np.array([0.0, 0.5, -3.0, 1.0])[:, None] * (second - first)
     return np.asarray(reach * np.concatenate([between[:1], apart, through, between[1:]]))
-
-
-def is_of_this_package(kind: type) -> bool:
-    """Return whether a class is defined in this package, which is known to do what it says.
-
-    Parameters
-    ----------
-    kind : type
-        Any class.
-
-    Examples
-    --------
-    >>> is_of_this_package(Problem), is_of_this_package(int)
-    (True, False)
-    """
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def require_linear_gradient(problem: Problem) -> None:

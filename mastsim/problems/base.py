@@ -42,6 +42,9 @@ class Problem(ReadOnly, ABC):
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
     """
 
+    noun: ClassVar[str] = "problem"
+    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
+
     keyword: ClassVar[str] = ""
     """The family's name in a text; empty for families that cannot be built from a data set alone."""
     takes_classes: ClassVar[bool] = False
@@ -173,6 +176,11 @@ class Problem(ReadOnly, ABC):
     def is_convex(self) -> bool:
         """Whether f is convex."""
         return self.mu_f >= 0
+
+    @property
+    def components_are_convex(self) -> bool:
+        """Whether every f_i is convex, which that of their mean does not imply."""
+        return self.is_convex
 
     @cached_property
     def L_f(self) -> Constant:

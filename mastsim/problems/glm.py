@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class GeneralizedLinearModel(Problem):
         If an entry is not finite, a shape or a label does not fit, or not exactly one of the two regularisations is given
         (both are accepted where they agree, as when ``dataclasses.replace`` hands back what a problem knows).
     """
+
+    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
 
     A: Any
     y: np.ndarray
@@ -299,6 +301,15 @@ class GeneralizedLinearModel(Problem):
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
         squares = np.maximum(self.row_squares, np.finfo(float).tiny)
         return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
+
+    @property
+    def components_are_convex(self) -> bool:
+        """Whether the regularisation outweighs the least second derivative of the loss on the longest row."""
+        if self.loss.curvature_min >= 0:
+            return self.is_convex
+        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
+        longest = float(self.component_smoothness.max() - self.ridge) / bend
+        return bool(self.ridge + self.loss.curvature_min * longest >= 0)
 
     @property
     def component_smoothness_error(self) -> float:

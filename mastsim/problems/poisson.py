@@ -30,6 +30,10 @@ class PoissonLoss(ExponentialTerms):
         if bad.any():
             raise ValueError(f"y holds {y[bad][0]:g}, but the Poisson loss takes counts: integers ≥ 0")
 
+    def labels_like(self, numbers: np.ndarray) -> np.ndarray:
+        """Return counts."""
+        return np.floor(np.abs(numbers))
+
     def row_form(self, y: np.ndarray) -> RowForm:
         """Return w = u and slope −y."""
         return RowForm(1.0, 0.0, -y, 0.0)

@@ -49,6 +49,9 @@ class Sketch(ReadOnly, ABC):
     (2.0, 2.0)
     """
 
+    noun: ClassVar[str] = "sketch"
+    example: ClassVar[str] = "RandK(dim, k=3)"
+
     dim: int
     keyword: ClassVar[str] = ""
     """The family's name on the command line; empty for families that cannot be written in one word."""

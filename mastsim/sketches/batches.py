@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from mastsim.validation import array
 
 class SketchBatch(ABC):
     """A batch of drawn sketches, one per replica, in a compact form."""
+
+    example: ClassVar[str] = "what the method sample of a sketch returns"
 
     @abstractmethod
     def apply(self, z: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from mastsim.sketches.laws import Selection
 
 class SelectionSketch(Sketch):
     """A sketch whose law is a `Selection`; subclasses only say which."""
+
+    example: ClassVar[str] = "RandK(dim, k=3)"
 
     @property
     @abstractmethod

@@ -35,6 +35,9 @@ class Theorem(ReadOnly, ABC):
         Naming the assumption, the measured value and the remedy.
     """
 
+    noun: ClassVar[str] = "theorem"
+    example: ClassVar[str] = "theorems.StronglyConvexDSGD(objective)"
+
     objective: Any
 
     id: ClassVar[str]
@@ -115,6 +118,8 @@ class Sides(NamedTuple):
 
 class Inequality(Theorem):
     """A theorem whose parts are inequalities left ≤ right between quantities of points, none of them random."""
+
+    example: ClassVar[str] = "theorems.Lemma1(objective)"
 
     parts: ClassVar[tuple[str, ...]]
     speaks_of: ClassVar[str] = "every point"

@@ -34,4 +34,5 @@ from mastsim.validation.types_and_texts import path as path
 from mastsim.validation.types_and_texts import settings as settings
 from mastsim.validation.types_and_texts import text as text
 from mastsim.validation.types_and_texts import texts as texts
+from mastsim.validation.words import is_of_this_package as is_of_this_package
 from mastsim.validation.words import shown as shown

@@ -13,27 +13,6 @@ import numpy as np
 
 from mastsim.validation.words import described, shown
 
-_EXAMPLES = {
-    "Problem": "LogisticRegression(A, y, l2=0.01)",
-    "GeneralizedLinearModel": "LogisticRegression(A, y, l2=0.01)",
-    "Objective": "Mast(problem, sketch)",
-    "Mast": "Mast(problem, sketch)",
-    "Distributed": "Distributed(problems, sketches)",
-    "Sketch": "RandK(dim, k=3)",
-    "SelectionSketch": "RandK(dim, k=3)",
-    "Method": "DSGD(0.1)",
-    "Sampling": "Nice(32)",
-    "Compressor": "NaturalCompressor()",
-    "StepRule": "InverseSqrtStep(0.1)",
-    "Theorem": "theorems.StronglyConvexDSGD(objective)",
-    "Inequality": "theorems.Lemma1(objective)",
-    "Run": "what simulate returns",
-    "Dataset": "what load returns",
-    "Minibatch": "what a sampling draws",
-    "SketchBatch": "what the method sample of a sketch returns",
-    "Verdict": "what verify returns",
-}
-
 
 def instance(name: str, value: Any, *kinds: type) -> None:
     """Refuse what is not an instance of a class, or of one of several, and say what to pass."""
@@ -55,7 +34,8 @@ def instances(name: str, values: Any, kind: type) -> tuple[Any, ...]:
 
 
 def _for_example(kind: type) -> str:
-    return f", for example {_EXAMPLES[kind.__name__]}" if kind.__name__ in _EXAMPLES else ""
+    """Return what to pass in place of what is no instance of a class, where the class says it."""
+    return f", for example {vars(kind)['example']}" if "example" in vars(kind) else ""
 
 
 def array(name: str, value: Any) -> None:

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-_NOUNS = {
-    "Problem": "problem",
-    "Objective": "objective",
-    "Sketch": "sketch",
-    "Method": "method",
-    "Sampling": "sampling",
-    "Compressor": "compressor",
-    "StepRule": "step rule",
-    "Theorem": "theorem",
-    "Run": "run",
-    "Dataset": "data set",
-}
-
 
 def shown(value: Any) -> str:
     """Return a value as a message shows it: itself where that is short, and otherwise what it is."""
-    if isinstance(value, type) or type(value).__module__.startswith("mastsim."):
+    if isinstance(value, type) or is_of_this_package(type(value)):
         return f"({described(value)})"
     if isinstance(value, int) and abs(value) > 10**60:
         return "(a number of more than 60 digits)"
@@ -34,10 +21,16 @@ def described(value: Any) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__name__}"
-    for base in type(value).__mro__:
-        if base.__module__.startswith("mastsim.") and base.__name__ in _NOUNS:
-            return f"the {_NOUNS[base.__name__]} {getattr(value, 'name', type(value).__name__)}"
-    return kind_of(value)
+    # The classes that users pass say what they are called.
+    noun = next(
+        (vars(base)["noun"] for base in type(value).__mro__ if is_of_this_package(base) and "noun" in vars(base)), None
+    )
+    return kind_of(value) if noun is None else f"the {noun} {getattr(value, 'name', type(value).__name__)}"
+
+
+def is_of_this_package(kind: type) -> bool:
+    """Return whether a class is defined in this package, which is known to do what it says."""
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def kind_of(value: Any) -> str:
@@ -51,5 +44,5 @@ def kind_of(value: Any) -> str:
 
 def own_kind_of(value: Any) -> str:
     """Return what a value of this package is, and the type of any other."""
-    own = isinstance(value, type) or type(value).__module__.startswith("mastsim.")
+    own = isinstance(value, type) or is_of_this_package(type(value))
     return described(value) if own else kind_of(value)

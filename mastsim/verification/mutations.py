@@ -16,9 +16,6 @@ from mastsim.verification.tolerances import ROUNDING
 from mastsim.verification.trial import Trial, exact_recursion, over_steps, starting_points
 from mastsim.verification.verdict import Verdict
 
-PARTS: tuple[str, ...] = ("step size", "rate", "first term", "second term")
-"""What is changed: the largest step size and the rate are raised, the two terms of the bound are lowered."""
-
 FACTORS: tuple[float, ...] = (1.1, 1 / 0.9, 2.0)
 """By how much; 1/0.9 and 2 are the factors 0.9 and 0.5 of a term."""
 
@@ -33,7 +30,7 @@ class Mutant(Trial):
     Parameters
     ----------
     part : str
-        One of `PARTS`.
+        One of `Rate.changeable`: the step size and the rate are raised, the terms of the bound are lowered.
     factor : float
         At least 1: what the step size or the rate is multiplied by, and a term is divided by.
     """

@@ -58,28 +58,23 @@ def decide_rate_on_tree(trial: Trial, steps: int) -> Verdict:
     """
     require_exact(trial.objective)
     integer("steps", steps, 1)
-    verdict = decide_paths(trial, steps, lambda tried, x0: path_along_tree(tried, x0, steps), ", all outcomes")
+    verdict = decide_paths(trial, steps, lambda tried, x0: pathmeans_along_tree(tried, x0, steps), ", all outcomes")
     if verdict.verdict == "holds" and not _is_whole(trial):
         return replace(verdict, verdict="inconclusive", reason="a part")
     return verdict
 
 
-def path_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> Measured:
+def pathmeans_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> Measured:
     """Return what a rate bounds after 1, 2, …, `steps` steps, with the errors of values and of x_D*, and rounding."""
     theorem = trial.theorem
-    means, errors = _along_tree(trial, x0, steps)
+    means, errors = means_along_tree(trial, x0, steps)
     root = theorem.rounding(trial.stepsize, np.arange(len(means))) + STEP_ROUNDING * np.sqrt(means.max())
     with np.errstate(over="ignore", invalid="ignore"):
         found = Measured.of(means, 2 * np.sqrt(means) * root + root**2 + errors)
     return bounded_means(found, theorem.over)
 
 
-def mean_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> np.ndarray:
-    """Return the exact mean of the measure after 0, 1, …, `steps` steps from `x0`."""
-    return _along_tree(trial, x0, steps)[0]
-
-
-def _along_tree(trial: Trial, x0: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def means_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the means of the measure, and the errors of evaluations in them, after 0, 1, …, `steps` steps."""
     state = trial.method.init(trial.objective, np.asarray(x0, dtype=float)[None])
     chance = np.ones(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class Verdict:
     curve : Curve, optional
         For plots.
     """
+
+    example: ClassVar[str] = "what verify returns"
 
     theorem: str
     title: str
