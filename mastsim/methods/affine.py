@@ -11,21 +11,7 @@ _SAYS_NOTHING = ("name", "target", "points", "compresses_points", "affine", "lin
 
 
 def implementation(thing: Any) -> type:
-    """Return the class that last changed how a method or compressor works: subclasses that only rename it do not count.
-
-    Parameters
-    ----------
-    thing : object
-        A method or a compressor.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> class Renamed(ms.DSGD):
-    ...     name = "mine"
-    >>> implementation(Renamed(0.1)).__name__
-    'DSGD'
-    """
+    """Return the class that last changed how a method or compressor works: subclasses that only rename it do not count."""
     return next(kind for kind in type(thing).__mro__ if _changes(kind))
 
 
@@ -44,22 +30,6 @@ def declared(thing: Any, what: str) -> Any:
     """Return the class attribute `what` if the class that last changed how something works, or one derived from it, has it.
 
     Returns None otherwise, so that what a base class says is not taken for what a changed subclass does.
-
-    Parameters
-    ----------
-    thing : object
-        A method or a compressor.
-    what : str
-        The name of the class attribute.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> class Doubled(ms.DSGD):
-    ...     def step(self, state, objective, draw):
-    ...         return super().step(super().step(state, objective, draw), objective, draw)
-    >>> declared(ms.DSGD(0.1), "affine"), declared(Doubled(0.1), "affine")
-    (True, None)
     """
     for kind in type(thing).__mro__:
         if what in vars(kind):
@@ -70,43 +40,12 @@ def declared(thing: Any, what: str) -> Any:
 
 
 def steps_are_constant(method: Method) -> bool:
-    """Whether every step has the size that `ConstantStep` gives: a subclass that changes how it works does not count.
-
-    Parameters
-    ----------
-    method : Method
-        Any method.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> class Halving(ms.ConstantStep):
-    ...     def at(self, step):
-    ...         return self.stepsize / 2**step
-    >>> steps_are_constant(ms.DSGD(0.1)), steps_are_constant(ms.DSGD(Halving(0.1)))
-    (True, False)
-    """
+    """Whether every step has the size that `ConstantStep` gives: a subclass that changes how it works does not count."""
     return implementation(method.rule) is ConstantStep
 
 
 def require_affine(method: Method) -> None:
-    """Refuse a method that does not say that every step is one random affine map of its state, the same law every step.
-
-    Parameters
-    ----------
-    method : Method
-        Any method.
-
-    Raises
-    ------
-    ValueError
-        If the step size changes, or the class of the method or of its compressor does not say so.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> require_affine(ms.DSGD(0.1))
-    """
+    """Refuse a method that does not say that every step is one random affine map of its state, the same law every step."""
     if not steps_are_constant(method):
         raise ValueError(f"{method.name} has a step size that changes: exact moments need a constant one")
     if declared(method, "affine") is not True:

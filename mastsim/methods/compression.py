@@ -116,12 +116,6 @@ class UnchangedBatch:
     ----------
     replicas : int
         How many.
-
-    Examples
-    --------
-    >>> UnchangedBatch(2).apply(np.array([3.0, 5.0]))
-    array([[3., 5.],
-           [3., 5.]])
     """
 
     replicas: int
@@ -143,11 +137,6 @@ class UnchangedLaw:
     ----------
     dim : int
         Length of the vectors.
-
-    Examples
-    --------
-    >>> UnchangedLaw(3).support_size
-    1.0
     """
 
     dim: int

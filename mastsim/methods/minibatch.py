@@ -151,18 +151,6 @@ class SamplingLaw:
         Which sampling.
     n : int
         The number of components, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If the settings of `sampling` do not fit `n`.
-
-    Examples
-    --------
-    >>> from mastsim.methods import Nice
-    >>> law = SamplingLaw(Nice(2), 3)
-    >>> law.uniforms, law.support_size, law.support()[0].index.tolist()
-    (2, 3.0, [[0, 1], [0, 2], [1, 2]])
     """
 
     sampling: Sampling
@@ -186,13 +174,7 @@ class SamplingLaw:
         return self.sampling._support_size(self.n)
 
     def support(self) -> tuple[Minibatch, np.ndarray]:
-        """Return every minibatch, one a row, and the probabilities, shape (support_size,).
-
-        Raises
-        ------
-        ValueError
-            If there are more than 2**20 of them.
-        """
+        """Return every minibatch, one a row, and the probabilities, shape (support_size,)."""
         if self.support_size > SUPPORT_LIMIT:
             raise ValueError(
                 f"the support of {self.sampling.name} of n={self.n} components has {self.support_size:.6g} values and "

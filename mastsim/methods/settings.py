@@ -53,59 +53,13 @@ def settings_of(names: Iterable[str]) -> dict[str, Setting]:
 
 
 def parse_sampling(text: str, problem: Problem) -> Sampling:
-    """Return the sampling that a text such as ``nice:32`` names.
-
-    Parameters
-    ----------
-    text : str
-        Keyword of a sampling and, after a colon, its argument.
-    problem : Problem
-        The problem whose components are sampled.
-
-    Raises
-    ------
-    ValueError
-        If the keyword is unknown or its argument is not accepted.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import numpy as np, mastsim as ms
-    >>> parse_sampling("with-replacement:4", ms.Quadratic(np.eye(1), np.ones(1))).name
-    '4 with replacement'
-    """
+    """Return the sampling that a text such as ``nice:32`` names."""
     kind, argument = _split("sampling", text, by_keyword(ALL_SAMPLINGS))
     return kind.from_text(argument, problem)
 
 
 def parse_compressor(text: str, problem: Problem) -> Compressor:
-    """Return the compressor that a text such as ``dithering:4`` names.
-
-    Parameters
-    ----------
-    text : str
-        Keyword of a compressor and, after a colon, its argument.
-    problem : Problem
-        The problem whose gradients are compressed.
-
-    Raises
-    ------
-    ValueError
-        If the keyword is unknown or its argument is not accepted.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import numpy as np, mastsim as ms
-    >>> parse_compressor("randk:0.5", ms.Quadratic(np.eye(4), np.ones(4))).name
-    'Rand-2 of 4'
-    """
+    """Return the compressor that a text such as ``dithering:4`` names."""
     read, argument = _split("compression", text, _compressor_readers())
     return read(argument, problem.dim)
 

@@ -247,28 +247,7 @@ def knows_variation(objective: Mast) -> bool:
 def variation(objective: Mast, points: np.ndarray) -> np.ndarray:
     """Return E‖∇f_S(w) − ∇f_S(x_D*)‖² at every point w, by its quadratic form or over all values of the sketch.
 
-    Parameters
-    ----------
-    objective : Mast
-        A quadratic whose sketch has a known fourth moment, or any f with a sketch of few values; see `knows_variation`.
-    points : ndarray, shape (points, dim)
-        The points w.
-
-    Returns
-    -------
-    ndarray, shape (points,)
-        A point's value does not depend on the points beside it.
-
-    References
-    ----------
-    MAST, arXiv 2311.16086, Theorem 5.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.zeros(2)), ms.RandK(2, k=1))
-    >>> variation(F, np.array([[1.0, 2.0]]))
-    array([40.])
+    Source: MAST, arXiv 2311.16086, Theorem 5.
     """
     best = objective.minimize().x
     if objective.is_quadratic and (fourth := objective.fourth_moment) is not None:

@@ -257,11 +257,7 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def _terms(self) -> float:
-        """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
-
-        It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
-        itself is sketched, as a method that is not known may do.
-        """
+        """The mean square of how large the terms of a step are beside the points: those of a map may cancel."""
         gamma, found = self.method.rule.largest, 0.0
         whole = self.method.compresses_points or not self._is_of_this_package
         for node in self._nodes:

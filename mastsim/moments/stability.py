@@ -179,10 +179,7 @@ def _linear_starts(chain: EnumeratedRecursion) -> np.ndarray:
 
 
 def _quotient(chain: EnumeratedRecursion, linear: np.ndarray) -> np.ndarray:
-    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all.
-
-    A compressor may turn gradients along the kernel of H_D out of it: then only points are taken modulo the kernel.
-    """
+    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all."""
     U, whole = _starts(chain.objective).T, np.eye(chain.objective.dim)
     points = [name in chain.method.points for name in chain.fields]
     for parts in ([U] * len(points), [U if is_point else whole for is_point in points]):

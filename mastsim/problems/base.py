@@ -263,15 +263,6 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
 
     Agreeing is what lets ``dataclasses.replace`` change labels or loss of a problem that knows both. Where the data change,
     one of the two has to give way, and that is for the caller to say.
-
-    Parameters
-    ----------
-    l2 : float, optional
-        λ ≥ 0 itself.
-    condition_number : float, optional
-        κ = L_f/μ_f > 1 with μ_f = λ, so that λ = curvature/(κ − 1).
-    curvature : float
-        λ_max of the curvature matrix without regularisation.
     """
     if l2 is None and condition_number is None:
         raise ValueError(f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given")

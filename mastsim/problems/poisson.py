@@ -12,13 +12,7 @@ from mastsim.problems.losses import ExponentialSum, ExponentialTerms, Loss, RowF
 
 
 class PoissonLoss(ExponentialTerms):
-    """φ(u; y) = e^u − yu for counts y, with ψ(w) = e^w at w = u.
-
-    Examples
-    --------
-    >>> PoissonLoss().value(np.array([0.0]), np.array([3.0]))
-    array([1.])
-    """
+    """φ(u; y) = e^u − yu for counts y, with ψ(w) = e^w at w = u."""
 
     name = "Poisson"
     curvature_max = np.inf

@@ -36,10 +36,6 @@ class MomentRecursion(ABC):
     """A linear recursion that the moments of a method obey on a quadratic: second moments go M ↦ Φ(M) + what noise adds.
 
     Φ keeps positive semidefinite matrices positive semidefinite.
-
-    References
-    ----------
-    This package.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("x",)
@@ -130,23 +126,7 @@ class Range(NamedTuple):
 
 
 def range_of(H: np.ndarray) -> Range:
-    """Return the eigenvalues and eigenvectors of H_D on its range: those beyond the rounding of a symmetric eigensolver.
-
-    Parameters
-    ----------
-    H : ndarray, shape (dim, dim)
-        H_D.
-
-    Raises
-    ------
-    ValueError
-        If H_D is not positive semidefinite.
-
-    Examples
-    --------
-    >>> range_of(np.diag([0.0, 2.0])).values
-    array([2.])
-    """
+    """Return the eigenvalues and eigenvectors of H_D on its range: those beyond the rounding of a symmetric eigensolver."""
     values, vectors = np.linalg.eigh(symmetric_part(H))
     top = float(np.abs(values).max())
     if values[0] < -1e-10 * top:
@@ -224,15 +204,6 @@ class MomentPath:
         """Return bounds on the rounding of `expectations`, shape (steps + 1, forms).
 
         A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order.
-
-        Parameters
-        ----------
-        steps : int
-            T ≥ 0.
-        forms : list of ndarray
-            As for `expectations`.
-        misplaced : float, default 0
-            How far the point taken for x_D* may be from it along range(H_D).
         """
         chain, d = self.chain, len(self.y0)
         sizes = [absolute(Q) for Q in forms]
@@ -259,23 +230,7 @@ def absolute(Q: np.ndarray) -> np.ndarray:
 
 
 def nonnegative_values(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero.
-
-    Parameters
-    ----------
-    values, rounding : ndarray
-        The expectations and bounds on their rounding, of the same shape.
-
-    Raises
-    ------
-    ArithmeticError
-        If a value is below zero by more than rounding can explain.
-
-    Examples
-    --------
-    >>> nonnegative_values(np.array([-1e-18, 1.0]), np.full(2, 1e-16))
-    array([0., 1.])
-    """
+    """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero."""
     worst = np.argmin(values + rounding)
     if (values + rounding).ravel()[worst] < 0:
         at = int(np.unravel_index(worst, values.shape)[0])

@@ -66,13 +66,7 @@ class GradientRecursion(MomentRecursion):
         return X - self.stepsize * (slope + slope.T) + self.stepsize**2 * symmetric_part(self.gradient.curvature2(X))
 
     def contraction(self) -> FactorBracket:
-        """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)ᵀ] modulo the kernel of H_D, from both sides.
-
-        Raises
-        ------
-        ValueError
-            If H_D is not positive semidefinite.
-        """
+        """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)ᵀ] modulo the kernel of H_D, from both sides."""
         (D, U, uncertain), gamma = range_of(self.hessian), self.stepsize
 
         def apply(X: np.ndarray) -> np.ndarray:
@@ -126,22 +120,6 @@ class DSGDRecursion(GradientRecursion):
         x_D* − v, a solution of H_D z = −g₀.
     g0 : array, shape (dim,)
         Av − b, the gradient of f at v.
-
-    Raises
-    ------
-    ValueError
-        If the step size is not positive or a shape does not fit.
-
-    References
-    ----------
-    This package; MAST, arXiv 2311.16086, Algorithm 1.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> half = DSGDRecursion(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1)), 0.25, np.zeros(1), np.zeros(1))
-    >>> round(half.contraction().upper, 12)
-    0.5
     """
 
     operators: MomentOperators
@@ -175,24 +153,6 @@ class DistributedRecursion(GradientRecursion):
         g_i = A_i v − b_i.
     joint : {"independent", "permk"}
         How the sketches of one step depend on each other.
-
-    Raises
-    ------
-    ValueError
-        If the step size is not positive, a shape does not fit, or the sketches do not fit `joint`.
-
-    References
-    ----------
-    This package; MAST, arXiv 2311.16086, Algorithm 3.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> each = ms.PermK(2, clients=2).moment_operators(np.eye(2))
-    >>> from mastsim.recursions import run
-    >>> all_ = DistributedRecursion([each, each], 0.5, np.zeros(2), np.zeros((2, 2)), "permk")
-    >>> run(all_, np.ones(2), 1)[:, 0]
-    array([2., 0.])
     """
 
     operators: Sequence[MomentOperators]
@@ -216,31 +176,6 @@ def stability_limit(operators: CurvatureMoments) -> FactorBracket:
 
     It is 1/λ_max((H_D⊗I + I⊗H_D)⁻¹E[H⊗H]). The lower end of the bracket is safe: it is proved, unless
     `proved` says otherwise.
-
-    Parameters
-    ----------
-    operators : MomentOperators or any other object with `mean` and `curvature2`
-        For positive semidefinite matrices A.
-
-    Returns
-    -------
-    FactorBracket
-        Infinite when H is always zero.
-
-    Raises
-    ------
-    ValueError
-        If H_D is not positive semidefinite.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> round(stability_limit(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))).lower, 12)
-    0.5
     """
     values, U, uncertain = range_of(operators.mean)
     if not len(values):

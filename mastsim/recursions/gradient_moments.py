@@ -18,12 +18,7 @@ _CLIP = 1e-14
 
 
 class GradientMoments(ABC):
-    """H y + ζ with ζ = Sᵀg₀ + H z*, the gradient of a sketched quadratic, or a mean of those of clients.
-
-    References
-    ----------
-    This package.
-    """
+    """H y + ζ with ζ = Sᵀg₀ + H z*, the gradient of a sketched quadratic, or a mean of those of clients."""
 
     z_star: np.ndarray
     """x_D* − v, shape (dim,)."""
@@ -78,20 +73,7 @@ class GradientMoments(ABC):
         return not self.noise.any()
 
     def second(self, mean: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return E[(Hy + ζ)(Hy + ζ)ᵀ] for a random y independent of H and ζ.
-
-        Parameters
-        ----------
-        mean : ndarray, shape (dim,)
-            E y.
-        second : ndarray, shape (dim, dim)
-            E yyᵀ.
-
-        Returns
-        -------
-        ndarray, shape (dim, dim)
-            The moment, symmetric.
-        """
+        """Return E[(Hy + ζ)(Hy + ζ)ᵀ] for a random y independent of H and ζ."""
         if self.noiseless:
             return symmetric_part(self.curvature2(second))
         shifted = np.outer(mean, self.z_star)
@@ -111,22 +93,6 @@ class SketchedGradient(GradientMoments):
         x_D* − v, a solution of H_D z = −g₀.
     g0 : array, shape (dim,)
         Av − b, the gradient of f at v.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or an entry is not finite.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> gradient = SketchedGradient(ms.Bernoulli(1, 0.5).moment_operators(np.eye(1)), np.array([-0.5]), np.ones(1))
-    >>> gradient.noise, gradient.second(np.ones(1), np.eye(1))
-    (array([[0.]]), array([[8.]]))
     """
 
     operators: MomentOperators
@@ -172,23 +138,6 @@ class DistributedGradient(GradientMoments):
         g_i = A_i v − b_i.
     joint : {"independent", "permk"}
         How the sketches of one step depend on each other.
-
-    Raises
-    ------
-    ValueError
-        If there is no client, a shape does not fit, or the sketches do not fit `joint`.
-
-    References
-    ----------
-    This package; MAST, arXiv 2311.16086, Algorithm 3.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> each = ms.PermK(2, clients=2).moment_operators(np.eye(2))
-    >>> DistributedGradient([each, each], np.zeros(2), np.zeros((2, 2)), "permk").curvature2(np.eye(2))
-    array([[4., 0.],
-           [0., 4.]])
     """
 
     operators: Sequence[MomentOperators]

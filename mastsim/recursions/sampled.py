@@ -30,17 +30,6 @@ class SampledGradient(GradientMoments):
         B of the same.
     compression : MomentOperators, optional
         Of the sketch that compresses; its `plain` is M ↦ E[QᵀMQ], and Q must be symmetric.
-
-    References
-    ----------
-    This package; the shares after Gower et al., arXiv 1901.09401.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> each = SketchedGradient(ms.Identity(1).moment_operators(np.eye(1)), np.zeros(1), np.zeros(1))
-    >>> SampledGradient([each, each], each, np.ones(2), 0.0).curvature2(np.eye(1))
-    array([[1.]])
     """
 
     parts: Sequence[SketchedGradient]
@@ -102,15 +91,6 @@ class SampledRecursion(GradientRecursion):
         The moments of a gradient.
     stepsize : float
         γ > 0.
-
-    Raises
-    ------
-    ValueError
-        If the step size is not positive.
-
-    References
-    ----------
-    This package.
     """
 
     sampled: SampledGradient

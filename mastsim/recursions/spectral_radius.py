@@ -16,21 +16,7 @@ def radius_at_least(T: np.ndarray, error: float) -> float:
     The largest of three: discs around all eigenvalues, a neighbourhood of the largest, and traces of powers. The first needs
     eigenvectors that are a basis, the second a largest eigenvalue that is simple, the third nothing, but is wider.
 
-    Parameters
-    ----------
-    T : ndarray, shape (N, N)
-        A matrix whose spectral radius is an eigenvalue.
-    error : float
-        At or above zero.
-
-    References
-    ----------
-    Gershgorin 1931; Kantorovich 1948; tr Tᵏ is the sum of the N eigenvalues of Tᵏ.
-
-    Examples
-    --------
-    >>> round(radius_at_least(np.array([[0.5, 1.0], [0.0, 0.25]]), 1e-14), 9)
-    0.5
+    Source: Gershgorin 1931; Kantorovich 1948; tr Tᵏ is the sum of the N eigenvalues of Tᵏ.
     """
     values, vectors = np.linalg.eig(T)
     top = int(np.argmax(values.real))

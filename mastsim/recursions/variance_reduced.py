@@ -17,30 +17,7 @@ from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnega
 
 
 def anchor_variance(atoms: int, batch: int) -> float:
-    """Return ζ = (N − b)/(b·max(1, N − 1)), the variance of a mean of b of N values without replacement over that of one.
-
-    Parameters
-    ----------
-    atoms : int
-        N, the number of equally likely values of the sketch.
-    batch : int
-        b, from 1 to N.
-
-    Returns
-    -------
-    float
-        The factor ζ of MAST, Theorem 5; 0 for the full batch.
-
-    Raises
-    ------
-    ValueError
-        If `batch` is not from 1 to `atoms`.
-
-    Examples
-    --------
-    >>> anchor_variance(5, 2), anchor_variance(5, 5)
-    (0.375, 0.0)
-    """
+    """Return ζ = (N − b)/(b·max(1, N − 1)), the variance of a mean of b of N values without replacement over that of one."""
     atoms = integer("atoms", atoms, 1)
     batch = integer("batch", batch, 1, atoms)
     return (atoms - batch) / (batch * max(1, atoms - 1))
@@ -65,23 +42,6 @@ class SVRGRecursion(MomentRecursion):
     spread : float, default 0
         ζ ≥ 0 of the anchor's gradient: 0 when it is ∇f_D(w), which any sketch allows; `anchor_variance(N, b)` for a
         minibatch of b values without replacement, only right for a sketch with N equally likely values.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range or a shape does not fit.
-
-    References
-    ----------
-    This package; MAST, arXiv 2311.16086, Algorithm 2 and Theorem 5.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> from mastsim.recursions.base import run
-    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
-    >>> run(SVRGRecursion(half, 0.25, 1.0, np.zeros(1), np.zeros(1)), np.ones(1), 1)[:, 0]
-    array([1.  , 0.25])
     """
 
     operators: MomentOperators
@@ -173,24 +133,6 @@ class PAGERecursion(MomentRecursion):
         p in (0, 1], with which the estimate becomes ∇f_D(x).
     batch : int, default 1
         b′ ≥ 1, the number of independent sketches in the difference of the other steps.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-
-    References
-    ----------
-    This package; Li, Bao, Zhang, Richtárik, PAGE: A simple and optimal probabilistic gradient estimator for nonconvex
-    optimization, arXiv 2008.10898, is the method without sketches.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> from mastsim.recursions.base import run
-    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
-    >>> run(PAGERecursion(half, 0.125, 1.0), np.ones(1), 2)[:, 0]
-    array([1.        , 0.5625    , 0.31640625])
     """
 
     operators: MomentOperators

@@ -21,12 +21,6 @@ class ComposedBatch(SketchBatch):
     ----------
     outer, inner : SketchBatch
         The two factors, with as many replicas.
-
-    Examples
-    --------
-    >>> twice, first = (DiagonalBatch(np.array([d])) for d in ([2.0, 2.0], [1.0, 0.0]))
-    >>> ComposedBatch(twice, first).apply(np.array([3.0, 5.0]))
-    array([[6., 0.]])
     """
 
     outer: SketchBatch

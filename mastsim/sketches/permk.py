@@ -158,11 +158,6 @@ class PermKJoint:
     ----------
     sketch : PermK
         The law of one client.
-
-    Examples
-    --------
-    >>> len(PermK(4, clients=2).joint.support()[1])
-    6
     """
 
     sketch: PermK
@@ -173,18 +168,7 @@ class PermKJoint:
         return self.sketch.dim
 
     def from_uniforms(self, u: Array) -> Values:
-        """Return the sketches of all clients; the order of the numbers of a row is the permutation.
-
-        Parameters
-        ----------
-        u : array, shape (replicas, uniforms)
-            Uniform random numbers in [0, 1).
-
-        Returns
-        -------
-        Values
-            One batch a client; their mean is exactly the identity.
-        """
+        """Return the sketches of all clients; the order of the numbers of a row is the permutation."""
         return self._dealt(namespace(u).argsort(u, axis=-1, stable=True) // self.sketch.k)
 
     @property

@@ -34,13 +34,6 @@ class RotatedBatch(SketchBatch):
         The drawn S₀.
     forward, backward : callable
         Multiplication of the last axis by Q and by Qᵀ.
-
-    Examples
-    --------
-    >>> from mastsim.sketches import DiagonalBatch
-    >>> swap = lambda x: x[..., ::-1]
-    >>> RotatedBatch(DiagonalBatch(np.array([[2.0, 0.0]])), swap, swap).apply(np.array([3.0, 5.0]))
-    array([[ 0., 10.]])
     """
 
     inner: SketchBatch

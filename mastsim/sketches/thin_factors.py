@@ -19,12 +19,6 @@ class FactorBatch(SketchBatch):
         One factor F per replica.
     scale : float
         The number c > 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> FactorBatch(np.array([[[1.0], [0.0]]]), 2.0).apply(np.array([3.0, 5.0]))
-    array([[6., 0.]])
     """
 
     factor: Array
@@ -60,40 +54,14 @@ class FactorBatch(SketchBatch):
 
 
 def normal_uniforms(count: int) -> int:
-    """Return how many uniform numbers `normals` needs for `count` normal ones: they come in pairs.
-
-    Examples
-    --------
-    >>> normal_uniforms(3)
-    4
-    """
+    """Return how many uniform numbers `normals` needs for `count` normal ones: they come in pairs."""
     return count + count % 2
 
 
 def normals(u: Array, shape: tuple[int, ...]) -> Array:
     """Return standard normal numbers by the Box–Muller transform.
 
-    Parameters
-    ----------
-    u : array, shape (replicas, normal_uniforms(count))
-        Uniform random numbers in [0, 1), where `count` is the product of `shape`.
-    shape : tuple of int
-        Shape of what each replica gets.
-
-    Returns
-    -------
-    array, shape (replicas, *shape)
-        Independent standard normal numbers, finite for every `u`.
-
-    References
-    ----------
-    Box, Muller, A note on the generation of random normal deviates, Ann. Math. Statist. 29 (1958).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> normals(np.zeros((1, 2)), (2,))
-    array([[0., 0.]])
+    Source: Box, Muller, A note on the generation of random normal deviates, Ann. Math. Statist. 29 (1958).
     """
     xp = namespace(u)
     half = u.shape[1] // 2

@@ -42,18 +42,7 @@ def same(identity: str, found: Any, expected: Any) -> None:
 def empirical_bernstein(sample: np.ndarray, spread: float, error: float) -> float:
     """Return a bound on |mean of `sample` − expectation| that fails with probability at most `error`.
 
-    Parameters
-    ----------
-    sample : ndarray, shape (n,)
-        Independent copies of a random number.
-    spread : float
-        Length of an interval that holds every value. When it is infinite the bound rests on the normal approximation.
-    error : float
-        Probability of failure.
-
-    References
-    ----------
-    Maurer, Pontil, "Empirical Bernstein bounds and sample variance penalization", COLT 2009, Theorem 4.
+    Source: Maurer, Pontil, "Empirical Bernstein bounds and sample variance penalization", COLT 2009, Theorem 4.
     """
     n, variance = len(sample), float(np.var(sample, ddof=1))
     remainder = 7 * spread * math.log(4 / error) / (3 * (n - 1)) if math.isfinite(spread) else 0.0

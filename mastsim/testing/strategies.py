@@ -91,24 +91,7 @@ def _members(family: type[Sketch], dim: int) -> st.SearchStrategy[Sketch]:
 
 
 def quadratics(max_dim: int = 5) -> st.SearchStrategy[Quadratic]:
-    """Return a strategy for convex `Quadratic` problems, not constant, of any rank and condition number up to 1e6.
-
-    Parameters
-    ----------
-    max_dim : int, default 5
-        Largest dimension.
-
-    Returns
-    -------
-    hypothesis.strategies.SearchStrategy
-        Of problems; its minimiser is the origin in some of them.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(quadratics(max_dim=3), lambda f: f.dim == 3 and f.mu_f == 0).is_quadratic
-    True
-    """
+    """Return a strategy for convex `Quadratic` problems, not constant, of any rank and condition number up to 1e6."""
     compile_kernels()
     return _quadratics(max_dim)
 
@@ -158,24 +141,6 @@ def objectives(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEM
 
     The kernels that evaluate f_D are compiled when the strategy is made, once on a machine, and not within the first
     examples, which hypothesis gives 200 milliseconds each. Those of `simulate` are not: pass it ``engine="array"``.
-
-    Parameters
-    ----------
-    max_dim : int, default 5
-        Largest dimension.
-    families : sequence of classes, default `mastsim.problems.ALL_PROBLEMS`
-        Families of the problem, as in `problems`.
-
-    Returns
-    -------
-    hypothesis.strategies.SearchStrategy
-        Of objectives whose value is exact.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> bool(find(objectives(), lambda F: F.center.any()).shift.any())
-    True
     """
     _compile_kernels()
     return _objectives(max_dim, tuple(families))

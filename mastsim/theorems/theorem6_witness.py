@@ -19,11 +19,6 @@ def theorem6_witness(probability: float) -> tuple[Distributed, np.ndarray]:
 
     One client is smooth and not sketched, the other nearly flat with a wild sketch: 𝔇_max is 1 for both, while what matters
     is their mixture. The gap is zero, so that the bound is its first term.
-
-    Parameters
-    ----------
-    probability : float
-        How often the wild sketch is not zero; the smaller, the worse the bound.
     """
     S = [np.array([[1.0, 0.0], [sign * c, c]]) for sign, c in ((1, 0.0), (1, 1 / probability), (-1, 1 / probability))]
     wild = FiniteSupport(S, [1 - probability, probability / 2, probability / 2])

@@ -76,15 +76,6 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
     and are left out, which depends on the errors, not on what was measured; if some of the others are in doubt, the same is
     tried with those points alone at which rounding does not matter. A point that is certainly above the bound as it stands,
     though not above the lenient one, is never left out.
-
-    Parameters
-    ----------
-    left : Measured
-        The left sides.
-    right, lenient : ndarray, shape of the left sides
-        The right sides, as claimed and with every error given to the claim.
-    floor : ndarray or float, default 0.0
-        Sizes below which nothing is told apart: a bound of zero is met where what was measured is below them, error and all.
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         error = np.where(np.isfinite(left.value), left.high - left.value, 0.0)

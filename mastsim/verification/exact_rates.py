@@ -40,17 +40,6 @@ def decide_paths(trial: Trial, steps: int, follow: Callable[[Trial, np.ndarray],
     """Decide a rate from means that are known up to an error, from several starts.
 
     What would refute is tried again at the step size that the theorem allows whatever the errors of its constants.
-
-    Parameters
-    ----------
-    trial : Trial
-        The claim and what is run.
-    steps : int
-        Longest horizon.
-    follow : callable
-        Maps a trial and a start to what is bounded after 1, 2, …, `steps` steps.
-    scope : str, optional
-        More words on what is decided.
     """
     theorem, times = trial.theorem, np.arange(1, steps + 1)
     starts = starting_points(theorem.objective) if trial.start is None else {"the witness": trial.start}

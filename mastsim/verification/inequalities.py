@@ -36,17 +36,7 @@ class Probes:
 
 
 def probe(objective: Mast, points: int, seed: int) -> Probes:
-    """Return points around the minimisers and the shift, near and far, with partners along extreme curvature.
-
-    Parameters
-    ----------
-    objective : Mast
-        The objective.
-    points : int
-        Number of pairs, at least 4.
-    seed : int
-        Seed of the random directions.
-    """
+    """Return points around the minimisers and the shift, near and far, with partners along extreme curvature."""
     integer("points", points, 4)
     streams, d = Streams(seed), objective.dim
     u = streams.uniform("probe", 0, np.arange(points), 2 * d + objective.sketch.uniforms)
@@ -155,11 +145,7 @@ def _decided(theorem: Inequality, part: str, everywhere: Sides | None, probes: P
 
 
 def _confirmed(sides: Sides) -> np.ndarray:
-    """Return where left ≤ right, the right side enlarged by 1e-9 of itself at most.
-
-    Where the left side vanishes, beside what it was computed from, the claim is about the sign of the right side, which is
-    known up to rounding of what that was computed from.
-    """
+    """Return where left ≤ right, the right side enlarged by 1e-9 of itself at most."""
     left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
     with np.errstate(invalid="ignore"):
         by_size = left <= np.where(right > 0, right * (1 + ROUNDING), right)

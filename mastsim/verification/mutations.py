@@ -78,20 +78,7 @@ class Survey:
 
 
 def survey(kinds: Iterable[type[Rate]] | None = None, steps: int = 100) -> list[Survey]:
-    """Try every change of every rate that is not refuted as quoted, exactly, on small quadratics.
-
-    Parameters
-    ----------
-    kinds : iterable of type of Rate, optional
-        The theorems; all by default.
-    steps : int, default 100
-        Longest horizon.
-
-    Returns
-    -------
-    list of Survey
-        One a theorem and part.
-    """
+    """Try every change of every rate that is not refuted as quoted, exactly, on small quadratics."""
     chosen = [kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
     objectives: list[Objective] = [*small_quadratics(), *finite_sums(), *distributed()]
     found = []

@@ -23,15 +23,7 @@ LEAF_LIMIT = 1 << 11
 
 
 def tree_depth(trial: Trial, least: int = 3, most: int = 12) -> int | None:
-    """Return how many steps of a trial can be followed through all outcomes; None when fewer than `least`.
-
-    Parameters
-    ----------
-    trial : Trial
-        What is run.
-    least, most : int
-        The range of useful depths.
-    """
+    """Return how many steps of a trial can be followed through all outcomes; None when fewer than `least`."""
     start = trial.method.init(trial.objective, trial.objective.center[None])
     try:
         branches = len(outcomes(lambda rows, draw: _step(trial, start, rows, draw), 1, limit=LEAF_LIMIT)[1])
@@ -42,20 +34,7 @@ def tree_depth(trial: Trial, least: int = 3, most: int = 12) -> int | None:
 
 
 def decide_rate_on_tree(trial: Trial, steps: int) -> Verdict:
-    """Decide a rate from the exact law of a few steps, from several starts.
-
-    Parameters
-    ----------
-    trial : Trial
-        The claim and what is run.
-    steps : int
-        Number of steps; the law has as many atoms as the outcomes of one step to this power.
-
-    Raises
-    ------
-    ValueError
-        If f_D is only estimated, or a step has too many outcomes.
-    """
+    """Decide a rate from the exact law of a few steps, from several starts."""
     require_exact(trial.objective)
     integer("steps", steps, 1)
     verdict = decide_paths(trial, steps, lambda tried, x0: pathmeans_along_tree(tried, x0, steps), ", all outcomes")

@@ -29,17 +29,6 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     A refutation needs only that the measure is nonnegative. A confirmation uses the theorem's almost sure bound on it, or,
     where that is useless or not about what was run, the central limit theorem, and then says so. A claim about the minimum
     over steps of the mean is confirmed by any one step, or by the average, and refuted only by all of them.
-
-    Parameters
-    ----------
-    trial : Trial
-        The claim and what was run.
-    run : Run
-        The replicas; each is compared with the bound for its own start.
-    alpha : float
-        Error probability for the whole verdict.
-    asymptotic : bool, default False
-        Confirm by the central limit theorem even where the almost sure bound could be used.
     """
     require_exact(trial.objective)
     proofs = trial.objective is trial.theorem.objective and not asymptotic
@@ -67,10 +56,7 @@ class _Decision(NamedTuple):
 
 
 def _decided(trial: Trial, run: Run, sample: _Sample, level: float, proofs: bool) -> _Decision:
-    """Decide one sample: confirmed by the bound as claimed, refuted by the lenient one only.
-
-    A refutation at the lenient bound is wrong with probability at most `level`, whatever the bound as claimed said before.
-    """
+    """Decide one sample: confirmed by the bound as claimed, refuted by the lenient one only."""
     initial = trial.initials(run)
     most = None
     if proofs:

@@ -23,22 +23,7 @@ _OVER = {
 
 
 def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str) -> list[Path]:
-    """Write a page for every theorem in the registry, and an index.
-
-    Parameters
-    ----------
-    folder : Path
-        Created when missing; a page's name is the theorem's id.
-    verdicts : sequence of Verdict
-        What a trial decided, negative controls included.
-    how : str
-        What was run to decide it, for the pages.
-
-    Returns
-    -------
-    list of Path
-        The index, then the pages.
-    """
+    """Write a page for every theorem in the registry, and an index."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"README.md": _index(verdicts, how)}
     texts |= {f"{kind.id}.md": page(kind, verdicts, how) for kind in ALL}
@@ -48,17 +33,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str) -> list[Pat
 
 
 def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
-    """Return the page of one theorem.
-
-    Parameters
-    ----------
-    kind : type of Theorem
-        From the registry.
-    verdicts : sequence of Verdict
-        What a trial decided, about this theorem or others.
-    how : str
-        What was run to decide it.
-    """
+    """Return the page of one theorem."""
     summary = (kind.__doc__ or "").strip().splitlines()[0]
     lines = [
         f"# {kind.title}",

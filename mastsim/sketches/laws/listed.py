@@ -122,12 +122,6 @@ class EnumeratedOperators(MomentOperators):
         The values of S.
     weights : ndarray, shape (N,)
         Their probabilities.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> ms.FiniteSupport([[[2.0]], [[0.0]]]).moment_operators(np.array([[3.0]])).curvature2(np.array([[1.0]]))
-    array([[72.]])
     """
 
     atoms: np.ndarray

@@ -22,24 +22,6 @@ class GapAgainstSketchedInfimum(SampledStronglyConvexDSGD):
     ----------
     objective, sharp, sampling, compression
         As in `SampledStronglyConvexDSGD`.
-
-    Raises
-    ------
-    AssumptionError
-        Naming the assumption, the measured value and the remedy.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> f = ms.FiniteSum([ms.Quadratic(np.eye(2), np.ones(2)), ms.Quadratic(3 * np.eye(2), 3 * np.ones(2))])
-    >>> F = ms.Mast(f, ms.RandK(2, k=1))
-    >>> claims = GapAgainstSketchedInfimum(F, sampling=ms.Nice(1)), SampledStronglyConvexDSGD(F, sampling=ms.Nice(1))
-    >>> [round(claim.radius, 12) for claim in claims]
-    [0.0, 0.5]
     """
 
     id = "theorem4/sketched-gap"
@@ -64,21 +46,6 @@ class NaiveSharpStep(StronglyConvexDSGD):
         A strongly convex quadratic with a sketch of few values.
     sharp : bool, default False
         Has no effect: 𝓛 and μ = λ_min(H_D) are the sharpest there are.
-
-    Raises
-    ------
-    AssumptionError
-        Naming the assumption, the measured value and the remedy.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> round(NaiveSharpStep(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))).stepsize, 12)
-    0.25
     """
 
     id = "theorem2/naive-sharp-step"
@@ -111,23 +78,6 @@ class NonconvexMinimizer(MinimizerSuboptimality):
     ----------
     objective : Mast
         A sum of cosines with a sketch of few whole numbers.
-
-    Raises
-    ------
-    AssumptionError
-        Naming the assumption, the measured value and the remedy.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> S = ms.FiniteSupport([np.array([[0.0]]), np.array([[2.0]])])
-    >>> left, right, _ = NonconvexMinimizer(ms.Mast(Cosines([-1.0], [0.0]), S)).spectral_sides("x_D* is nearly optimal")
-    >>> round(left, 12), right
-    (2.0, 0.0)
     """
 
     id = "theorem1/nonconvex"

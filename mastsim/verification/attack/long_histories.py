@@ -13,33 +13,6 @@ def by_powers(chain: EnumeratedRecursion, x0: np.ndarray, steps: int, form: Form
 
     With P the table of the recursion, the functionals fPʲ for j < B and the second moments P^{kB}s for all k are each found
     by doubling; their products are the expectations after kB + j steps.
-
-    Parameters
-    ----------
-    chain : EnumeratedRecursion
-        The recursion.
-    x0 : ndarray, shape (dim,)
-        The start.
-    steps : int
-        T ≥ 0.
-    form : Form
-        What is measured.
-
-    Returns
-    -------
-    ndarray, shape (steps + 1,)
-        Overflow is infinite.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 0.5))
-    >>> by_powers(EnumeratedRecursion(F, ms.DSGD(0.25)), np.ones(1), 3, {("x", "x"): np.eye(1)})
-    array([1.   , 0.5  , 0.25 , 0.125])
     """
     power, rows, columns = chain.table, _functional(chain, form)[None], _second_moment(chain, x0)[:, None]
     with np.errstate(over="ignore", invalid="ignore"):
