@@ -8,9 +8,10 @@ from threadpoolctl import threadpool_limits
 import mastsim as ms
 from benchmarks.timing import interleaved, machine, median
 from mastsim.recursions import (
-    DistributedRecursion,
-    DSGDRecursion,
+    DistributedGradient,
+    GradientRecursion,
     PAGERecursion,
+    SketchedGradient,
     SVRGRecursion,
     run,
     stability_limit,
@@ -27,7 +28,7 @@ def quadratic(d, seed=0):
 def dsgd(sketch, A, g0):
     """Return the recursion at a hundredth of 2/(λ_max(A)·L_S^max)."""
     operators = sketch.moment_operators(A)
-    return DSGDRecursion(operators, 0.02 / sketch.L_max, -np.linalg.solve(operators.mean, g0), g0)
+    return GradientRecursion(SketchedGradient(operators, -np.linalg.solve(operators.mean, g0), g0), 0.02 / sketch.L_max)
 
 
 def after(recursion, steps=2):
@@ -52,7 +53,7 @@ def step_times(d=300):
         "DSGD, rotated Rand-K": dsgd(ms.Rotated(ms.RandK(d, d // 10), "dct"), A, g0),
         "L-SVRDSG, Rand-K": SVRGRecursion(randk, 1e-4, 0.1, z, g0, 0.1),
         "PAGE, Rand-K": PAGERecursion(randk, 1e-4, 0.1),
-        "10 clients, Perm-K": DistributedRecursion(clients, 1e-4, z, np.tile(g0, (10, 1)), "permk"),
+        "10 clients, Perm-K": GradientRecursion(DistributedGradient(clients, z, np.tile(g0, (10, 1)), "permk"), 1e-4),
     }
     steps = {name: after(recursion) for name, recursion in work.items()}
     times = interleaved({"product": lambda: A @ A, **steps}, rounds=15)
@@ -81,7 +82,7 @@ def stable_stepsizes():
         limit = stability_limit(ms.RandK(d, d // 10).moment_operators(A))
         middle = time.perf_counter()
         recursion = dsgd(ms.RandK(d, d // 10), A, g0)
-        rate = DSGDRecursion(recursion.operators, limit.lower / 2, recursion.z_star, g0).contraction()
+        rate = GradientRecursion(recursion.gradient, limit.lower / 2).contraction()
         end = time.perf_counter()
         wide = limit.upper / limit.lower - 1
         print(f"  d = {d}: largest stable step {limit.lower:.6g}, bracket {wide:.1e} wide, {middle - begin:.2f} s")

@@ -12,7 +12,7 @@ from mastsim.expected import Distributed, Objective
 from mastsim.methods.base import Oracle, State, StochasticMethod
 from mastsim.methods.compression import Uncompressed
 from mastsim.methods.uniform_sampling import FullBatch
-from mastsim.recursions import DistributedRecursion
+from mastsim.recursions import DistributedGradient, GradientRecursion, MomentRecursion
 from mastsim.validation import instance
 
 
@@ -56,16 +56,16 @@ class DistributedDSGD(StochasticMethod):
         self._require_clients(objective)
         return State(x0)
 
-    def closed_recursion(self, objective: Distributed) -> DistributedRecursion:
+    def closed_recursion(self, objective: Distributed) -> MomentRecursion:
         """Return the recursion for exact gradients that are not compressed."""
         self._require_clients(objective)
         if not self.is_exact:
-            return super().closed_recursion(objective)  # type: ignore[return-value]
-        clients, gamma = objective.clients, self.rule.largest
+            return super().closed_recursion(objective)
+        clients = objective.clients
         operators = [F.sketch.moment_operators(F.problem.upper_curvature.matrix) for F in clients]
         slopes = np.stack([np.asarray(F.problem.gradient(F.center)) for F in clients])
         z_star, joint = objective.minimize().x - objective.center, "permk" if objective.correlated else "independent"
-        return DistributedRecursion(operators, gamma, z_star, slopes, joint)
+        return GradientRecursion(DistributedGradient(operators, z_star, slopes, joint), self.rule.largest)
 
     def _require_clients(self, objective: Objective) -> None:
         instance("objective", objective, Objective)

@@ -15,7 +15,7 @@ from mastsim.methods.compression import Compressor
 from mastsim.methods.quadratic_moments import sampled_gradient, sketched_quadratic
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
-from mastsim.recursions import DSGDRecursion, GDRecursion, GradientRecursion, SampledRecursion
+from mastsim.recursions import GDRecursion, GradientRecursion, SketchedGradient
 from mastsim.validation import instance, settings
 
 
@@ -107,10 +107,9 @@ class DSGD(StochasticMethod):
     def closed_recursion(self, objective: Mast) -> GradientRecursion:
         """Return the recursion for any sampling, and for compression by a diagonal sketch."""
         require_one_node(self, objective)
-        if not self.is_exact:
-            return SampledRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
-        operators, z_star, g0 = sketched_quadratic(objective)
-        return DSGDRecursion(operators, self.rule.largest, z_star, g0)
+        if self.is_exact:
+            return GradientRecursion(SketchedGradient(*sketched_quadratic(objective)), self.rule.largest)
+        return GradientRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
 
     def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""

@@ -22,15 +22,7 @@ LARGEST_WIDTH = _WIDTH_LIMIT // 8
 
 
 class _Form(NamedTuple):
-    """How the lines of a file have to read.
-
-    Parameters
-    ----------
-    first : int
-        The least index.
-    last : int or None
-        The largest, where the number of features was given.
-    """
+    """How the lines of a file have to read: the least index, and the largest where the number of features was given."""
 
     first: int
     last: int | None

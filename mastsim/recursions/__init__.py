@@ -2,21 +2,17 @@
 
 from mastsim.recursions.base import MomentRecursion, MomentState, run
 from mastsim.recursions.gradient_descent import (
-    DistributedRecursion,
-    DSGDRecursion,
     GDRecursion,
     GradientRecursion,
     stability_limit,
 )
 from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
 from mastsim.recursions.positive_map import FactorBracket
-from mastsim.recursions.sampled import SampledGradient, SampledRecursion
+from mastsim.recursions.sampled import SampledGradient
 from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
 __all__ = [
-    "DSGDRecursion",
     "DistributedGradient",
-    "DistributedRecursion",
     "FactorBracket",
     "GDRecursion",
     "GradientMoments",
@@ -26,7 +22,6 @@ __all__ = [
     "PAGERecursion",
     "SVRGRecursion",
     "SampledGradient",
-    "SampledRecursion",
     "SketchedGradient",
     "anchor_variance",
     "run",

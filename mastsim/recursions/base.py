@@ -272,9 +272,10 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     Examples
     --------
     >>> import mastsim as ms
-    >>> from mastsim.recursions import DSGDRecursion
+    >>> from mastsim.recursions import GradientRecursion, SketchedGradient
     >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
-    >>> run(DSGDRecursion(half, 0.25, np.zeros(1), np.zeros(1)), np.ones(1), 2)[:, 0]
+    >>> gradient = SketchedGradient(half, np.zeros(1), np.zeros(1))
+    >>> run(GradientRecursion(gradient, 0.25), np.ones(1), 2)[:, 0]
     array([1.  , 0.5 , 0.25])
     """
     steps = integer("steps", steps, 0)

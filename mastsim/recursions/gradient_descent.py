@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,9 +10,8 @@ import numpy as np
 
 from mastsim.linalg import symmetric_part
 from mastsim.recursions.base import UNIT, MomentRecursion, MomentState, range_of
-from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.gradient_moments import GradientMoments
 from mastsim.recursions.positive_map import FactorBracket, PositiveMap
-from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive
 
 
@@ -29,15 +26,28 @@ class CurvatureMoments(Protocol):
         """Return E[HMH]."""
 
 
+@dataclass(frozen=True, eq=False)
 class GradientRecursion(MomentRecursion):
-    """y⁺ = y − γ(Hy + ζ) with a fresh, independent (H, ζ) every step."""
+    """y⁺ = y − γ(Hy + ζ) with a fresh, independent (H, ζ) every step, single or distributed (MAST, Algorithms 1 and 3).
 
+    Parameters
+    ----------
+    gradient : GradientMoments
+        The moments of Hy + ζ.
+    stepsize : float
+        γ > 0.
+    """
+
+    gradient: GradientMoments
     stepsize: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
+
     @property
-    @abstractmethod
-    def gradient(self) -> GradientMoments:
-        """The moments of Hy + ζ."""
+    def keeps_range(self) -> bool:  # type: ignore[override]
+        """Whether a step only moves along range(H_D)."""
+        return self.gradient.keeps_range
 
     @property
     def hessian(self) -> np.ndarray:
@@ -104,71 +114,6 @@ class GDRecursion(MomentRecursion):
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return (I − γH_D)X(I − γH_D)."""
         return self._factor @ X @ self._factor.T
-
-
-@dataclass(frozen=True, eq=False)
-class DSGDRecursion(GradientRecursion):
-    """The moments of double-sketched gradient descent (MAST, Algorithm 1 I) on a quadratic.
-
-    Parameters
-    ----------
-    operators : MomentOperators
-        Those of the sketch and A.
-    stepsize : float
-        γ > 0.
-    z_star : array, shape (dim,)
-        x_D* − v, a solution of H_D z = −g₀.
-    g0 : array, shape (dim,)
-        Av − b, the gradient of f at v.
-    """
-
-    operators: MomentOperators
-    stepsize: float
-    z_star: np.ndarray
-    g0: np.ndarray
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
-        _ = self.gradient
-
-    @cached_property
-    def gradient(self) -> SketchedGradient:
-        """The moments of Hy + ζ."""
-        return SketchedGradient(self.operators, self.z_star, self.g0)
-
-
-@dataclass(frozen=True, eq=False)
-class DistributedRecursion(GradientRecursion):
-    """The moments of distributed double-sketched gradient descent on quadratics with a common shift.
-
-    Parameters
-    ----------
-    operators : sequence of MomentOperators
-        One a client.
-    stepsize : float
-        γ > 0 of x⁺ = x − (γ/M)Σ∇f_{i,S_i}(x).
-    z_star : array, shape (dim,)
-        x_D* − v, a solution of (1/M)ΣE[H_i] z = −(1/M)Σ g_i.
-    gradients : array, shape (clients, dim)
-        g_i = A_i v − b_i.
-    joint : {"independent", "permk"}
-        How the sketches of one step depend on each other.
-    """
-
-    operators: Sequence[MomentOperators]
-    stepsize: float
-    z_star: np.ndarray
-    gradients: np.ndarray
-    joint: str = "independent"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
-        _ = self.gradient
-
-    @cached_property
-    def gradient(self) -> DistributedGradient:
-        """The moments of Hy + ζ."""
-        return DistributedGradient(self.operators, self.z_star, self.gradients, self.joint)
 
 
 def stability_limit(operators: CurvatureMoments) -> FactorBracket:

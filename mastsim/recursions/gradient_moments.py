@@ -28,6 +28,9 @@ class GradientMoments(ABC):
         """Whether every H is symmetric, so that M ↦ E[HMHᵀ] is self-adjoint."""
         return True
 
+    keeps_range: bool = True
+    """Whether gradients lie in range(H_D)."""
+
     @property
     @abstractmethod
     def mean(self) -> np.ndarray:

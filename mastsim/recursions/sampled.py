@@ -8,10 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.recursions.gradient_descent import GradientRecursion
 from mastsim.recursions.gradient_moments import GradientMoments, SketchedGradient
 from mastsim.sketches.laws import MomentOperators
-from mastsim.validation import STEPS, positive
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +47,11 @@ class SampledGradient(GradientMoments):
         return self.compression is None
 
     @property
+    def keeps_range(self) -> bool:  # type: ignore[override]
+        """Whether nothing is compressed: a compressor turns directions out of range(H_D)."""
+        return self.compression is None
+
+    @property
     def mean(self) -> np.ndarray:
         """H_D, shape (dim, dim)."""
         return self.whole.mean
@@ -79,32 +82,3 @@ class SampledGradient(GradientMoments):
         for share, matrix in zip(positive_shares, each, strict=True):
             total = total + share / len(self.parts) * matrix
         return total if self.compression is None else self.compression.plain(total)
-
-
-@dataclass(frozen=True, eq=False)
-class SampledRecursion(GradientRecursion):
-    """The moments of double-sketched SGD with sampled or compressed gradients (MAST, Algorithm 1 II) on quadratics.
-
-    Parameters
-    ----------
-    sampled : SampledGradient
-        The moments of a gradient.
-    stepsize : float
-        γ > 0.
-    """
-
-    sampled: SampledGradient
-    stepsize: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
-
-    @property
-    def keeps_range(self) -> bool:  # type: ignore[override]
-        """Whether a step only moves along range(H_D): a compressor turns directions out of it."""
-        return self.sampled.compression is None
-
-    @property
-    def gradient(self) -> SampledGradient:
-        """The moments of a gradient."""
-        return self.sampled

@@ -83,7 +83,7 @@ def _is_cached(kind: type, name: str) -> bool:
     return any(isinstance(vars(base).get(name), cached_property) for base in kind.__mro__)
 
 
-def forgiving(claim: Any, *arguments: Any) -> np.ndarray:
+def allowed_by(claim: Any, *arguments: Any) -> np.ndarray:
     """Return what a lenient claim allows: infinitely much where it cannot be computed, as when a divisor became zero."""
     try:
         with np.errstate(all="ignore"):

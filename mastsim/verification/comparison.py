@@ -86,18 +86,18 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
         confirmed = ~unknown & ((left.high <= right * (1 + ROUNDING)) | (left.high <= floor))
         exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))
     if refuted.any():
-        return _said("refuted", "", ratios, refuted, "")
+        return _compared("refuted", "", ratios, refuted, "")
     if unknown.any():
-        return _said("inconclusive", "not a number", ratios, unknown, "")
+        return _compared("inconclusive", "not a number", ratios, unknown, "")
     if exceeded.any():
-        return _said("inconclusive", "rounding", ratios, exceeded, "")
+        return _compared("inconclusive", "rounding", ratios, exceeded, "")
     for share, words in _LIMITS.items():
         clear = (error <= share * right) | (left.high <= floor)
         if clear.any() and confirmed[clear].all():
-            return _said("holds", "", ratios, clear, "" if clear.all() else words)
-    return _said("inconclusive", "rounding", ratios, ~confirmed, "")
+            return _compared("holds", "", ratios, clear, "" if clear.all() else words)
+    return _compared("inconclusive", "rounding", ratios, ~confirmed, "")
 
 
-def _said(outcome: Outcome, reason: Reason, ratios: np.ndarray, among: np.ndarray, limit: str) -> Comparison:
+def _compared(outcome: Outcome, reason: Reason, ratios: np.ndarray, among: np.ndarray, limit: str) -> Comparison:
     where = int(np.argmax(np.where(among, np.where(np.isnan(ratios), np.inf, ratios), -np.inf)))
     return Comparison(outcome, reason, float(ratios.flat[where]), where, among, limit)

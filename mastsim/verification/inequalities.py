@@ -81,7 +81,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     everywhere = all(sides is not None for sides in spectral.values())
     probes = None if everywhere else probe(theorem.objective, points, seed)
     found = [_decided(theorem, part, sides, probes, f"probe {{}} of seed {seed}") for part, sides in spectral.items()]
-    worst = max(found, key=lambda each: (_GRAVITY.index((each.outcome, each.reason)), each.ratio))
+    worst = max(found, key=lambda each: (_SEVERITY.index((each.outcome, each.reason)), each.ratio))
     F = theorem.objective
     return Verdict(
         theorem=theorem.id,
@@ -100,7 +100,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     )
 
 
-_GRAVITY: list[tuple[Outcome, Reason]] = [
+_SEVERITY: list[tuple[Outcome, Reason]] = [
     ("holds", ""),
     ("inconclusive", "rounding"),
     ("inconclusive", "not a number"),

@@ -105,7 +105,7 @@ def _samples(trial: Trial, run: Run) -> Iterator[_Sample]:
 
 def judge_run(trial: Trial, run: Run, alpha: float) -> Verdict:
     """Decide a rate from replicas: by proven bounds with half of `alpha`, and what that leaves open asymptotically."""
-    return _settle(decide_run(trial, run, alpha / 2), trial, run, alpha)
+    return _left_to_normal_law(decide_run(trial, run, alpha / 2), trial, run, alpha)
 
 
 def decide_by_simulation(trial: Trial, steps: int, replicas: int, seed: int, alpha: float) -> Verdict:
@@ -123,10 +123,10 @@ def decide_by_simulation(trial: Trial, steps: int, replicas: int, seed: int, alp
         verdict = decide_run(trial, run, alpha / 2)
         if verdict.verdict != "inconclusive" or verdict.needed > most:
             break
-        settled = _settle(verdict, trial, run, alpha)
-        if settled.verdict != "inconclusive" and not _provable(trial, run):
-            return settled
-    return _settle(verdict, trial, run, alpha)
+        with_normal_law = _left_to_normal_law(verdict, trial, run, alpha)
+        if with_normal_law.verdict != "inconclusive" and not _provable(trial, run):
+            return with_normal_law
+    return _left_to_normal_law(verdict, trial, run, alpha)
 
 
 def _provable(trial: Trial, run: Run) -> bool:
@@ -134,7 +134,7 @@ def _provable(trial: Trial, run: Run) -> bool:
     return bool(np.isfinite(trial.theorem.almost_sure_bound(1, trial.stepsize, run)).all())
 
 
-def _settle(verdict: Verdict, trial: Trial, run: Run, alpha: float) -> Verdict:
+def _left_to_normal_law(verdict: Verdict, trial: Trial, run: Run, alpha: float) -> Verdict:
     if verdict.verdict == "inconclusive":
         normal = decide_run(trial, run, alpha / 2, asymptotic=True)
         verdict = normal if normal.verdict == "holds" or normal.needed < verdict.needed else verdict

@@ -12,7 +12,7 @@ from mastsim.methods import Method
 from mastsim.moments import Recursion, recursion
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems import Rate
-from mastsim.theorems.leniency import forgiving, lenient
+from mastsim.theorems.leniency import allowed_by, lenient
 from mastsim.theorems.rates import Case, Over
 from mastsim.verification.inequalities import expected_outcome
 from mastsim.verification.tolerances import SMALLEST, STEP_ROUNDING
@@ -70,7 +70,7 @@ class Trial:
     def lenient_bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
         """Return the bound with every constant and the start moved by their errors: what a refutation must exceed."""
         slack = self.theorem.displacement(self.theorem.starts_from)
-        return forgiving(self.claimed, self.weaker, steps, (np.sqrt(initial) * (1 + STEP_ROUNDING) + slack) ** 2)
+        return allowed_by(self.claimed, self.weaker, steps, (np.sqrt(initial) * (1 + STEP_ROUNDING) + slack) ** 2)
 
     @cached_property
     def weaker(self) -> Rate:
@@ -80,7 +80,7 @@ class Trial:
     @property
     def safe(self) -> Trial | None:
         """The trial at a step that the theorem allows whatever the errors of its constants; None where there is none."""
-        share = float(forgiving(lambda: self.weaker.stepsize / self.theorem.stepsize))
+        share = float(allowed_by(lambda: self.weaker.stepsize / self.theorem.stepsize))
         return replace(self, stepsize=self.stepsize * min(share, 1.0)) if 0 < share < np.inf else None
 
     def with_rounding(self, bound: np.ndarray, steps: int, initial: np.ndarray | float) -> np.ndarray:

@@ -18,7 +18,7 @@ from mastsim.constants import Constants, DistributedConstants
 from mastsim.problems import Minimum
 from mastsim.provenance import Constant
 from mastsim.theorems import Lemma1, LooplessSVRDSG, NonconvexDSGD, Rate, StronglyConvexDSGD
-from mastsim.theorems.leniency import SMALLER_IS_WEAKER, forgiving, lenient
+from mastsim.theorems.leniency import SMALLER_IS_WEAKER, allowed_by, lenient
 from mastsim.verification import sampled_rates, verify
 from mastsim.verification.comparison import Measured, compare
 from mastsim.verification.instances import distributed, finite_sums, one_dimension, small_quadratics, two_signs
@@ -117,7 +117,7 @@ def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
             for case in kind.cases(F) if issubclass(kind, Rate) else []:
                 case.__dict__["constants"] = Shifted(case.constants, error=1e-3)
                 weaker, times = lenient(case), np.array([1, 7])
-                claimed = [np.asarray(forgiving(each.claim, times, case.stepsize, 2.0)) for each in (case, weaker)]
+                claimed = [np.asarray(allowed_by(each.claim, times, case.stepsize, 2.0)) for each in (case, weaker)]
                 assert (claimed[1] >= claimed[0]).all(), kind.id
                 tried.add((kind.id, bool((claimed[1] > claimed[0]).all())))
     assert {name for name, strictly in tried if strictly} >= {
@@ -131,7 +131,7 @@ def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
 
 def test_a_claim_that_cannot_be_computed_with_weaker_constants_refutes_nothing():
     off = with_constant(two_signs(), "mu_fD", 1.0, 2.0)
-    assert math.isinf(forgiving(lenient(off).neighbourhood, 0.1))
+    assert math.isinf(allowed_by(lenient(off).neighbourhood, 0.1))
     assert verify(off).verdict == "holds"
 
 
