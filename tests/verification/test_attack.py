@@ -13,7 +13,6 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.moments import EnumeratedRecursion
 from mastsim.verification.attack import Bowl, Instance, SketchPart, attack, attackable, replay, shrink
-from mastsim.verification.attack.cosines import Cosines, global_minimizers
 from mastsim.verification.attack.false_variants import (
     ALL_FALSE,
     GapAgainstSketchedInfimum,
@@ -22,6 +21,7 @@ from mastsim.verification.attack.false_variants import (
 )
 from mastsim.verification.attack.long_histories import by_powers
 from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS, QuadraticPlan
+from mastsim.verification.cosine_sums import Cosines, global_minimizers
 
 
 def wild(rare: float, horizon: int) -> Instance:

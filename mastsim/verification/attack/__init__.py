@@ -15,13 +15,14 @@ from mastsim.documents import dumps, header
 from mastsim.theorems import Theorem
 from mastsim.validation import integer, one_of
 from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart
-from mastsim.verification.attack.cosines import CosineInstance, Cosines
+from mastsim.verification.attack.cosines import CosineInstance
 from mastsim.verification.attack.false_variants import ALL_FALSE
 from mastsim.verification.attack.families import FAMILIES
 from mastsim.verification.attack.quadratic_instance import Instance
 from mastsim.verification.attack.quadratic_plan import REGIMES, Regime
 from mastsim.verification.attack.search import Evaluator, confirmed, search
 from mastsim.verification.attack.shrinking import shrink
+from mastsim.verification.cosine_sums import Cosines
 from mastsim.verification.tolerances import ROUNDING
 
 __all__ = [
