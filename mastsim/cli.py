@@ -442,7 +442,7 @@ def data() -> None:
 def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
     from mastsim.documents import header
-    from mastsim.problems.data import listing
+    from mastsim.problems.catalogue import listing
 
     rows = listing()
     lines = [f"{row['name']:16s} n = {row['n']:<8d} d = {row['d']:<6d} {row['where']}" for row in rows]
@@ -454,7 +454,7 @@ def list_data(json_to: str | None) -> None:
 @_command
 def path_of_data(name: str) -> None:
     """Print where a data set's file is."""
-    from mastsim.problems.data import locate
+    from mastsim.problems.catalogue import locate
 
     found = locate(name)
     if found is None:
@@ -467,7 +467,7 @@ def path_of_data(name: str) -> None:
 @_command
 def fetch_data(name: str) -> None:
     """Download a data set unless it is here, check its hash, and print where it is."""
-    from mastsim.problems.data import fetch
+    from mastsim.problems.catalogue import fetch
 
     click.echo(fetch(name))
 

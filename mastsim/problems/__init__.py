@@ -3,12 +3,14 @@
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
-from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
+from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
+from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.families import ALL_PROBLEMS, family_for
 from mastsim.problems.finite_sum import FiniteSum
 from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.loading import load
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
 from mastsim.problems.poisson import PoissonRegression

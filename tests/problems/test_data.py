@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mastsim.problems import LogisticRegression, data, family_for, libsvm
-from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Catalogued, Dataset, fetch, listing, load, locate
+from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA, Catalogued, fetch, listing, locate
+from mastsim.problems.dataset import Dataset
+from mastsim.problems.loading import load
 
 REAL_DATA = os.environ.get("MASTSIM_DATA", "")
 TINY = b"+1 1:0.5 3:-2\n-1 2:1e-3\n+1 3:4 # a remark\n"
@@ -90,7 +92,7 @@ def test_a_dataset_prints_without_its_arrays_and_cannot_be_reassigned():
 
 
 def test_importing_the_module_imports_neither_scikit_learn_nor_pooch():
-    code = "import sys, mastsim.problems.data; print([m for m in ('sklearn', 'pooch') if m in sys.modules])"
+    code = "import sys, mastsim.problems.loading; print([m for m in ('sklearn', 'pooch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
