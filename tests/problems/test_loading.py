@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mastsim.problems import LogisticRegression, data, family_for, libsvm
+from mastsim.problems import LogisticRegression, catalogue, family_for, libsvm, loading
 from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA, Catalogued, fetch, listing, locate
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.loading import load
@@ -30,8 +30,8 @@ def elsewhere(tmp_path, monkeypatch):
         raise AssertionError(f"a test tried to download {url}")
 
     monkeypatch.delenv("MASTSIM_DATA", raising=False)
-    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr(data, "_transfer", refuse)
+    monkeypatch.setattr(catalogue, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(catalogue, "_transfer", refuse)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def tiny(monkeypatch):
     """Make a catalogue of one small set, labelled 1 and -1 but mapped the other way round."""
     digest = hashlib.sha256(TINY).hexdigest()
     entry = Catalogued("tiny", "tiny.txt", digest, 3, 3, {1: -1, -1: 1}, "https://example.invalid/tiny.txt")
-    monkeypatch.setattr(data, "CATALOGUE", (entry,))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (entry,))
     return entry
 
 
@@ -56,7 +56,7 @@ def serve(monkeypatch, content, log=None):
             log.append(url)
         Path(output_file).write_bytes(content)
 
-    monkeypatch.setattr(data, "_transfer", transfer)
+    monkeypatch.setattr(catalogue, "_transfer", transfer)
 
 
 # ------------------------------------------------------------------------------------------------ bundled
@@ -79,7 +79,7 @@ def test_breast_cancer_is_the_default_standardised_and_signed():
 
 
 def test_breast_cancer_is_refused_if_scikit_learn_bundles_something_else(monkeypatch):
-    monkeypatch.setattr(data, "_BREAST_CANCER_SHA256", "0" * 64)
+    monkeypatch.setattr(loading, "BREAST_CANCER_SHA256", "0" * 64)
     with pytest.raises(ValueError, match=r"is refused: this scikit-learn's copy has sha256 5b54.* 0000"):
         load()
 
@@ -402,7 +402,7 @@ def test_a_download_with_another_hash_is_refused_and_leaves_nothing(tiny, tmp_pa
 
 def test_a_file_that_changes_between_finding_and_reading_is_refused(tiny, tmp_path, monkeypatch):
     path = put(tmp_path, b"changed")
-    monkeypatch.setattr(data, "fetch", lambda name: path)
+    monkeypatch.setattr(loading, "fetch", lambda name: path)
     with pytest.raises(ValueError, match="is refused: its sha256 is"):
         load("tiny")
 
@@ -415,7 +415,7 @@ def test_offline_says_how_to_place_the_file_by_hand(tiny, tmp_path, monkeypatch,
         Path(output_file).write_bytes(TINY[:5])
         raise error or requests.exceptions.ConnectionError("no route")
 
-    monkeypatch.setattr(data, "_transfer", fail)
+    monkeypatch.setattr(catalogue, "_transfer", fail)
     with pytest.raises(ConnectionError, match="'tiny' is not on this machine and could not be downloaded") as info:
         load("tiny")
     for word in (tiny.url, "'tiny.txt'", "MASTSIM_DATA", "no route" if error is None else str(error)):
@@ -429,7 +429,7 @@ def test_the_real_transfer_streams_over_http(monkeypatch, tmp_path):
     seen = []
     monkeypatch.undo()
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", lambda self, *args: seen.append((self.kwargs, args)))
-    data._transfer("https://example.invalid/x", tmp_path / "x", None)
+    catalogue._transfer("https://example.invalid/x", tmp_path / "x", None)
     assert seen == [({"timeout": 30}, ("https://example.invalid/x", tmp_path / "x", None))]
 
 
@@ -437,7 +437,7 @@ def test_the_cache_is_poochs_own(monkeypatch):
     import pooch
 
     monkeypatch.undo()
-    assert data._cache() == Path(pooch.os_cache("mastsim"))
+    assert catalogue._cache() == Path(pooch.os_cache("mastsim"))
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_the_cache_is_poochs_own(monkeypatch):
 def test_shape_and_labels_are_checked_after_loading(tiny, tmp_path, monkeypatch, change, message):
     from dataclasses import replace
 
-    monkeypatch.setattr(data, "CATALOGUE", (replace(tiny, **change),))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (replace(tiny, **change),))
     put(tmp_path / "cache", TINY)
     with pytest.raises(ValueError, match=message):
         load("tiny")
@@ -460,7 +460,7 @@ def test_shape_and_labels_are_checked_after_loading(tiny, tmp_path, monkeypatch,
 def test_a_width_beyond_the_last_feature_is_kept(tiny, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    monkeypatch.setattr(data, "CATALOGUE", (replace(tiny, d=7),))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (replace(tiny, d=7),))
     put(tmp_path / "cache", TINY)
     assert load("tiny").A.shape == (3, 7)
 
