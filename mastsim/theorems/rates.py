@@ -73,6 +73,9 @@ class Rate(Theorem):
             raise TypeError(
                 f"{cls.__name__}: over={cls.over!r} is not accepted: it must be one of {', '.join(get_args(Over))}"
             )
+        if "claim" in vars(cls) and "terms" not in vars(cls):
+            # Whoever overrides the claim alone means its terms too.
+            cls.terms, cls.changeable = Rate.terms, Rate.changeable  # type: ignore[method-assign]
         own_form = cls.form is not Rate.form
         if own_form == (cls.measure in MEASURES):
             remedy = "leave out its own form, or give the measure another name" if own_form else "give its form as well"
