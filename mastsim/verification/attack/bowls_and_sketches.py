@@ -19,7 +19,7 @@ from mastsim.methods import (
     WithReplacement,
     importance_sampling,
 )
-from mastsim.problems import Problem, Quadratic
+from mastsim.problems import Quadratic
 from mastsim.sketches import Bernoulli, FiniteSupport, Identity, PermK, RandK, Sketch
 from mastsim.validation import one_of
 
@@ -165,11 +165,6 @@ def sampling(name: str, smoothness: np.ndarray) -> Sampling:
 def compressor(k: int, dim: int) -> Compressor:
     """Return Rand-k as a compressor of gradients; none for k = 0 or k ≥ dim."""
     return SketchCompressor(RandK(dim, k=k)) if 0 < k < dim else Uncompressed()
-
-
-def problems(bowls: tuple[Bowl, ...]) -> list[Problem]:
-    """Return the bowls as problems."""
-    return [bowl.problem() for bowl in bowls]
 
 
 def tuple_of(values: np.ndarray) -> Vector:

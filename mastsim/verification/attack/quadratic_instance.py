@@ -16,7 +16,7 @@ from mastsim.problems import FiniteSum
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED
 from mastsim.validation import integer
-from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart, Vector, compressor, problems, sampling, tuple_of
+from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart, Vector, compressor, sampling, tuple_of
 from mastsim.verification.attack.long_histories import by_powers
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.tolerances import STEP_ROUNDING
@@ -98,7 +98,7 @@ class Instance:
 
     def objective(self, distributed: bool = False) -> Objective:
         """Return f_D, of clients or of one node; raises ValueError where the numbers do not make one."""
-        found, M = problems(self.bowls), len(self.bowls)
+        found, M = [bowl.problem() for bowl in self.bowls], len(self.bowls)
         sketches = [part.sketch(self.dim, M) for part in self.sketches]
         shift = np.array(self.shift)
         if not distributed:
