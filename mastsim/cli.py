@@ -391,7 +391,7 @@ def reproduce(
     """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
     from mastsim import reproduce as figures_of_the_paper
     from mastsim.problems import family_for, load
-    from mastsim.reproduce.common import default_data
+    from mastsim.reproduce import default_data
 
     given = default_data() if data is None else load(data, features=features, zero_based=zero_based)
     dataset, _ = family_for(given, "auto", positive)

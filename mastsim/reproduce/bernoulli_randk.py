@@ -11,24 +11,18 @@ from matplotlib.figure import Figure
 from mastsim.constants import Constants
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
-from mastsim.reproduce.critics import (
-    CONFIDENCE,
-    KEEPS,
-    Rows,
-    accuracy,
-    beside_bound,
-    bound_findings,
-    distances,
-    draw_line,
-    held_out_rows,
-)
+from mastsim.reproduce.curve_plots import draw_band, draw_line
+from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings, distances
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.held_out import LabelledRows, accuracy, own_test_rows
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.sketches import Bernoulli
 from mastsim.theorems import MinimizerSuboptimality, StronglyConvexDSGD
 
+NAME = "bernoulli-randk"
 TITLE = "Bernoulli beside Rand-K at equal keep"
 FAMILIES = ("Rand-K", "Bernoulli")
-RUN_KEEPS = (0.3, 0.9)
+KEEPS, RUN_KEEPS = (0.1, 0.3, 0.5, 0.9), (0.3, 0.9)
 _CONSTANTS = ("L_fD", "L_fD_sharp", "mu_fD", "mu_fD_sharp", "expected_smoothness", "expected_smoothness_sharp")
 _STEPS, _QUICK_STEPS = 1500, 300
 
@@ -64,7 +58,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [curve["crosses_at"] for curve in numbers["curves"]]
     [[], [], [], []]
     """
-    f, judged = regression(data), held_out_rows(data) or Rows("training rows", data.A, data.signs)
+    f, judged = regression(data), own_test_rows(data) or LabelledRows(data.A, data.signs, "training rows")
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     for keep in RUN_KEEPS if quick else KEEPS:
@@ -79,10 +73,10 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
                 run = distances(F, gamma, steps=steps, replicas=replicas, seed=seed, x0="normal")
                 curves.append({"family": family, "keep": keep, **beside_bound(F, gamma, run)})
     return {
-        **facts("bernoulli-randk", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "accuracy_on": judged.name,
-        "accuracy_of_erm": float(accuracy(judged, f.minimize().x)),
+        "accuracy_of_erm": float(accuracy(f.minimize().x, judged)),
         "confidence": CONFIDENCE,
         "rows": rows,
         "curves": curves,
@@ -97,7 +91,7 @@ def _apart(first: Mast, second: Mast) -> dict[str, float]:
     return {"minimisers_apart": float(np.linalg.norm(x - y)) / size if size else 0.0}
 
 
-def _facts_of(F: Mast, judged: Rows) -> dict[str, Any]:
+def _facts_of(F: Mast, judged: LabelledRows) -> dict[str, Any]:
     """Return what is known of one objective without running anything."""
     best, constants = F.minimize(), Constants(F)
     suboptimality = MinimizerSuboptimality(F).spectral_sides("x_D* is nearly optimal")
@@ -109,7 +103,7 @@ def _facts_of(F: Mast, judged: Rows) -> dict[str, Any]:
         "norm": float(np.linalg.norm(best.x)),
         "f_excess": suboptimality.left,
         "f_excess_bound": suboptimality.right,
-        "accuracy": float(accuracy(judged, best.x)),
+        "accuracy": float(accuracy(best.x, judged)),
         "constants": {name: float(constants[name]) for name in _CONSTANTS},
         "stepsize": StronglyConvexDSGD(F).stepsize,
         "stepsize_sharp": StronglyConvexDSGD(F, sharp=True).stepsize,

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import Nice
 from mastsim.problems import Dataset, Problem
-from mastsim.reproduce.columns import widest
-from mastsim.reproduce.common import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, facts, subtitle
-from mastsim.reproduce.paths import CROSSING, curve, draw_curve, follow, logarithmic, spaced
+from mastsim.reproduce.curve_plots import draw_curve, logarithmic
+from mastsim.reproduce.curves import CROSSING, curve, follow, spaced
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, widest
 from mastsim.reproduce.theory_trials import away_start
 from mastsim.sketches import Bernoulli, BlockBernoulli, Gaussian, Haar, NofM, PermK, RandK, Sketch
 from mastsim.theorems import (
@@ -24,6 +25,7 @@ from mastsim.theorems import (
     StronglyConvexDSGD,
 )
 
+NAME = "sketch-families"
 TITLE = "Sketch families of equal keep fraction"
 CLIENTS = (4, 2)
 """Clients among whom Perm-K deals the coordinates; the keep fractions are 1/4 and 1/2."""
@@ -40,7 +42,9 @@ PANELS = {
 }
 
 
-class _Effort(NamedTuple):
+class _RunBudget(NamedTuple):
+    """How many replicas, for how many steps, and how often they are looked at."""
+
     replicas: int
     longest: int
     records: int
@@ -82,7 +86,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [run["label"] for run in numbers["runs"] if run["keep"] == 0.25 and run["panel"] == "distributed"]
     ['Perm-K, 4 clients', 'independent Rand-1, 4 clients']
     """
-    effort = _Effort(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
+    budget = _RunBudget(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
     wide = data.d - data.d % 4 if data.d >= 4 else data.d
     few = min(wide, QUICK_SMALL if quick else SMALL)
     f = LOGISTIC.problem_on(widest(data.A, few if quick else wide), data.signs)
@@ -97,13 +101,13 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
             ("subspace", small, _subspaces(few, clients)),
         ):
             for label, build in families.items():
-                _try(runs, skipped, panel, clients, label, problem, build, effort)
+                _try(runs, skipped, panel, clients, label, problem, build, budget)
     numbers = {
-        **facts("sketch-families", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "columns": {panel: few if panel == "subspace" else f.dim for panel in PANELS},
         "minibatch": min(MINIBATCH, data.n),
-        "replicas": effort.replicas,
+        "replicas": budget.replicas,
         "crossing": CROSSING,
         "runs": sorted(runs, key=lambda run: (run["keep"], list(PANELS).index(run["panel"]))),
         "skipped": skipped,
@@ -142,7 +146,7 @@ def _try(
     label: str,
     problem: Problem,
     build: Any,
-    effort: _Effort,
+    budget: _RunBudget,
 ) -> None:
     """Add the runs of a family, or the reason why there is none."""
     head = {"panel": panel, "keep": 1 / clients, "label": label}
@@ -152,7 +156,7 @@ def _try(
     except ValueError as refused:
         skipped.append({**head, "reason": str(refused)})
         return
-    runs.extend({**head, "panel": name, **_run(theorem, effort)} for name, theorem in theorems.items())
+    runs.extend({**head, "panel": name, **_run(theorem, budget)} for name, theorem in theorems.items())
 
 
 def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, Rate]:
@@ -168,12 +172,12 @@ def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, R
     return found
 
 
-def _run(theorem: Rate, effort: _Effort) -> dict[str, Any]:
+def _run(theorem: Rate, budget: _RunBudget) -> dict[str, Any]:
     """Return the curve of replicas from a start away from x_D*, over the time in which the bound's first term fades."""
     F, gamma = theorem.objective, theorem.stepsize
     start = away_start(theorem)
-    stops = spaced(min(effort.longest, math.ceil(4 / (1 - theorem.rate))), effort.records)
-    path = follow(theorem.method_at(gamma), F, stops, replicas=effort.replicas, seed=effort.seed, x0=start)
+    stops = spaced(min(budget.longest, math.ceil(4 / (1 - theorem.rate))), budget.records)
+    path = follow(theorem.method_at(gamma), F, stops, replicas=budget.replicas, seed=budget.seed, x0=start)
     apart = ((path.points - F.minimize().x) ** 2).sum(axis=-1)
     bound = np.asarray(theorem.bound(np.array(stops), gamma, theorem.initial_at(start)))
     return {
@@ -184,7 +188,7 @@ def _run(theorem: Rate, effort: _Effort) -> dict[str, Any]:
         "rate": theorem.rate,
         "radius": theorem.radius,
         "steps": stops,
-        "distance": curve(apart, bound, theorem.rounding(gamma, stops[-1]) ** 2),
+        "distance": curve(stops, apart, bound, theorem.rounding(gamma, stops[-1]) ** 2),
     }
 
 
@@ -223,6 +227,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
             runs = [run for run in numbers["runs"] if run["keep"] == keep and run["panel"] == panel]
             for place, run in enumerate(runs):
                 draw_curve(axes, run["steps"], run["distance"], place=place, label=f"{run['label']} ({run['theorem']})")
+                axes.set_xscale("log")
             extra = f" of {numbers['minibatch']}" if panel == "minibatch" else ""
             axes.set_title(f"{title}{extra}, d = {numbers['columns'][panel]}, keep = {keep:g}", fontsize=9)
             missing = [s["label"] for s in numbers["skipped"] if s["keep"] == keep and s["panel"] == panel]

@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, Quadratic
-from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
-from mastsim.reproduce.critics import CONFIDENCE, beside_bound, bound_findings, draw_line
+from mastsim.reproduce.curve_plots import draw_band, draw_line
+from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, late, runs, searched, to_accuracy
 from mastsim.theorems import StronglyConvexDSGD
 
+NAME = "step-sizes"
 TITLE = "How conservative is the step size of DSGD?"
 STEPS = {
     "paper": "paper, 1/(L_f·L_S^max)",
@@ -69,7 +72,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         F, least = Mast(f, sketch), _of_quadratic(Mast(model, sketch))
         rows.append({"keep": keep, "sketch": sketch.name, **_row(F, least, search, seed)})
     return {
-        **facts("step-sizes", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "accuracy": ACCURACY,
         "rules": RULES,

@@ -8,16 +8,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
 from mastsim.methods import DistributedDSGD
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, subtitle
+from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.simulation import simulate
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import NonconvexDistributed, NonconvexDistributedQuoted
 from mastsim.verification.controls import WITNESSES
 from mastsim.verification.instances import theorem6_witness
 
+NAME = "theorem6"
 TITLE = "Theorem 6 is refuted as quoted: clients on which the constant of public reviews is too small"
 HORIZONS = (100, 900, 10_000)
 PROBABILITIES = tuple(10.0 ** -np.arange(1.0, 9.5, 0.5))
@@ -67,7 +70,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     simulated = _simulated(*WITNESSES[0], 512 if quick else 8192, seed)
     rows = [*witnesses, *(row for each in family for row in each["rows"])]
     return {
-        **facts("theorem6", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "depends_on_data": False,
         "source": NonconvexDistributedQuoted.source,
         "status": NonconvexDistributedQuoted.status,

@@ -29,7 +29,7 @@ FORMULAS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
+class StepCosts:
     """Operations and bytes of a step with K random columns of a table, in expectation over the columns, counted exactly.
 
     Parameters
@@ -43,8 +43,8 @@ class Counts:
 
     Examples
     --------
-    >>> counts = Counts(np.array([[1.0, 0.0], [2.0, 3.0]]))
-    >>> counts.nonzeros(1), counts.rows(1), counts.flops(1), counts.flops_full
+    >>> costs = StepCosts(np.array([[1.0, 0.0], [2.0, 3.0]]))
+    >>> costs.nonzeros(1), costs.rows(1), costs.flops(1), costs.flops_full
     (1.5, 1.5, 20.5, 32)
     """
 
