@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tabulate import tabulate
 
@@ -25,11 +25,11 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     | 1   | x\|y |
     """
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return _table(columns, escaped, "github")
+    return tabulate(escaped, columns, "github", disable_numparse=True)
 
 
-def aligned_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of plain text, columns aligned and two blanks apart, a rule below the heading.
+def aligned_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
+    """Return a table of plain text, columns two blanks apart, a rule below the heading.
 
     Parameters
     ----------
@@ -37,17 +37,18 @@ def aligned_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         The heading.
     rows : sequence of sequence of str
         The cells.
+    right : collection of str, default ()
+        Columns that are aligned to the right, others are to the left.
 
     Examples
     --------
-    >>> print(aligned_table(["name", "value"], [["a", "1"]]))
-    name    value
+    >>> print(aligned_table(["name", "value"], [["a", "1"]], right=["value"]))
+    name      value
     ------  -------
-    a       1
+    a             1
     """
-    return "\n".join(line.rstrip() for line in _table(columns, rows, "simple").splitlines())
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
-    """Return a table whose cells are left as they are."""
-    return tabulate(rows, columns, style, disable_numparse=True)
+    sides = ["right" if column in right else "left" for column in columns]
+    if not rows:
+        sides = []
+    text = tabulate(rows, columns, "simple", disable_numparse=True, colalign=sides or None)
+    return "\n".join(line.rstrip() for line in text.splitlines())

@@ -163,6 +163,7 @@ def _over_keep(axes: Axes, numbers: dict[str, Any], key: str, place: int, label:
 
 
 def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw what sketching costs in the minimum."""
     _over_keep(axes, numbers, "gap", 0, "f_D^inf − f^inf")
     axes.set_title("what sketching costs in the minimum", fontsize=9)
     axes.set_ylabel("gap")
@@ -170,6 +171,7 @@ def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the accuracy of both minimisers, and of that of f."""
     _over_keep(axes, numbers, "accuracy", 0, "x_D*")
     axes.axhline(numbers["accuracy_of_erm"], color="black", linestyle=":", label="minimiser of f")
     axes.set_title(f"accuracy of the dense x_D* on {numbers['accuracy_on']}", fontsize=9)
@@ -177,6 +179,7 @@ def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the smoothness constants of both sketches."""
     _over_keep(axes, numbers, "expected_smoothness_sharp", 0, "sup λ_max(SᵀLS)")
     _over_keep(axes, numbers, "L_fD_sharp", 2, "λ_max(E[SᵀLS])")
     rows = numbers["rows"]
@@ -188,6 +191,7 @@ def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_apart(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw how good both minimisers are for f, and how far apart."""
     _over_keep(axes, numbers, "f_excess", 0, "f(x_D*) − f^inf")
     _over_keep(axes, numbers, "f_excess_bound", 0, "Theorem 1", bound=True)
     rows = numbers["rows"]

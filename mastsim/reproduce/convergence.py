@@ -126,6 +126,7 @@ def _beside(
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found: list[dict[str, float]] = []
     steps = {(run["keep"], run["rule"]): run["stepsize"] for run in numbers["runs"]}
     for run in numbers["runs"]:
@@ -175,6 +176,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _panels(numbers: dict[str, Any]) -> dict[str, str]:
+    """Return what is drawn, with the label of its axis."""
     return {
         "distance": "‖x − x_D*‖²",
         "gap": "f_D(x) − f_D^inf, GD: f(x) − f^inf",
@@ -184,6 +186,7 @@ def _panels(numbers: dict[str, Any]) -> dict[str, str]:
 
 
 def _finish(axes: Any, key: str, runs: list[dict[str, Any]], f_inf: float) -> None:
+    """Choose the axis of a panel, and draw where the curves should end."""
     if key in ("distance", "gap"):
         logarithmic(axes, 1e-10)
     elif key == "f":

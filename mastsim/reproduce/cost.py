@@ -100,6 +100,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 
 def _step(costs: StepCosts, K: int) -> dict[str, float]:
+    """Return what a step with K coordinates costs."""
     full = costs.A.shape[1] == K
     return {
         "K": K,
@@ -148,10 +149,8 @@ def _to_accuracy(F: Mast, K: int, costs: StepCosts, search: Search, seed: int) -
 def _again(
     F: Mast, choose: Callable[[float], Run], gamma: float | None, goal: float, search: Search, seed: int
 ) -> dict[str, int | None]:
-    """Return steps to the goal in f from other runs: shorter and more of them where the goal was reached early.
-
-    With few steps to the goal one step more or less changes the answer much, and replicas decide which it is.
-    """
+    """Return steps to the goal in f from other runs: shorter and more of them where the goal was reached early."""
+    # With few steps to the goal one step more or less changes the answer much, and replicas decide which it is.
     if gamma is None:
         return dict.fromkeys(("steps", "fewest", "most", "replicas"))
     before = _to_goal(choose(gamma), goal)

@@ -91,6 +91,7 @@ def _tables(data: Dataset, quick: bool) -> tuple[list[Dataset], dict[str, str]]:
 
 
 def _rows(data: Dataset, quick: bool, seed: int) -> list[dict[str, Any]]:
+    """Return both gaps and their bounds on one data set."""
     f, draws = regression(data), _QUICK_DRAWS if quick else _DRAWS
     rows = []
     for keep in QUICK_KEEPS if quick else KEEPS:

@@ -202,6 +202,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
+    """Draw one long-run error of all methods over keep."""
     place_of = list(range(len(rows)))
     for place, (name, label) in enumerate(_METHODS.items()):
         style = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}

@@ -85,8 +85,9 @@ def split_rows(data: Dataset, *, width: int, l2: float, most: tuple[int, int, in
         return TwoLayerNetwork(source.A[rows], source.y[rows], width, l2)
 
     note += f"; at most {most[0]}, {most[1]} and {most[2]} rows for training, validation and tests"
-    parts = ((data, train, most[0]), (data, validation, most[1]), (table, chosen, most[2]))
-    return NetworkSplit(*(network(*part) for part in parts), note)
+    sources = ((data, train), (data, validation), (table, chosen))
+    parts = [network(source, rows, limit) for (source, rows), limit in zip(sources, most, strict=True)]
+    return NetworkSplit(parts[0], parts[1], parts[2], note)
 
 
 def masks(family: str, keep: float, f: TwoLayerNetwork) -> Sketch:

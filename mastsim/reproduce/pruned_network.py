@@ -97,10 +97,12 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 
 def _minibatch(split: NetworkSplit, budget: TrainingBudget) -> int:
+    """Return how many rows a step sees."""
     return min(budget.minibatch, split.train.components)
 
 
 def _majority(split: NetworkSplit) -> float:
+    """Return the accuracy of always saying the more frequent label."""
     return float(max(np.mean(split.test.y == label) for label in (-1.0, 1.0)))
 
 
@@ -117,6 +119,7 @@ def _paths(split: NetworkSplit, budget: TrainingBudget, family: tuple[str, float
 def _row(
     family: str, keep: float, split: NetworkSplit, budget: TrainingBudget, plain: np.ndarray, seed: int
 ) -> dict[str, Any]:
+    """Return what all arms reach under the masks of one family and keep fraction."""
     sketch = masks(family, keep, split.train)
     look, test = diagonals(sketch, budget.validation_masks, (seed, 2)), diagonals(sketch, budget.masks, (seed, 3))
     out: dict[str, Any] = {"family": family, "keep": keep, "sketch": sketch.name}
@@ -132,6 +135,7 @@ def _row(
 
 
 def _picked(choice: Choice, path: np.ndarray) -> np.ndarray:
+    """Return the iterates that a validation chose, shape (seeds, dim)."""
     return np.asarray(path[choice.step, choice.records, np.arange(path.shape[2])])
 
 
@@ -168,6 +172,7 @@ def _dense(split: NetworkSplit, budget: TrainingBudget, plain: np.ndarray) -> di
 
 
 def _findings(rows: list[dict[str, Any]], dense: dict[str, Any], majority: float) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     out: list[dict[str, float]] = [{"majority_test_accuracy": majority}]
     out += [{f"dense_baseline_test_accuracy_{stopping}": dense[stopping]["mean"]} for stopping in STOPPING]
     for stopping in STOPPING:
@@ -223,6 +228,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_boxes(axes: Axes, rows: list[dict[str, Any]], stopping: str) -> None:
+    """Draw the boxes of all arms over keep."""
     for place, (arm, label) in enumerate(ARMS.items()):
         spots = [index + 0.27 * (place - 1) for index in range(len(rows))]
         seen = [row[arm][stopping] for row in rows]

@@ -156,6 +156,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    """Draw gaps and their bounds over the distance of v to x*."""
     for place, keep in enumerate(dict.fromkeys(row["keep"] for row in rows)):
         line = sorted((row for row in rows if row["keep"] == keep and row["t"] is not None), key=lambda row: row["t"])
         seen = [row for row in line if row["t"] < 1]
@@ -174,6 +175,7 @@ def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 
 def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw accuracies along the way from 0 to x*."""
     keep = numbers["rows"][-1]["keep"]
     rows = [row for row in numbers["rows"] if row["keep"] == keep]
     line = sorted((row for row in rows if row["t"] is not None), key=lambda row: row["t"])

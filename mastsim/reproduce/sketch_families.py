@@ -16,7 +16,7 @@ from mastsim.reproduce.curves import CROSSING, curve, follow, spaced
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, widest
 from mastsim.reproduce.theory_trials import away_start
-from mastsim.sketches import Bernoulli, BlockBernoulli, Gaussian, Haar, NofM, PermK, RandK, Sketch
+from mastsim.sketches import PermK, Sketch, parse_sketch
 from mastsim.theorems import (
     ConvexDistributed,
     IndependentDistributed,
@@ -40,6 +40,22 @@ PANELS = {
     "distributed": "least squares, distributed",
     "subspace": "least squares, subspaces",
 }
+
+
+FAMILIES = {
+    "exact": {
+        "Rand-K": "randk:{share}",
+        "Bernoulli": "bernoulli:{keep}",
+        "Bernoulli, {blocks} blocks": "block-bernoulli:{keep}:{blocks}",
+        "N:M": "nofm:{few}:4",
+    },
+    "distributed": {
+        "Perm-K, {clients} clients": "permk:{clients}",
+        "independent Rand-{k}, {clients} clients": "randk:{share}",
+    },
+    "subspace": {"Rand-K": "randk:{share}", "Haar": "haar:{k}", "Gaussian": "gaussian:{k}"},
+}
+"""Labels and sketches of every panel, as the command line writes them."""
 
 
 class _RunBudget(NamedTuple):
@@ -95,13 +111,10 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     runs: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     for clients in CLIENTS:
-        for panel, problem, families in (
-            ("exact", f, _selections(f.dim, clients)),
-            ("distributed", squares, _dealt(f.dim, clients)),
-            ("subspace", small, _subspaces(few, clients)),
-        ):
-            for label, build in families.items():
-                _try(runs, skipped, panel, clients, label, problem, build, budget)
+        for panel, problem in (("exact", f), ("distributed", squares), ("subspace", small)):
+            for label, text in _sketches(panel, problem.dim, clients).items():
+                found, refused = _runs(panel, clients, label, problem, text, budget)
+                runs, skipped = runs + found, skipped + refused
     numbers = {
         **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
@@ -115,51 +128,28 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     return {**numbers, "findings": _findings(numbers)}
 
 
-def _selections(d: int, clients: int) -> dict[str, Any]:
-    keep, blocks = 1 / clients, min(BLOCKS, max(1, d // 2))
-    return {
-        "Rand-K": lambda: RandK(d, max(1, d // clients)),
-        "Bernoulli": lambda: Bernoulli(d, keep),
-        f"Bernoulli, {blocks} blocks": lambda: BlockBernoulli(d, blocks, keep),
-        "N:M": lambda: NofM(d, 4 // clients, 4),
-    }
-
-
-def _dealt(d: int, clients: int) -> dict[str, Any]:
-    kept = max(1, d // clients)
-    return {
-        f"Perm-K, {clients} clients": lambda: PermK(d, clients=clients),
-        f"independent Rand-{kept}, {clients} clients": lambda: RandK(d, kept),
-    }
-
-
-def _subspaces(d: int, clients: int) -> dict[str, Any]:
+def _sketches(panel: str, d: int, clients: int) -> dict[str, str]:
+    """Return the sketches of a panel that keep one coordinate of `clients`, by label."""
     k = max(1, d // clients)
-    return {"Rand-K": lambda: RandK(d, k), "Haar": lambda: Haar(d, k), "Gaussian": lambda: Gaussian(d, k)}
+    values = {"keep": 1 / clients, "share": k / d, "k": k, "clients": clients, "few": 4 // clients}
+    values["blocks"] = min(BLOCKS, max(1, d // 2))
+    return {label.format(**values): text.format(**values) for label, text in FAMILIES[panel].items()}
 
 
-def _try(
-    runs: list[dict[str, Any]],
-    skipped: list[dict[str, Any]],
-    panel: str,
-    clients: int,
-    label: str,
-    problem: Problem,
-    build: Any,
-    budget: _RunBudget,
-) -> None:
-    """Add the runs of a family, or the reason why there is none."""
+def _runs(
+    panel: str, clients: int, label: str, problem: Problem, text: str, budget: _RunBudget
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the runs of a family, or the reason why there is none."""
     head = {"panel": panel, "keep": 1 / clients, "label": label}
     try:
-        sketch: Sketch = build()
-        theorems = _claims(panel, problem, sketch, clients)
+        theorems = _claims(panel, problem, parse_sketch(text, problem.dim), clients)
     except ValueError as refused:
-        skipped.append({**head, "reason": str(refused)})
-        return
-    runs.extend({**head, "panel": name, **_run(theorem, budget)} for name, theorem in theorems.items())
+        return [], [{**head, "reason": str(refused)}]
+    return [{**head, "panel": name, **_run(theorem, budget)} for name, theorem in theorems.items()], []
 
 
 def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, Rate]:
+    """Return the theorems that bound the runs of a sketch, by panel."""
     if panel == "distributed":
         F = Distributed([f] * clients, sketch)
         kind = ConvexDistributed if isinstance(sketch, PermK) else IndependentDistributed
@@ -193,11 +183,13 @@ def _run(theorem: Rate, budget: _RunBudget) -> dict[str, Any]:
 
 
 def _constants(F: Objective) -> dict[str, float]:
+    """Return the minimum of f_D, its certificate and the gap."""
     best = F.minimize()
     return {"fD_inf": best.value, "gap": float(F.gap()), "certificate": best.gap_bound}
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found: list[dict[str, float]] = [
         {"bounds_crossed": sum(bool(run["distance"]["crosses_at"]) for run in numbers["runs"])},
         {"runs": len(numbers["runs"])},

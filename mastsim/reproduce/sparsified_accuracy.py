@@ -151,6 +151,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 
 def _row(work: _Work, keep: float) -> dict[str, Any]:
+    """Return what all models reach at one keep fraction."""
     sketch = rand_k(work.f.dim, keep)
     F, fitted = Mast(work.f, sketch), Mast(work.fit, sketch)
     best, whole = F.minimize(), _run(F, work.budget, work.seed, checks=1)
@@ -177,6 +178,7 @@ def _row(work: _Work, keep: float) -> dict[str, Any]:
 
 
 def _run(F: Mast, budget: MaskBudget, seed: int, checks: int) -> Checked:
+    """Return the iterates of DSGD at so many checks in 1/(γμ) steps."""
     return checked(F, budget.times, checks, budget.replicas, seed)
 
 
@@ -197,6 +199,7 @@ def _stopped(seen: Checked, sketch: Sketch, work: _Work) -> tuple[np.ndarray, di
 
 
 def _tested(points: np.ndarray, sketch: Sketch, work: _Work) -> dict[str, Any]:
+    """Return what masked and dense classifiers get right on the test rows."""
     sparse = masked(points, sketch, np.zeros(sketch.dim), work.budget.masks, work.seed, _TEST)
     counts, rows = correct(sparse, work.test), len(work.test.y)
     norm, dense = float(np.linalg.norm(points, axis=1).mean()), accuracy(points, work.test)
@@ -206,10 +209,7 @@ def _tested(points: np.ndarray, sketch: Sketch, work: _Work) -> dict[str, Any]:
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
-    """Return medians, and means and medians of paired differences, in percentage points, with standard errors.
-
-    These are over the sketches, which all models share.
-    """
+    """Return medians, and means and medians of paired differences over the sketches, with standard errors, in points."""
     rows, found = numbers["test"]["rows"], [{"majority_accuracy": numbers["test"]["majority_accuracy"]}]
     pairs = (("mast", "erm"), ("dsgd_stopped", "erm_stopped"), ("mast", "erm_tuned"), ("dsgd_stopped", "erm_tuned"))
     for row in numbers["rows"]:
@@ -258,5 +258,6 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _face(place: int) -> dict[str, Any]:
+    """Return how the box of a model is filled."""
     # Black boxes would hide their medians.
     return {"facecolor": COLOURS[place] if place != 3 else "#999999", "alpha": 0.75, "hatch": _HATCHES[place]}

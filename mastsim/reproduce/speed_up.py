@@ -94,6 +94,7 @@ def _findings(curves: list[dict[str, Any]], dealt: list[dict[str, Any]]) -> list
 
 
 def _columns(data: Dataset) -> LeastSquares:
+    """Return the problem on the widest columns, as many as Perm-K can deal out."""
     count = max(size for size in (1, 4, 16, 64) if size <= data.d)
     f: LeastSquares = SPEC.problem_on(widest(data.A, count), data.y)
     return f
@@ -204,6 +205,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_clients(axes: Any, numbers: dict[str, Any], share: float) -> None:
+    """Draw neighbourhoods over the number of clients, at one share of the step."""
     for place, curve in enumerate(c for c in numbers["curves"] if c["share"] == share):
         style = {"color": COLOURS[place], "marker": MARKERS[place]}
         label = f"{curve['sketch']}, {curve['clients_hold']}"

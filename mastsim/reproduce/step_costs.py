@@ -52,6 +52,7 @@ class StepCosts:
 
     @cached_property
     def _pattern(self) -> Any:
+        """Where the table is not zero."""
         return sp.csr_array(self.A != 0)
 
     @property
@@ -61,10 +62,12 @@ class StepCosts:
 
     @cached_property
     def _in_rows(self) -> np.ndarray:
+        """Non-zeros in each row."""
         return np.asarray(self._pattern.sum(axis=1)).ravel().astype(int)
 
     @cached_property
     def _in_columns(self) -> np.ndarray:
+        """Non-zeros in each column."""
         return np.asarray(self._pattern.sum(axis=0)).ravel().astype(float)
 
     def nonzeros(self, K: int) -> float:
@@ -102,4 +105,5 @@ class StepCosts:
         return 24 * (self.nonzeros(K) + self.rows(K) + K)
 
     def _kept(self, K: int) -> int:
+        """Return a checked K."""
         return integer("K", K, 1, int(self.A.shape[1]))

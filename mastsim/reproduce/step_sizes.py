@@ -92,6 +92,7 @@ def _of_quadratic(F: Mast) -> dict[str, float]:
 
 
 def _row(F: Mast, least: dict[str, float], search: Search, seed: int) -> dict[str, Any]:
+    """Return all step sizes at one keep fraction, and what runs with them reach."""
     paper, sharp = StronglyConvexDSGD(F), StronglyConvexDSGD(F, sharp=True)
     run_at = runs(F, search, seed)
     found = searched(run_at, paper.stepsize, search)
@@ -158,6 +159,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_runs(axes: Axes, row: dict[str, Any]) -> None:
+    """Draw the runs at the proved steps."""
     for place, (name, curve) in enumerate(row["curves"].items()):
         draw_band(axes, curve, place=place, label=f"{name}, γ = {curve['stepsize']:.3g}")
     axes.set_title(f"{row['sketch']}, {row['curves']['paper']['replicas']} replicas, Theorem 2 dashed", fontsize=9)

@@ -149,11 +149,9 @@ def tried(probability: float, horizon: int, curve: bool = False) -> dict[str, An
 
 
 def _simulated(probability: float, horizon: int, replicas: int, seed: int) -> dict[str, Any]:
-    """Return E‖∇f_D(x^t)‖² over the bound as quoted: exact, and from replicas with standard errors.
-
-    The start is left out, where all replicas are alike: the least mean of the witnesses is the start's, so that a minimum
-    over replicas would either be no simulation at all, or be too small by noise.
-    """
+    """Return E‖∇f_D(x^t)‖² over the bound as quoted: exact, and from replicas with standard errors."""
+    # The start is left out, where all replicas are alike: the least mean of the witnesses is the start's, so that a minimum
+    # over replicas would either be no simulation at all, or be too small by noise.
     F, start, gamma = witness(probability, horizon)
     run = simulate(
         DistributedDSGD(gamma),
@@ -192,6 +190,7 @@ def _crossed(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _findings(witnesses: list[dict[str, Any]], rows: list[dict[str, Any]], seen: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found = [{f"quoted_ratio_p_{row['probability']:g}_T_{row['T']}": row["quoted"]["ratio"]} for row in witnesses]
     found += [{f"corrected_ratio_p_{row['probability']:g}_T_{row['T']}": row["corrected"]["ratio"]} for row in witnesses]
     apart = np.abs(np.subtract(seen["mean"], seen["exact"])) / np.array(seen["stderr"])
@@ -224,6 +223,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_family(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the ratio over how rare the wild sketch is."""
     for place, each in enumerate(numbers["family"]):
         style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
         rare = [1 / row["probability"] for row in each["rows"]]
@@ -239,6 +239,7 @@ def _draw_family(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_witnesses(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the ratio over the number of steps."""
     for place, row in enumerate(numbers["witnesses"]):
         style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
         style["markevery"] = 6
@@ -255,6 +256,7 @@ def _draw_witnesses(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_path(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw replicas beside the exact mean."""
     seen = numbers["simulated"]
     steps, mean, error = (np.array(seen[key]) for key in ("steps", "mean", "stderr"))
     axes.plot(steps, seen["exact"], color="k", linewidth=1.2, label="exact")

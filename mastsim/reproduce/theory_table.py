@@ -100,6 +100,7 @@ def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterator[tuple[str, float, Objective, type[Rate]]]:
+    """Yield family, keep fraction, objective and theorem of every trial."""
     d = f.dim
     for keep in keeps:
         families = {"Rand-K": rand_k(d, keep), "Bernoulli": Bernoulli(d, keep)}
@@ -147,6 +148,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _label(row: dict[str, Any]) -> str:
+    """Return what the axis of a theorem is called."""
     if (row["measure"], row["over"]) == ("gap", "average"):
         return "E f_D(average of x^t, t < T) − inf f_D"
     before = {"average": "mean over t < T of ", "minimum": "min over t < T of "}.get(row["over"], "")

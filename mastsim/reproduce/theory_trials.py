@@ -97,6 +97,7 @@ def tried(theorem: Rate, budget: TrialBudget, seed: int) -> dict[str, Any]:
 def _paths(
     theorem: Rate, budget: TrialBudget, seed: int, start: np.ndarray, steps: int, records: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers of steps, means and standard errors of what a theorem bounds."""
     method: Method = theorem.method_at(theorem.stepsize)
     iterate = theorem.over == "average" and theorem.measure == "gap"
     shared: dict[str, Any] = {
@@ -295,6 +296,7 @@ def measured(theorem: Rate, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _said(theorem: Rate) -> dict[str, Any]:
+    """Return what a theorem says of its objective."""
     F: Objective = theorem.objective
     return {
         "theorem": theorem.id,

@@ -84,6 +84,7 @@ def _solve(step: float, condition: float, blocks: int, keep: int) -> WorstCase:
 
 
 def _curve(condition: float, blocks: int, keep: int, steps: tuple[float, ...]) -> dict[str, Any]:
+    """Return factors over step sizes."""
     worst = [_solve(step, condition, blocks, keep) for step in steps]
     return {
         "blocks": blocks,
@@ -99,6 +100,7 @@ def _curve(condition: float, blocks: int, keep: int, steps: tuple[float, ...]) -
 
 
 def _row(shape: tuple[int, int], condition: float, step: float) -> dict[str, Any]:
+    """Return the factors at one step size."""
     worst = _solve(step, condition, *shape)
     return {
         "blocks": shape[0],
@@ -128,6 +130,7 @@ def _crossed(curves: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _findings(curves: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     proven = _proven(curves)
     # How many steps of the proven factor do as much as one of the tight factor.
     worth = [np.log(high) / np.log(bound) for _, high, bound in proven]
@@ -166,6 +169,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_curve(axes: Axes, steps: list[float], curve: dict[str, Any]) -> None:
+    """Draw the tight and the proven factor of one condition number."""
     place, kappa = _STYLES[curve["condition_number"]], curve["condition_number"]
     style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}
     style["markevery"] = max(1, len(steps) // 10)
@@ -212,6 +216,7 @@ def first_order_table(numbers: dict[str, Any]) -> str:
 
 
 def _case(row: dict[str, Any]) -> list[str]:
+    """Return the cells that name a case."""
     return [f"{row['blocks']}, {row['keep']}", f"{row['condition_number']}", f"{row['step']}"]
 
 

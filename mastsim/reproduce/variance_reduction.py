@@ -105,6 +105,7 @@ def _claims(F: Mast) -> tuple[dict[str, Rate], float, np.ndarray, np.ndarray]:
 
 
 def _simulated(F: Mast, replicas: int, seed: int) -> dict[str, Any]:
+    """Return the curves of both methods from replicas."""
     claims, gamma, start, times = _claims(F)
     curves = {}
     for name, theorem in claims.items():
@@ -123,6 +124,7 @@ def _simulated(F: Mast, replicas: int, seed: int) -> dict[str, Any]:
 
 
 def _exact(F: Mast) -> dict[str, Any]:
+    """Return the curves of both methods from exact moments."""
     claims, gamma, start, times = _claims(F)
     curves = {}
     for name, theorem in claims.items():
@@ -135,6 +137,7 @@ def _exact(F: Mast) -> dict[str, Any]:
 def _curve(
     theorem: Rate, gamma: float, start: np.ndarray, times: np.ndarray, mean: np.ndarray, error: np.ndarray
 ) -> dict[str, Any]:
+    """Return a curve beside its bound."""
     bound = np.asarray(theorem.bound(times, gamma, theorem.initial_at(start)))
     return {
         "theorem": theorem.id,

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import mastsim as ms
 from mastsim.backend import Streams
+from mastsim.cli import main
 from mastsim.documents import dumps
 from mastsim.problems import Dataset, TwoLayerNetwork
 from mastsim.reproduce import ALL_FIGURES, pruned_accuracy, pruned_network, theorem6
@@ -107,6 +109,11 @@ def test_findings_count_crossed_bounds(computed, name):
     for given_rows, wanted in ((rows, 0), (spoiled, 1)):
         (count,) = [v for finding in module._findings(given_rows, *more) for k, v in finding.items() if "cross" in k]
         assert count == wanted
+
+
+def test_help_lists_every_figure_with_its_title():
+    said = re.sub(r"\s+", " ", CliRunner().invoke(main, ["reproduce", "--help"]).output)
+    assert all(f"{name} {figure.TITLE}" in said for name, figure in ALL_FIGURES.items())
 
 
 # Theorem 6 -----------------------------------------------------------------------------------------------------------

@@ -235,9 +235,7 @@ def test_committed_curves_stay_below_their_bounds(name):
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_documentation_says_what_the_numbers_say(page):
     text = page.read_text(encoding="utf-8")
-    assert refreshed(text, ROOT / "figures") == text, (
-        f"make docs writes the tables of {page.name} anew"
-    )
+    assert refreshed(text, ROOT / "figures") == text, f"make docs writes the tables of {page.name} anew"
 
 
 def test_every_table_has_a_page_and_is_of_the_papers_data():
