@@ -204,8 +204,9 @@ def beside_bound(F: Mast, gamma: float, run: Run, sharp: bool = False, stride: i
     theorem = StronglyConvexDSGD(F, sharp=sharp)
     bound = np.asarray(theorem.bound(run.recorded, gamma, float(run.distance[:, 0].mean())))
     off = theorem.rounding(gamma, run.steps)
-    # Rounding is of the distance itself: (√bound + off)² is what its square may reach.
-    found = curve(run.recorded, run.distance, bound, slack=off * (2 * np.sqrt(bound) + off))
+    # Rounding is of the distance itself, so that its square may reach (√bound + off)².
+    allowed = (np.sqrt(bound * (1 + _RELATIVE_ROUNDING)) + off) ** 2
+    found = curve(run.recorded, run.distance, bound, slack=allowed - bound)
     return {
         "sketch": F.sketch_name,
         "stepsize": gamma,
