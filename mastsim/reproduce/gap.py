@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.data import DEFAULT_DATA, locate
+from mastsim.problems.catalogue import DEFAULT_DATA, locate
 from mastsim.reproduce.curve_plots import draw_line
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression

@@ -8,7 +8,7 @@ import numpy as np
 
 from mastsim.backend import Array, Streams
 from mastsim.problems import Dataset, load
-from mastsim.problems.data import locate
+from mastsim.problems.catalogue import locate
 from mastsim.sketches import Sketch
 
 TEST_SHARE = 0.3

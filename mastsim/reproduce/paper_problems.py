@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.data import DEFAULT_DATA, locate
+from mastsim.problems.catalogue import DEFAULT_DATA, locate
 from mastsim.sketches import RandK
 from mastsim.spec import DEFAULT_CONDITION, Spec
 

@@ -17,8 +17,7 @@ from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.simulation import simulate
 from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import NonconvexDistributed, NonconvexDistributedQuoted
-from mastsim.verification.controls import WITNESSES
-from mastsim.verification.instances import theorem6_witness
+from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 NAME = "theorem6"
 TITLE = "Theorem 6 is refuted as quoted: clients on which the constant of public reviews is too small"

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import mastsim as ms
 from mastsim.documents import dumps
-from mastsim.problems.data import locate
+from mastsim.problems.catalogue import locate
 from mastsim.reproduce import ALL_FIGURES, bernoulli_randk, cost, gap, held_out, shift, step_sizes
 from mastsim.reproduce.curves import beside_bound, distances
 from mastsim.reproduce.held_out import LabelledRows, accuracy, own_test_rows
