@@ -50,11 +50,6 @@ class Expectation(ReadOnly, ABC):
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)
 
-    @classmethod
-    @abstractmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say why this evaluation does not apply, or None when it does."""
-
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
@@ -101,11 +96,6 @@ class HostOnly(Expectation):
     problem: Problem
     sketch: Sketch
     shift: np.ndarray
-
-    @classmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say that this is no evaluation."""
-        return "it stands for an evaluation on the host"
 
     @property
     def evaluation(self) -> Evaluation:
