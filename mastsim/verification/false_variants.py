@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from mastsim.theorems import MinimizerSuboptimality, SampledStronglyConvexDSGD, StronglyConvexDSGD, Theorem
 from mastsim.theorems.assumptions import SINGLE_NODE, SMOOTH, UNBIASED, Assumption
 from mastsim.theorems.base import Sides, Status
-from mastsim.verification.attack.cosines import Cosines, global_minimizers
+from mastsim.verification.cosine_sums import Cosines, global_minimizers
 
 
 @dataclass(frozen=True, eq=False)

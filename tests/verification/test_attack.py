@@ -13,9 +13,9 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.moments import EnumeratedRecursion
 from mastsim.verification.attack import Bowl, Instance, SketchPart, attack, attackable, replay, shrink
-from mastsim.verification.attack.cosines import Cosines, global_minimizers
 from mastsim.verification.attack.family import REGIMES, SPANS, Plan
 from mastsim.verification.attack.powers import by_powers
+from mastsim.verification.cosine_sums import Cosines, global_minimizers
 from mastsim.verification.false_variants import ALL_FALSE, GapAgainstSketchedInfimum, NaiveSharpStep, NonconvexMinimizer
 
 

@@ -14,12 +14,13 @@ from mastsim import theorems
 from mastsim.documents import dumps, header
 from mastsim.theorems import Theorem
 from mastsim.validation import integer, one_of
-from mastsim.verification.attack.cosines import CosineInstance, Cosines
+from mastsim.verification.attack.cosines import CosineInstance
 from mastsim.verification.attack.family import REGIMES, Regime
 from mastsim.verification.attack.instance import Instance
 from mastsim.verification.attack.parts import Bowl, SketchPart
 from mastsim.verification.attack.search import Evaluator, confirmed, search
 from mastsim.verification.attack.shrinking import shrink
+from mastsim.verification.cosine_sums import Cosines
 from mastsim.verification.false_variants import ALL_FALSE
 from mastsim.verification.verdict import ROUNDING
 
