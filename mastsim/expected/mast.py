@@ -121,15 +121,6 @@ class Mast(Objective):
         except ValueError:
             return None
 
-    @cached_property
-    def kernel_tables(self) -> dict[tuple[type, str], Any]:
-        """What kernels read instead of the problem, by type of number and center; they fill it when first used."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Workers make the tables anew in less time than it takes to send them.
-        return {name: value for name, value in self.__dict__.items() if name != "kernel_tables"}
-
     @property
     def runs_on_devices(self) -> bool:
         """Whether f_D itself can be evaluated on a device; sketched gradients always can."""
