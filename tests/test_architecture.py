@@ -39,13 +39,9 @@ def parse_package(root):
     return found
 
 
-def imports_of(name, path, tree, known, typing=True):
-    """Yield what a module imports of the package, inside functions too: the module, the name taken from it, the line."""
-    guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    unseen = set() if typing else {id(node) for guard in guarded for part in guard.body for node in ast.walk(part)}
+def imports_of(name, path, tree, known):
+    """Yield module, name and line of what a module imports of the package, also in functions and for the type checker."""
     for node in ast.walk(tree):
-        if id(node) in unseen:
-            continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, None, node.lineno) for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom):
@@ -74,7 +70,7 @@ def run_order(package):
     """
     graph = {}
     for name, (path, tree) in package.items():
-        targets = {target for target, _, _ in imports_of(name, path, tree, package, typing=False)} - {name}
+        targets = {target for target, _, _ in imports_of(name, path, tree, package)} - {name}
         own = set(packages_above(name))
         graph[name] = targets | {above for target in targets for above in packages_above(target)} - own - {name}
     return graph
@@ -139,7 +135,10 @@ IMPORTS = [
         ),
         ({"q/__init__": "from p.q.r import x", "q/r": "from p.q import x"}, ["p.q p.q.r"]),
         ({"q/__init__": "from p.q.r import x", "q/r": "from p.q.s import y", "q/s": ""}, []),
-        ({"a": "from p import b, c", "b": "from p import c", "c": "if TYPE_CHECKING:\n    from p.a import T"}, []),
+        (
+            {"a": "from p import b, c", "b": "from p import c", "c": "if TYPE_CHECKING:\n    from p.a import T"},
+            ["p.a p.b p.c"],
+        ),
     ],
 )
 def test_circles_of_all_kinds_are_seen(tmp_path, files, rings):
