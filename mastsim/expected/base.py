@@ -75,6 +75,10 @@ class Expectation(ReadOnly, ABC):
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
 
+    def standard_error(self, x: Array) -> Array:
+        """Return the standard error of `value`, shape ``x.shape[:-1]``: zero but for estimates."""
+        return np.zeros(x.shape[:-1])
+
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
         return self.value(x), self.gradient(x)

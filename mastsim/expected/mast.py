@@ -14,7 +14,6 @@ from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.evaluations import ALL_EXPECTATIONS, expectation_of
-from mastsim.expected.monte_carlo import MonteCarlo
 from mastsim.expected.objective import Objective, gap_between
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
@@ -162,10 +161,7 @@ class Mast(Objective):
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
-        points = self._points("x", x)
-        if isinstance(self.expectation, MonteCarlo):
-            return self.expectation.standard_error(points)
-        return np.zeros(points.shape[:-1])
+        return self.expectation.standard_error(self._points("x", x))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), which may share work."""

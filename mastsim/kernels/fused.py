@@ -12,11 +12,10 @@ from mastsim.expected import Distributed, Expectation, Mast, Objective
 from mastsim.kernels.gradients import gradients_by_block, gradients_by_rows
 from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
-from mastsim.kernels.standard import keeps
+from mastsim.kernels.overrides import keeps
 from mastsim.linalg import Curvature
 from mastsim.methods import GD, GDCI, SGD, Method
 from mastsim.problems import Minimum, Quadratic
-from mastsim.provenance import Constant
 from mastsim.sketches.base import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
 
@@ -39,16 +38,6 @@ class Sharing(Objective):
     def lower_curvature(self) -> Curvature:
         """That of the original."""
         return self.original.lower_curvature
-
-    @property
-    def smoothness(self) -> Constant:
-        """That of the original."""
-        return self.original.smoothness
-
-    @property
-    def strong_convexity(self) -> Constant:
-        """That of the original."""
-        return self.original.strong_convexity
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.expected import Mast
+from mastsim.kernels.overrides import keeps
 from mastsim.kernels.slopes import Slopes, slopes_of
-from mastsim.kernels.standard import keeps
 from mastsim.problems import Quadratic
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.sketches.selection import SelectionSketch
