@@ -16,7 +16,7 @@ from mastsim.kernels.overrides import keeps
 from mastsim.linalg import Curvature
 from mastsim.methods import GD, GDCI, SGD, Method
 from mastsim.problems import Minimum, Quadratic
-from mastsim.sketches.base import DiagonalBatch, SketchBatch
+from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mastsim.expected import Mast
 from mastsim.sketches import FiniteSupport
 from mastsim.theorems import Inequality, Theorem
-from mastsim.verification.attack.parts import Vector, vector
+from mastsim.verification.attack.bowls_and_sketches import Vector, tuple_of
 from mastsim.verification.cosine_sums import Cosines
 from mastsim.verification.inequalities import decide_inequality
 
@@ -80,6 +80,14 @@ class CosineInstance:
                 w = self.weights[: start + i] + self.weights[start + i + 1 :]
                 yield replace(self, **{name: side[:i] + side[i + 1 :], "weights": w})  # type: ignore[arg-type]
 
+    def shorter(self) -> Iterator[list[CosineInstance]]:
+        """Yield nothing: there is no horizon."""
+        yield from ()
+
+    def simplified(self) -> Iterator[list[CosineInstance]]:
+        """Yield nothing: its numbers are made rounder one at a time."""
+        yield from ()
+
     def record(self) -> dict[str, Any]:
         """Return the instance as standard JSON knows it."""
         return asdict(self) | {"family": "cosines"}
@@ -112,8 +120,10 @@ class CosinePlan:
     regime: str
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, regime: str) -> CosinePlan:
-        """Return a random structure."""
+    def random(
+        cls, kind: type[Theorem], rng: np.random.Generator, regime: str, span: tuple[float, float], sharp: bool
+    ) -> CosinePlan:
+        """Return a random structure; the theorem, its constants and horizons do not matter."""
         low = rng.choice(np.arange(-3, 1), size=rng.integers(1, 3), replace=False)
         high = rng.choice(np.arange(2, 5), size=rng.integers(1, 3), replace=False)
         return cls(int(rng.integers(1, 4)), tuple(low.tolist()), tuple(high.tolist()), regime)
@@ -130,8 +140,8 @@ class CosinePlan:
     def decode(self, values: np.ndarray) -> CosineInstance:
         """Return the instance of a real vector of that size."""
         t = self.terms
-        chances = vector(10.0 ** np.clip(values[2 * t : -1], -3, 3))
-        amplitudes, phases = vector(values[:t] / max(np.abs(values[:t]).max(), 1e-12)), vector(values[t : 2 * t])
+        chances = tuple_of(10.0 ** np.clip(values[2 * t : -1], -3, 3))
+        amplitudes, phases = tuple_of(values[:t] / max(np.abs(values[:t]).max(), 1e-12)), tuple_of(values[t : 2 * t])
         found = CosineInstance(amplitudes, phases, self.low, self.high, chances, float(values[-1]))
         if self.regime != "interpolation":
             return found
