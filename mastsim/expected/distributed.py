@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Distributed(Objective):
     array([0.5, 0.5])
     """
 
-    example: ClassVar[str] = "Distributed(problems, sketches)"
+    example = "Distributed(problems, sketches)"
 
     problems: Sequence[Problem]
     sketches: Sketch | Sequence[Sketch]

@@ -62,7 +62,7 @@ class Mast(Objective):
     (0.0, array([0.5, 0.5]))
     """
 
-    example: ClassVar[str] = "Mast(problem, sketch)"
+    example = "Mast(problem, sketch)"
 
     problem: Problem
     sketch: Sketch
