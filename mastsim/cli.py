@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mastsim import __version__
 from mastsim.options import DOCUMENT, FILE, FOLDER, NUMBER, WHOLE
+from mastsim.version import __version__
 
 if TYPE_CHECKING:
     from mastsim.advice import Guarantee

@@ -7,7 +7,7 @@ import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +64,8 @@ class Run(ReadOnly):
         The type of the iterates.
     """
 
-    noun: ClassVar[str] = "run"
-    example: ClassVar[str] = "what simulate returns"
+    noun = "run"
+    example = "what simulate returns"
 
     method: str
     objective: str

@@ -50,11 +50,6 @@ class Expectation(ReadOnly, ABC):
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)
 
-    @classmethod
-    @abstractmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say why this evaluation does not apply, or None when it does."""
-
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
@@ -80,6 +75,10 @@ class Expectation(ReadOnly, ABC):
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
 
+    def standard_error(self, x: Array) -> Array:
+        """Return the standard error of `value`, shape ``x.shape[:-1]``: zero but for estimates."""
+        return np.zeros(x.shape[:-1])
+
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
         return self.value(x), self.gradient(x)
@@ -101,11 +100,6 @@ class HostOnly(Expectation):
     problem: Problem
     sketch: Sketch
     shift: np.ndarray
-
-    @classmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say that this is no evaluation."""
-        return "it stands for an evaluation on the host"
 
     @property
     def evaluation(self) -> Evaluation:

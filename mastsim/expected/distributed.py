@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Distributed(Objective):
     array([0.5, 0.5])
     """
 
-    example: ClassVar[str] = "Distributed(problems, sketches)"
+    example = "Distributed(problems, sketches)"
 
     problems: Sequence[Problem]
     sketches: Sketch | Sequence[Sketch]
@@ -87,14 +87,16 @@ class Distributed(Objective):
         pairs = zip(self.problems, self.sketches, strict=True)  # type: ignore[arg-type]
         return tuple(Mast(problem, sketch, shift=self.shift) for problem, sketch in pairs)
 
+    @property
+    def dealt(self) -> PermK | Sequence[Sketch]:
+        """The sketches as they were given: the `PermK` that deals out coordinates to all clients, or one for each."""
+        sketches: Sequence[Any] = self.sketches  # type: ignore[assignment]
+        return sketches[0] if self.correlated else sketches
+
     @cached_property
     def joint(self) -> RandomElement:
         """The joint law of the clients' sketches."""
-        sketches = tuple(client.sketch for client in self.clients)
-        if self.correlated:
-            assert isinstance(sketches[0], PermK)
-            return sketches[0].joint
-        return Independent(sketches)
+        return self.dealt.joint if isinstance(self.dealt, PermK) else Independent(tuple(self.dealt))
 
     @property
     def name(self) -> str:

@@ -13,11 +13,8 @@ from mastsim.backend import Array, namespace
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
-from mastsim.expected.enumeration import Enumeration
-from mastsim.expected.finite_sum import SumExpectation
-from mastsim.expected.monte_carlo import MonteCarlo
+from mastsim.expected.evaluations import ALL_EXPECTATIONS, expectation_of
 from mastsim.expected.objective import Objective, gap_between
-from mastsim.expected.rows import RowExpectation
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
 from mastsim.linalg import Curvature, QuadraticForm
@@ -27,15 +24,6 @@ from mastsim.provenance import Constant, Kind
 from mastsim.sketches import Selection, Sketch, SketchBatch
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import ENTRIES, instance, one_of, vector
-
-ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
-    "closed form": ClosedForm,
-    "rows": RowExpectation,
-    "finite sum": SumExpectation,
-    "enumeration": Enumeration,
-    "monte carlo": MonteCarlo,
-}
-"""Ways to evaluate f_D, sharpest first; the first that applies is taken."""
 
 _FEW_SKETCHES = 8
 
@@ -74,7 +62,7 @@ class Mast(Objective):
     (0.0, array([0.5, 0.5]))
     """
 
-    example: ClassVar[str] = "Mast(problem, sketch)"
+    example = "Mast(problem, sketch)"
 
     problem: Problem
     sketch: Sketch
@@ -112,16 +100,7 @@ class Mast(Objective):
     @cached_property
     def expectation(self) -> Expectation:
         """The evaluation in use."""
-        if self.evaluate == "auto":
-            # Monte Carlo, the last, never refuses.
-            name = next(name for name, way in ALL_EXPECTATIONS.items() if way.refusal(self.problem, self.sketch) is None)
-        elif (why := ALL_EXPECTATIONS[self.evaluate].refusal(self.problem, self.sketch)) is None:
-            name = self.evaluate
-        else:
-            refusals = {name: way.refusal(self.problem, self.sketch) for name, way in ALL_EXPECTATIONS.items()}
-            accepted = ", ".join(["auto", *(name for name, refusal in refusals.items() if refusal is None)])
-            raise ValueError(f"evaluate={self.evaluate!r} is not accepted here: {why}; what applies: {accepted}")
-        return ALL_EXPECTATIONS[name](self.problem, self.sketch, self.center)  # type: ignore[call-arg]
+        return expectation_of(self.problem, self.sketch, self.center, self.evaluate)
 
     def on(self, device: Device) -> Mast:
         """Return the same objective on a device; see `Objective.on`."""
@@ -142,15 +121,6 @@ class Mast(Objective):
             return self.sketch.fourth_moment(self.problem.upper_curvature.matrix)
         except ValueError:
             return None
-
-    @cached_property
-    def kernel_tables(self) -> dict[tuple[type, str], Any]:
-        """What kernels read instead of the problem, by type of number and center; they fill it when first used."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Workers make the tables anew in less time than it takes to send them.
-        return {name: value for name, value in self.__dict__.items() if name != "kernel_tables"}
 
     @property
     def runs_on_devices(self) -> bool:
@@ -193,10 +163,7 @@ class Mast(Objective):
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
-        points = self._points("x", x)
-        if isinstance(self.expectation, MonteCarlo):
-            return self.expectation.standard_error(points)
-        return np.zeros(points.shape[:-1])
+        return self.expectation.standard_error(self._points("x", x))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), which may share work."""

@@ -64,7 +64,12 @@ class Rate(Theorem):
     changeable: ClassVar[tuple[str, ...]] = ("step size", "first term", "second term")
     """What a mutation changes, one at a time: the largest step size, and what `terms` tells apart."""
 
-    derived: ClassVar[dict[str, str]] = {"bound": "claim", "initial": "initial_at", "stepsize_sharp": "stepsize"}
+    derived: ClassVar[dict[str, str]] = {
+        "bound": "claim",
+        "initial": "initial_at",
+        "stepsize_sharp": "stepsize",
+        "terms": "claim",
+    }
     together = (("initial_at", "initial_of"),)
 
     def __init_subclass__(cls, **settings: Any) -> None:
@@ -73,8 +78,8 @@ class Rate(Theorem):
             raise TypeError(
                 f"{cls.__name__}: over={cls.over!r} is not accepted: it must be one of {', '.join(get_args(Over))}"
             )
-        if "claim" in vars(cls) and "terms" not in vars(cls):
-            # Whoever overrides the claim alone means its terms too.
+        if "claim" in vars(cls) and "terms" not in vars(cls).get("derived", {}):
+            # What a verdict judges is the claim: the terms of one that is overridden are read off it.
             cls.terms, cls.changeable = Rate.terms, Rate.changeable  # type: ignore[method-assign]
         own_form = cls.form is not Rate.form
         if own_form == (cls.measure in MEASURES):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import mastsim as ms
-from mastsim import engine
+from mastsim import engine, version
 from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
 
@@ -359,7 +359,7 @@ def test_only_old_partial_files_are_removed(tmp_path):
 
 
 def test_records_of_another_version_are_kept_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(ms, "__version__", "0.0.9")
+    monkeypatch.setattr(version, "__version__", "0.0.9")
     sweep(SMALL, tmp_path)
     monkeypatch.undo()
     with pytest.warns(UserWarning, match=r"records of mastsim 0\.0\.9"):

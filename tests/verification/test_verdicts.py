@@ -253,6 +253,7 @@ def test_a_run_within_the_open_range_of_steps_is_judged():
         (NonconvexDSGD, "bound", "'claim'"),
         (LooplessSVRDSG, "radius", "'neighbourhood'"),
         (StronglyConvexDSGD, "rate", "'contraction'"),
+        (StronglyConvexDSGD, "terms", "'claim'"),
         (NonconvexDSGD, "radius", "'noise'"),
         (StronglyConvexDSGD, "initial", "'initial_at'"),
         (StronglyConvexDSGD, "initial_at", "'initial_of'"),
