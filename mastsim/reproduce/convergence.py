@@ -112,7 +112,7 @@ def _beside(
     F, gamma = theorem.objective, theorem.stepsize
     bound = np.asarray(theorem.bound(np.array(stops), gamma, float(path.initial.mean())))
     rounding = theorem.rounding(gamma, stops[-1]) ** 2
-    half = 0.5 * F.smoothness.value
+    half = 0.5 * F.L_fD_sharp.value
     value = 1e-14 * (1 + abs(F.minimize().value)) + F.minimize().gap_bound
     out = {"distance": curve(seen["distance"], bound, rounding), "gap": curve(seen["gap"], half * bound, value)}
     return out | {name: curve(seen[name]) for name in ("f", "accuracy")}

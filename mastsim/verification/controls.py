@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.backend import Array
-from mastsim.constants import DistributedConstants
+from mastsim.constants import Constants
 from mastsim.expected import Mast
 from mastsim.problems import Quadratic
 from mastsim.sketches import Bernoulli, SketchBatch, Unscaled
@@ -160,7 +160,7 @@ def published_constants() -> list[Trial]:
         claim = NonconvexDistributedQuoted(F, horizon=horizon)
         start = np.array([np.sqrt(claim.stepsize / 16), corner[1]])
         found.append(Trial(claim, claim.stepsize, F, "refuted", start))
-    right = [F for F in distributed() if (c := DistributedConstants(F)).variance <= c.variance_quoted]
+    right = [F for F in distributed() if (c := Constants(F)).nonconvex_variance <= c.nonconvex_variance_quoted]
     return found + [replace(Trial.of(NonconvexDistributedQuoted(F)), expected="holds") for F in right]
 
 
