@@ -1,5 +1,6 @@
 """x⁺: the methods."""
 
+from mastsim.keywords import named
 from mastsim.methods.base import Method, State, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
@@ -11,6 +12,8 @@ from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithR
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
+
+__getattr__ = named(__name__, ALL_METHODS)
 
 __all__ = [
     "ALL_COMPRESSORS",
