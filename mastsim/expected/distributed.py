@@ -239,4 +239,5 @@ class Distributed(Objective):
         return summed(len(values) + 2) * float(np.mean(np.abs(values)))
 
     def _mean(self, parts: Sequence[Array]) -> Array:
+        """Return the mean of what the clients have, added up in their order."""
         return sum(parts[1:], parts[0]) / len(self.clients)

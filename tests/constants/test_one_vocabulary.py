@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -50,6 +51,12 @@ def test_every_objective_is_the_mean_of_its_nodes():
     assert F.nodes == (F,)
     assert D.nodes == D.clients
     assert [len(Constants(each).nodes) for each in (F, D)] == [1, 2]
+
+
+def test_the_page_names_every_constant():
+    page = (Path(ms.__file__).parents[1] / "docs" / "constants.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name.strip(" `") for row in rows for name in row.split(",")} == {*NAMES, *CLIENT_NAMES}
 
 
 # Many clients against fractions ------------------------------------------------------------------------------------------
