@@ -74,6 +74,9 @@ def test_zeros_and_infinities():
     assert product([Constant(2.0, "estimate", ""), zero], "upper", "").kind == "estimate"
     unknown = difference(Constant(1.0, "exact", "", 0.1), Constant(-math.inf, "lower", ""), "Δ")
     assert (unknown.value, unknown.kind, unknown.error) == (math.inf, "upper", 0.0)
+    # What is at least 3/4 − 1/2 may be 1/4.
+    room = difference(Constant(1.0, "exact", ""), Constant(0.75, "lower", "", 0.5), "Δ")
+    assert (room.kind, room.value) == ("upper", 0.75)
 
 
 @given(known(), known(("lower", "exact")), st.floats(0, 2))

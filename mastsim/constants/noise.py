@@ -38,21 +38,21 @@ def noise_by_gap(L: Constant, gap: Constant) -> Constant:
 
 
 def noise_at(objective: Objective, x: np.ndarray) -> tuple[float, float] | None:
-    """Return E‖g(x)‖² and what rounding may change in its root; None where the sketches have too many values to list."""
+    """Return E‖g(x) − E g(x)‖² and what rounding may change in its root; None where sketches have too many values."""
     listed = _listed(objective)
     if listed is None:
         return None
-    # E‖Σ G‖² of independent sums G is that of their mean, and their variances.
-    mean, square, rounding = np.zeros(objective.dim), 0.0, 0.0
+    # At the minimiser E g = 0, so that the variance is all there is.
+    square, rounding = 0.0, 0.0
     for group in listed:
         gradients, errors = group.gradients(x)
         centre = group.weights @ gradients
         size = math.sqrt(float(group.weights @ (gradients**2).sum(axis=1)))
         units = 4 * objective.dim * EPS + 2 * float(summed(len(group.weights)))
         rounding += math.sqrt(float(group.weights @ errors**2)) + units * size
-        mean, square = mean + centre, square + float(group.weights @ ((gradients - centre) ** 2).sum(axis=1))
+        square += float(group.weights @ ((gradients - centre) ** 2).sum(axis=1))
     count = len(objective.nodes)
-    return (square + float(mean @ mean)) / count**2, rounding / count
+    return square / count**2, rounding / count
 
 
 def _listed(objective: Objective) -> list[_Listed] | None:

@@ -133,7 +133,7 @@ class FiniteSum(Problem):
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f; infinite where that of a component is."""
-        if math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
+        if self.components > 1 and math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
             return super().L_f
         return mean([part.L_f for part in self.problems], "(1/n) Σ L_i", "upper")
 
@@ -141,7 +141,7 @@ class FiniteSum(Problem):
     def mu_f(self) -> Constant:
         """Strong convexity constant of f; −∞ where nothing is known of a component."""
         parts = [part.mu_f.value for part in self.problems]
-        if math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
+        if self.components > 1 and math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
             return super().mu_f
         return mean([part.mu_f for part in self.problems], "(1/n) Σ μ_i", "lower")
 

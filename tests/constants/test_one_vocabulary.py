@@ -26,23 +26,32 @@ QUIET = "ignore::mastsim.problems.CertificateWarning"
 # One client is one node --------------------------------------------------------------------------------------------------
 
 
+CERTIFIED = {"f_inf", "fD_inf", "gap", "fS_inf", "gap_sharp", "component_gap", "sigma2_star"}
+"""Constants whose tier depends on how near a search came to a minimiser."""
+
+
+def ends(constant):
+    """Return between which numbers a constant says that the truth is."""
+    low = constant - constant.error if constant.kind in ("exact", "lower") else -math.inf
+    return low, constant + constant.error if constant.kind in ("exact", "upper") else math.inf
+
+
 @pytest.mark.filterwarnings(QUIET)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(F=strategies.objectives())
 def test_one_client_has_the_constants_of_one_node(F):
-    """Under the same names, of the same tier, and within their errors the same numbers."""
+    """The same names; the same numbers and tiers, or where a minimiser is searched for, tiers that can both be true."""
     node = ms.Mast(F.problem, F.sketch, shift=F.center)
-    own, one = Constants(node), Constants(ms.Distributed([F.problem], F.sketch, shift=F.center))
+    own, one = Constants(node), Constants(ms.Distributed([F.problem], [F.sketch], shift=F.center))
     assert tuple(own) == NAMES
     assert tuple(one) == NAMES + CLIENT_NAMES
     for name in NAMES:
-        here, there = own[name], one[name]
-        room = here.error + there.error + 1e-12 * abs(here)
-        assert here == there or abs(here - there) <= room or math.isinf(room), (name, here, there)
-        assert here.kind == there.kind, (name, here, there)
-    same = {"clients_inf": "f_inf", "expected_smoothness_max": "expected_smoothness"}
-    for name, like in (same | {"nonconvex_variance_quoted": "nonconvex_variance"}).items():
-        assert one[name] == own[like] or one[name] == pytest.approx(own[like], rel=1e-12, abs=own[like].error)
+        (low, high), (least, most) = ends(own[name]), ends(one[name])
+        assert max(low, least) <= min(high, most) + 1e-12 * abs(own[name]) + 1e-290, (name, own[name], one[name])
+        if name not in CERTIFIED:
+            assert (float(own[name]), own[name].kind) == (float(one[name]), one[name].kind), name
+    same = {"expected_smoothness_max": "expected_smoothness", "nonconvex_variance_quoted": "nonconvex_variance"}
+    assert all(float(one[name]) == float(own[like]) for name, like in same.items())
 
 
 def test_every_objective_is_the_mean_of_its_nodes():
