@@ -28,6 +28,7 @@ bench: $(VENV)/.installed-bench
 
 docs: $(VENV)/.installed
 	$(BIN)/mastsim verify --pages docs/theorems
+	$(BIN)/python -c "from pathlib import Path; from mastsim.reproduce.tables import refresh_pages; refresh_pages(Path('docs'), Path('figures'))"
 
 clean:
 	rm -rf $(VENV)

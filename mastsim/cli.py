@@ -187,8 +187,8 @@ def verify(
     from mastsim.documents import header
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
-    from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
+    from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
     verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=sys.stderr.isatty())
@@ -213,7 +213,7 @@ def _attack(
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
     from mastsim.verification.attack import attack, attackable, replay
-    from mastsim.verification.false_variants import ALL_FALSE
+    from mastsim.verification.attack.false_variants import ALL_FALSE
 
     if name is not None and saved is not None:
         raise ValueError(f"attack={name!r} and replay={str(saved)!r} exclude each other: pass one")
@@ -233,14 +233,15 @@ def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
     from mastsim.constants import Constants
     from mastsim.spec import Spec
+    from mastsim.tables import aligned_table
 
     spec = Spec(**what)
     dataset, F = spec.objective_of(spec.load())
     found = Constants(F)
     document = _about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
-    lines = [f"{name:26s} {c.text:<24s} {c.kind:9s} {c.source}" for name, c in found.items()]
+    rows = [[name, c.text, c.kind, c.source] for name, c in found.items()]
     about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
-    _emit(document, json_to, "\n".join([*about, "", *lines]))
+    _emit(document, json_to, "\n".join([*about, "", aligned_table(["constant", "value", "tier", "source"], rows)]))
 
 
 @main.command()
@@ -370,7 +371,18 @@ def simulate(
         sys.exit(130)
 
 
-@main.command()
+class _FigureCommand(click.Command):
+    """A command whose help ends with the figures and their titles, which are looked up only when help is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of figures."""
+        from mastsim.reproduce import ALL_FIGURES
+
+        with formatter.section("Figures"):
+            formatter.write_dl([(name, figure.TITLE) for name, figure in ALL_FIGURES.items()])
+
+
+@main.command(cls=_FigureCommand)
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
@@ -390,7 +402,7 @@ def reproduce(
     """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
     from mastsim import reproduce as figures_of_the_paper
     from mastsim.problems import family_for, load
-    from mastsim.reproduce.common import default_data
+    from mastsim.reproduce import default_data
 
     given = default_data() if data is None else load(data, features=features, zero_based=zero_based)
     dataset, _ = family_for(given, "auto", positive)
@@ -441,11 +453,13 @@ def data() -> None:
 def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
     from mastsim.documents import header
-    from mastsim.problems.data import listing
+    from mastsim.problems.catalogue import listing
+    from mastsim.tables import aligned_table
 
     rows = listing()
-    lines = [f"{row['name']:16s} n = {row['n']:<8d} d = {row['d']:<6d} {row['where']}" for row in rows]
-    _emit(header(None, None) | {"datasets": rows}, json_to, "\n".join(lines))
+    cells = [[row["name"], str(row["n"]), str(row["d"]), row["where"]] for row in rows]
+    table = aligned_table(["data set", "n", "d", "where"], cells, right=("n", "d"))
+    _emit(header(None, None) | {"datasets": rows}, json_to, table)
 
 
 @data.command("path")
@@ -453,7 +467,7 @@ def list_data(json_to: str | None) -> None:
 @_command
 def path_of_data(name: str) -> None:
     """Print where a data set's file is."""
-    from mastsim.problems.data import locate
+    from mastsim.problems.catalogue import locate
 
     found = locate(name)
     if found is None:
@@ -466,21 +480,28 @@ def path_of_data(name: str) -> None:
 @_command
 def fetch_data(name: str) -> None:
     """Download a data set unless it is here, check its hash, and print where it is."""
-    from mastsim.problems.data import fetch
+    from mastsim.problems.catalogue import fetch
 
     click.echo(fetch(name))
 
 
 def _guarantee_text(head: list[str], found: list[Guarantee]) -> str:
-    rows = [f"{'theorem':42s} {'bounds':24s} {'step':>10s} {'sharp step':>10s} {'rate':>12s} {'radius':>10s} {'steps':>10s}"]
+    """Return the guarantees that apply as a table, and below it why the others do not."""
+    from mastsim.tables import aligned_table
+
+    columns, numbers = ("theorem", "bounds"), ("step", "sharp step", "rate", "radius", "steps")
+    rows = []
     for each in found:
         if each.applies:
             name = f"{each.theorem} [{each.settings}]" if each.settings else each.theorem
             rate = "1/T" if each.rate != each.rate else f"{each.rate:.8g}"
-            numbers = f"{each.stepsize:10.4g} {each.stepsize_sharp:10.4g} {rate:>12s} {each.radius:10.4g}"
-            rows.append(f"{name:42s} {f'{each.over} {each.measure}':24s} {numbers} {each.steps_to_accuracy:10.4g}")
+            steps = [f"{each.stepsize:.4g}", f"{each.stepsize_sharp:.4g}"]
+            rows.append(
+                [name, f"{each.over} {each.measure}", *steps, rate, f"{each.radius:.4g}", f"{each.steps_to_accuracy:.4g}"]
+            )
+    table = aligned_table([*columns, *numbers], rows, right=numbers)
     refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
-    return "\n".join([*head, "", *rows, "", *refused])
+    return "\n".join([*head, "", table, "", *refused])
 
 
 def _label_lines(dataset: Dataset) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +30,9 @@ from mastsim.validation import points, vector
 
 class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
+
+    noun: ClassVar[str] = "objective"
+    example: ClassVar[str] = "Mast(problem, sketch)"
 
     problem: Problem
 

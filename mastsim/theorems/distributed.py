@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from mastsim.expected import Objective
 from mastsim.methods import DistributedDSGD, Method
 from mastsim.theorems.assumptions import (
     BOUNDED,
@@ -16,8 +21,9 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.base import Status
-from mastsim.theorems.rates import SketchedRate
-from mastsim.theorems.shapes import HorizonRate, LinearRate
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
+from mastsim.theorems.rates import Case, SketchedRate
+from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 
 class DistributedRate(SketchedRate):
@@ -30,48 +36,10 @@ class DistributedRate(SketchedRate):
         return DistributedDSGD(stepsize)
 
 
-@dataclass(frozen=True, eq=False)
-class NonconvexDistributed(DistributedRate, HorizonRate):
-    """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T), with 𝔇 = L̂·L̃, for any dependence between clients.
+class NonconvexDistributedRate(DistributedRate, HorizonRate):
+    """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T)."""
 
-    Parameters
-    ----------
-    objective : Distributed
-        The objective f_D; the sketches must be bounded, the clients' f_i smooth and bounded below.
-    sharp : bool, default False
-        Use the smoothness constant of f_D in place of L̂, sup λ_max(SᵀLS) in L̃, and E inf f_{i,S} in place of f_i^inf.
-    horizon : int, default 1000
-        T, the number of steps planned; the largest step size is 1/√(𝔇T).
-
-    Raises
-    ------
-    AssumptionError
-        Naming the assumption, the measured value and the remedy.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import numpy as np, mastsim as ms
-    >>> F = ms.Distributed([ms.Quadratic(np.eye(2), np.ones(2)), ms.Quadratic(3 * np.eye(2), np.ones(2))], ms.RandK(2, k=1))
-    >>> NonconvexDistributed(F).variance
-    32.0
-    """
-
-    id = "theorem6"
-    title = "Theorem 6 (nonconvex, distributed), corrected"
-    source = "MAST (arXiv 2311.16086), Theorem 6, corrected in this package"
-    status: ClassVar[Status] = "corrected"
-    statement = (
-        r"\gamma \le \frac{1}{\sqrt{\mathfrak D T}} \Rightarrow \min_{t<T}\mathbb E\|\nabla f_D(x^t)\|^2 \le"
-        r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}\right),"
-        r" \quad \mathfrak D = \hat L\tilde L,\ \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i},\ \tilde L = \tfrac1M\sum_i"
-        r" L_{f_i}L_{S_i}^{\max}"
-    )
     assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH)
-    constants_used: ClassVar[tuple[str, ...]] = ("nonconvex_variance", "gap")
 
     def noise(self, stepsize: float) -> float:
         """Return γ𝔇·gap_M."""
@@ -79,7 +47,7 @@ class NonconvexDistributed(DistributedRate, HorizonRate):
 
 
 @dataclass(frozen=True, eq=False)
-class NonconvexDistributedQuoted(NonconvexDistributed):
+class NonconvexDistributedQuoted(NonconvexDistributedRate):
     """Theorem 6 with the constant as quoted, 𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max: false when clients differ.
 
     Parameters
@@ -121,7 +89,7 @@ class NonconvexDistributedQuoted(NonconvexDistributed):
         r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D_{\max}\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}"
         r"\right), \quad \mathfrak D_{\max} = \max_i L_{f_i}^2 L_{D_i} L_{S_i}^{\max}"
     )
-    constants_used = ("nonconvex_variance_quoted", "gap")
+    constants_used: ClassVar[tuple[str, ...]] = ("nonconvex_variance_quoted", "gap")
 
     @property
     def gap(self) -> float:
@@ -132,6 +100,61 @@ class NonconvexDistributedQuoted(NonconvexDistributed):
     def variance(self) -> float:
         """𝔇_max as quoted."""
         return self.constants.nonconvex_variance_quoted.value
+
+    @classmethod
+    def own_cases(cls, small: Sequence[Objective]) -> Sequence[Case]:
+        """Return the witnesses against the theorem, and small quadratics on which the quoted constant is large enough."""
+        found = []
+        for probability, horizon in WITNESSES:
+            F, corner = theorem6_witness(probability)
+            claim = cls(F, horizon=horizon)
+            found.append(Case(claim, np.array([math.sqrt(claim.stepsize / 16), corner[1]]), "refuted"))
+        claims = [cls(F) for F in small if F.is_quadratic and cls.refuse(F) is None]
+        right = [c for c in claims if c.constants.nonconvex_variance <= c.constants.nonconvex_variance_quoted]
+        return found + [Case(claim, None, "holds") for claim in right]
+
+
+@dataclass(frozen=True, eq=False)
+class NonconvexDistributed(NonconvexDistributedRate):
+    """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T), with 𝔇 = L̂·L̃, for any dependence between clients.
+
+    Parameters
+    ----------
+    objective : Distributed
+        The objective f_D; the sketches must be bounded, the clients' f_i smooth and bounded below.
+    sharp : bool, default False
+        Use the smoothness constant of f_D in place of L̂, sup λ_max(SᵀLS) in L̃, and E inf f_{i,S} in place of f_i^inf.
+    horizon : int, default 1000
+        T, the number of steps planned; the largest step size is 1/√(𝔇T).
+
+    Raises
+    ------
+    AssumptionError
+        Naming the assumption, the measured value and the remedy.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import numpy as np, mastsim as ms
+    >>> F = ms.Distributed([ms.Quadratic(np.eye(2), np.ones(2)), ms.Quadratic(3 * np.eye(2), np.ones(2))], ms.RandK(2, k=1))
+    >>> NonconvexDistributed(F).variance
+    32.0
+    """
+
+    id = "theorem6"
+    title = "Theorem 6 (nonconvex, distributed), corrected"
+    source = "MAST (arXiv 2311.16086), Theorem 6, corrected in this package"
+    status: ClassVar[Status] = "corrected"
+    statement = (
+        r"\gamma \le \frac{1}{\sqrt{\mathfrak D T}} \Rightarrow \min_{t<T}\mathbb E\|\nabla f_D(x^t)\|^2 \le"
+        r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}\right),"
+        r" \quad \mathfrak D = \hat L\tilde L,\ \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i},\ \tilde L = \tfrac1M\sum_i"
+        r" L_{f_i}L_{S_i}^{\max}"
+    )
+    constants_used = ("nonconvex_variance", "gap")
 
 
 @dataclass(frozen=True, eq=False)
