@@ -21,7 +21,6 @@ _HOME = {
     "Constants": "constants",
     "DSGD": "methods",
     "Distributed": "expected",
-    "DistributedConstants": "constants",
     "DistributedDSGD": "methods",
     "DitheringCompressor": "methods",
     "ExponentialClassification": "problems",
@@ -79,7 +78,7 @@ __all__ = [*_HOME, *_MODULES]
 if TYPE_CHECKING:
     from mastsim import moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
-    from mastsim.constants import Constants, DistributedConstants
+    from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
     from mastsim.methods import (
         DSGD,

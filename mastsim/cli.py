@@ -231,14 +231,13 @@ def _attack(
 @_command
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
-    from mastsim.constants import Constants, DistributedConstants
-    from mastsim.expected import Mast
+    from mastsim.constants import Constants
     from mastsim.spec import Spec
     from mastsim.tables import aligned_table
 
     spec = Spec(**what)
     dataset, F = spec.objective_of(spec.load())
-    found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
+    found = Constants(F)
     document = _about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     rows = [[name, c.text, c.kind, c.source] for name, c in found.items()]
     about = [F.name, *_label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]

@@ -65,6 +65,11 @@ class Expectation(ReadOnly, ABC):
     def evaluation(self) -> Evaluation:
         """How values are obtained."""
 
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is known as a quadratic form."""
+        return False
+
     @abstractmethod
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
@@ -115,6 +120,11 @@ class HostOnly(Expectation):
     def evaluation(self) -> Evaluation:
         """That of the host."""
         return self.host.evaluation
+
+    @property
+    def is_quadratic(self) -> bool:
+        """As on the host."""
+        return self.host.is_quadratic
 
     def value(self, x: Array) -> Array:
         """Refuse."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mastsim.arithmetic import product
 from mastsim.backend import Array, namespace
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
@@ -19,10 +20,11 @@ from mastsim.expected.rows import ACCURACY
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
 from mastsim.linalg import Curvature, QuadraticForm
-from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.provenance import Constant, Kind
+from mastsim.provenance import Constant
 from mastsim.sketches import Selection, Sketch, SketchBatch
+from mastsim.sketches.eigenvalues import L_D, mu_D
 from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import ENTRIES, EVALUATIONS, instance, one_of, positive, vector
 
@@ -140,6 +142,16 @@ class Mast(Objective):
         """How values of f_D are obtained, and why that way."""
         return self.expectation.evaluation
 
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is known as a quadratic, with the Hessian `curvature`; see `evaluation` for how it is known."""
+        return self.expectation.is_quadratic
+
+    @property
+    def nodes(self) -> tuple[Mast]:
+        """The node alone."""
+        return (self,)
+
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
         return self.expectation.value(self._points("x", x))
@@ -207,7 +219,20 @@ class Mast(Objective):
         return self.expectation.form
 
     @cached_property
-    def smoothness(self) -> Constant:
+    def L_fD(self) -> Constant:
+        """L_D·L_f, a smoothness constant of f_D."""
+        return product([L_D(self.sketch), self.problem.L_f], "upper", "L_D·L_f (MAST, Lemma 1 (ii))")
+
+    @cached_property
+    def mu_fD(self) -> Constant:
+        """μ_D·μ_f, a strong convexity constant of f_D; for a negative μ_f the weaker L_D·μ_f."""
+        mu = self.problem.mu_f
+        if mu < 0:
+            return product([L_D(self.sketch), mu], "lower", "L_D·μ_f, as μ_f < 0 (this package)")
+        return product([mu_D(self.sketch), mu], "lower", "μ_D·μ_f (MAST, Lemma 3 (ii))")
+
+    @cached_property
+    def L_fD_sharp(self) -> Constant:
         """λ_max(E[SᵀLS]), a smoothness constant of f_D; infinite where the curvature of f is unbounded."""
         source = "λ_max(E[SᵀLS]) (this package)"
         if self.problem.L_f == math.inf:
@@ -215,7 +240,7 @@ class Mast(Objective):
         if self.dim <= DENSE_LIMIT:
             return self._largest_curvature(source)
         if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch.law, Selection)):
-            return Constant(self.sketch.L_D * self.problem.L_f, "upper", "L_D·L_f: d is too large for a matrix")
+            return Constant(self.L_fD, "upper", f"{self.L_fD.source}: d is too large for a matrix", self.L_fD.error)
         bracket = self._curvature_bracket(self.problem)
         return Constant(bracket.upper, "upper", f"{source} ≥ {bracket.lower:.9g}, upper end by {bracket.how}")
 
@@ -229,32 +254,29 @@ class Mast(Objective):
             lambda w: plain.hessian_product(zero, w), self.dim, lambda w: majorant.hessian_product(zero, w)
         )
 
-    @property
-    def inherited_smoothness(self) -> float:
-        """L_D·L_f."""
-        return self.sketch.L_D * self.problem.L_f
-
     @cached_property
-    def strong_convexity(self) -> Constant:
-        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker μ_D·μ_f."""
-        mu = self.problem.mu_f
-        if mu == -math.inf:
+    def mu_fD_sharp(self) -> Constant:
+        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker `mu_fD`."""
+        weaker = self.mu_fD
+        if weaker == -math.inf:
             return Constant(-math.inf, "lower", "nothing is known of the curvature of f")
         if self.dim > DENSE_LIMIT:
-            factor, name = (self.sketch.mu_D, "μ_D·μ_f") if mu >= 0 else (self.sketch.L_D, "L_D·μ_f")
-            kind: Kind = "estimate" if mu.kind == "estimate" else "lower"
-            return Constant(factor * mu, kind, f"{name}: d is too large for a matrix", factor * mu.error)
+            return Constant(weaker, weaker.kind, f"{weaker.source}: d is too large for a matrix", weaker.error)
         return self._least_curvature("λ_min(E[SᵀMS]) (this package)")
 
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
         return sketched_infimum(self.problem, self.sketch, self.center)
 
+    def nodes_minimum(self) -> Minimum:
+        """Return the minimum of f."""
+        return self.problem.minimize()
+
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""
         if self.sketch.support_size == 1 and self.sketch.unbiased:
             return Constant(0.0, "exact", "S = I: f_D is f")
-        return gap_between(self, self.problem.minimize())
+        return gap_between(self, self.nodes_minimum(), "f_D^inf − f^inf")
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""

@@ -119,7 +119,7 @@ def _beside(
     F, gamma = theorem.objective, theorem.stepsize
     bound = np.asarray(theorem.bound(np.array(stops), gamma, float(path.initial.mean())))
     rounding = theorem.rounding(gamma, stops[-1]) ** 2
-    half = 0.5 * F.smoothness.value
+    half = 0.5 * F.L_fD_sharp.value
     value = 1e-14 * (1 + abs(F.minimize().value)) + F.minimize().gap_bound
     bounds = {"distance": (bound, rounding), "gap": (half * bound, value)}
     return {name: curve(stops, table, *bounds.get(name, ())) for name, table in seen.items()}
