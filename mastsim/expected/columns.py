@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -139,12 +140,15 @@ class ColumnRows(ReadOnly, copy=False):
         order = np.empty((len(theta), rows), dtype=np.int32)
         start = np.zeros((len(theta), len(limits) + 2), dtype=np.int64)
         with LOCK:
-            _on_threads(len(theta) > 1, lambda: sort_rows(self._entries, theta, limits, order, start))
+            on_threads(len(theta) > 1, lambda: sort_rows(self._entries, theta, limits, order, start))
         return order, start
 
     def mixture(self, number: int) -> Mixed | None:
         """Return the pairs of a sum, or None where it cannot be evaluated this way."""
-        return _pairs(self.ladder, number, self.layout, self.accuracy)
+        weights = self.ladder[number].weights
+        if weights.real.any() and weights.imag.any():
+            return None
+        return pairs(self.ladder, number, self.layout, self.accuracy)
 
     def totals(self, z: np.ndarray, level: int, w: np.ndarray | None = None) -> Totals | None:
         """Return the sums at points z, (points, dim), with derivatives up to `level`, along `w` at level 2.
@@ -191,7 +195,7 @@ class ColumnRows(ReadOnly, copy=False):
         with LOCK:
             busy = float(cost.sum()) * self.layout.longest > _SMALL
             dealt = Tasks(*(part[turns] for part in tasks))
-            _on_threads(busy, lambda: add_up(level, self._entries, theta, delta, order, dealt, sums, out))
+            on_threads(busy, lambda: add_up(level, self._entries, theta, delta, order, dealt, sums, out))
         back, first = np.argsort(turns), np.searchsorted(tasks.point, np.arange(points))
         tilt, at_zero = self._tilt
         size = tasks.last - tasks.first
@@ -227,12 +231,23 @@ class ColumnRows(ReadOnly, copy=False):
 
 
 @lru_cache(maxsize=512)
-def _pairs(ladder: Ladder, number: int, layout: RowLayout, accuracy: float) -> Mixed | None:
+def pairs(ladder: Ladder, number: int, layout: RowLayout, accuracy: float) -> Mixed | None:
+    """Return the pairs of nodes and laws of a sum for rows of single entries, or None where mixtures are not accurate.
+
+    Parameters
+    ----------
+    ladder, number
+        The sum.
+    layout : RowLayout
+        The rows, independent or of one group.
+    accuracy : float
+        The largest error that a mixture may add, relative to 1 + reach.
+    """
     found = ladder[number]
-    if found.rate or (found.weights.real.any() and found.weights.imag.any()):
+    if found.rate:
         return None
     if layout.one_group is not None and len(found.weights):
-        return mix(found, *layout.one_group, layout.longest, accuracy)
+        return mix(found, *layout.one_group, layout.longest, accuracy, crowded=False)
     there = found.weights != 0
     t, w = found.frequencies[there], found.weights[there]
     sizes = tuple(float((np.abs(w) * np.abs(t) ** k).sum()) for k in range(3))
@@ -271,11 +286,11 @@ def _deal(cost: np.ndarray) -> np.ndarray:
     return np.concatenate([order[k::threads] for k in range(threads)])
 
 
-def _on_threads(many: bool, run: object) -> None:
-    """Run a kernel on all threads, or on one."""
+def on_threads(many: bool, run: Callable[[], object]) -> None:
+    """Run a kernel on all threads where there is much to do, otherwise on one."""
     threads = get_num_threads()
     set_num_threads(threads if many else 1)
     try:
-        run()  # type: ignore[operator]
+        run()
     finally:
         set_num_threads(threads)

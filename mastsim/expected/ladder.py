@@ -34,7 +34,7 @@ class Ladder(ReadOnly):
     accuracy: float
 
     @cached_property
-    def _stored(self) -> tuple[ExponentialSum, ...]:
+    def stored(self) -> tuple[ExponentialSum, ...]:
         """The sums whose reach is their own: beyond them they are made to measure."""
         out: list[ExponentialSum] = []
         reach = _LEAST
@@ -52,7 +52,7 @@ class Ladder(ReadOnly):
 
     @cached_property
     def _reaches(self) -> np.ndarray:
-        return np.array([found.reach for found in self._stored])
+        return np.array([found.reach for found in self.stored])
 
     @property
     def _last(self) -> float:
@@ -61,7 +61,7 @@ class Ladder(ReadOnly):
     @cached_property
     def limits(self) -> np.ndarray:
         """The reach of every sum up to one that takes too many exponentials for anything."""
-        if not len(self._stored) or math.isfinite(self._last):
+        if not len(self.stored) or math.isfinite(self._last):
             return np.append(self._reaches, self._last * RATIO ** np.arange(1, _RUNGS) * _ABOVE)
         return self._reaches
 
@@ -71,8 +71,8 @@ class Ladder(ReadOnly):
 
     def __getitem__(self, number: int) -> ExponentialSum:
         """Return one of the sums."""
-        if number < len(self._stored):
-            return self._stored[number]
+        if number < len(self.stored):
+            return self.stored[number]
         found = self.loss.shortest_sum(float(self.limits[number]), self.accuracy)
         assert found is not None
         return found
@@ -82,7 +82,7 @@ class Ladder(ReadOnly):
         if not self.exists:
             return np.full(reach.shape, np.inf)
         stored = np.searchsorted(self._reaches, reach)
-        each = np.array([len(found.weights) for found in self._stored] + [0.0])[stored]
+        each = np.array([len(found.weights) for found in self.stored] + [0.0])[stored]
         beyond = stored == len(self._reaches)
         if not beyond.any():
             return each

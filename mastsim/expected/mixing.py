@@ -45,7 +45,7 @@ class Mixed:
 
 
 @lru_cache(maxsize=256)
-def mix(found: ExponentialSum, kept: int, units: int, terms: int, accuracy: float) -> Mixed | None:
+def mix(found: ExponentialSum, kept: int, units: int, terms: int, accuracy: float, crowded: bool = True) -> Mixed | None:
     """Return the mixtures for a sum, or None where states of the subset are fewer, or no mixture is accurate.
 
     Parameters
@@ -58,12 +58,15 @@ def mix(found: ExponentialSum, kept: int, units: int, terms: int, accuracy: floa
         The most entries of a row.
     accuracy : float
         The largest error of a value, relative to 1 + reach; ten times that for slopes.
+    crowded : bool, default True
+        Whether the reach of the sum covers only as many entries of a row as can be kept at once, or all of one sign.
     """
     t, weights = found.frequencies[found.weights != 0], found.weights[found.weights != 0]
     if found.rate or not len(t) or not 1 <= terms <= MOST_TERMS or not 0 < kept < units:
         return None
-    # As many entries of one sign as can be kept add up to the reach at most, on either side of an offset within it.
-    limits = bounds(kept, units, terms, 2 * max(1.0, terms / kept) * t * found.reach)
+    # What is covered adds up to the reach at most, on either side of an offset within it.
+    covered = max(1.0, terms / kept) if crowded else 1.0
+    limits = bounds(kept, units, terms, 2 * covered * t * found.reach)
     size, share = np.abs(weights), accuracy * (1 + found.reach) / len(t)
     good = (size * limits.value <= share) & (size * t * limits.slope <= 10 * share)
     good &= (size * t * np.minimum(t / _BENT, 1.0) * limits.slope <= 10 * share) & (limits.growth <= MOST_GROWTH)

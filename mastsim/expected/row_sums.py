@@ -10,6 +10,7 @@ import numpy as np
 
 from mastsim.expected import piecewise as piecewise_rows
 from mastsim.expected.columns import ColumnRows, Totals, find_atoms
+from mastsim.expected.entries import EntryRows
 from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed, mix
@@ -94,10 +95,23 @@ class SelectionRows(ReadOnly):
         atoms = find_atoms(self.layout)
         return None if atoms is None else ColumnRows(self.layout, atoms, self._ladder, self.accuracy / 2)
 
+    @cached_property
+    def entries(self) -> EntryRows | None:
+        """The way for data whose entries are kept one by one."""
+        if (
+            self.loss.pieces is not None
+            or not self._ladder.stored
+            or self._ladder[0].rate
+            or math.isinf(self._ladder[0].reach)
+        ):
+            return None
+        return EntryRows(self.layout, self._ladder, self.accuracy / 2) if EntryRows.applies(self.layout) else None
+
     def totals(self, z: np.ndarray, order: int, w: np.ndarray | None = None) -> Totals:
         """Return Σ E ψ(w_i) at points z, shape (points, dim), with derivatives up to `order`, along `w` for order 2."""
-        if self.columns is not None and (found := self.columns.totals(z, order, w)) is not None:
-            return found
+        for way in (self.columns, self.entries):
+            if way is not None and (found := way.totals(z, order, w)) is not None:
+                return found
         dim, values, gradients, products = z.shape[1], [], [], []
         for k, point in enumerate(z):
             theta, delta = self.layout.gather(point), None if w is None else self.layout.gather(w[k])
@@ -147,7 +161,7 @@ class SelectionRows(ReadOnly):
         loss = self.loss
         if loss.pieces is not None:
             return by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS)
-        plan, theta = self._column_plan(z), self.layout.gather(z)
+        plan, theta = self._quick_plan(z), self.layout.gather(z)
         plan = self._plan(theta) if plan is None else plan
         growing = any(found.rate for found in plan.sums)
         values = self.sums(theta, 0).values if growing else np.zeros(len(plan.bucket))
@@ -162,15 +176,18 @@ class SelectionRows(ReadOnly):
             write(found, here, out)
         return out
 
-    def _column_plan(self, z: np.ndarray) -> _Plan | None:
-        """Return the sums that `columns` takes, or None where it is not used."""
+    def _quick_plan(self, z: np.ndarray) -> _Plan | None:
+        """Return the sums that `columns` or `entries` take, or None where neither is used."""
         found = None if self.columns is None else self.columns.plan(z[None])
-        if found is None:
+        if found is not None:
+            used, parts, order, start = found
+            bucket = np.empty(len(self.layout.offset), dtype=np.int64)
+            bucket[order[0]] = np.repeat(np.arange(len(used)), np.diff(start[0])[used])
+            return _Plan([self._ladder[int(k)] for k in used], list(parts), bucket)
+        if self.entries is None or (each := self.entries.buckets(z)) is None:
             return None
-        used, parts, order, start = found
-        bucket = np.empty(len(self.layout.offset), dtype=np.int64)
-        bucket[order[0]] = np.repeat(np.arange(len(used)), np.diff(start[0])[used])
-        return _Plan([self._ladder[int(k)] for k in used], list(parts), bucket)
+        used, bucket = np.unique(each, return_inverse=True)
+        return _Plan([self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used], bucket)
 
     def _plan(self, theta: np.ndarray) -> _Plan:
         layout, ladder = self.layout, self._ladder

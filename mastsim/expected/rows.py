@@ -252,7 +252,7 @@ class RowExpectation(Expectation):
         sound = np.isfinite(points - self._center).all(axis=1)
         nothing = np.full((len(points), dim), math.nan)
         out = Totals(np.full(len(points), math.nan), nothing, nothing.copy() if w is not None else nothing)
-        at_once = max(1, _MOST_ROWS // self._model.rows)
+        at_once = max(1, _MOST_ROWS // max(self._model.rows, 16 * dim))
         for here in np.split(np.flatnonzero(sound), range(at_once, int(sound.sum()), at_once)):
             if len(here):
                 found = self._evaluate_sound(points[here], order, None if along is None else along[here])

@@ -9,8 +9,8 @@ range of floating numbers:
   most 1e20 (`CONDITIONS`);
 - keep fractions and probabilities of values of a sketch are at least 1e-40, and its entries at most 1e40 (`SCALES`);
 - accuracies of exact values of f_D are from 1e-15 to 1e-4 (`EVALUATIONS`);
-- accuracies that runs are to reach, which are squares, are from 1e-120 to 1e120 (`ACCURACIES`), step sizes at most 1e120 (`STEPS`), and matrices
-  whose moments are asked for have entries up to 1e65 (`HESSIANS`).
+- accuracies that runs are to reach, which are squares, are from 1e-120 to 1e120 (`ACCURACIES`), step sizes at most 1e120
+  (`STEPS`), and matrices whose moments are asked for have entries up to 1e65 (`HESSIANS`).
 
 Points at which functions are evaluated and simulations start may be of any size: a path that overflows has diverged, and
 measures infinite.

@@ -1,7 +1,8 @@
 """Entries kept as by a mixture of independent laws with complex chances: a chain with one state for each law.
 
-A factor is 1 + q(e − 1), so that entries with little phase change a product by little. Tiles of nodes may follow each other
-with the same frequencies and other laws; the phases are computed once for them.
+A factor is 1 + pq(e − 1), with the chance p of the entry and q of the law, so that entries with little phase change a
+product by little. Tiles of nodes may follow each other with the same frequencies and other laws; their phases are computed
+once.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ def _phases(buf: np.ndarray, at: Scratch, i: int, rows: Rows, t: Any) -> None:
 
 
 @njit(forceinline=True)
-def _forward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, q: Any) -> Any:
+def _forward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, law: Any) -> Any:
     """Run the chain left to right, storing what each entry finds; return its end."""
     f, df = (splat(1.0), splat(0.0)), (splat(0.0), splat(0.0))
     first = rows.indptr[i]
     for j in range(rows.indptr[i + 1] - first):
+        q = times(law, prob[j])
         step = product(q, get(buf, at.factor + PAIR * j))
         place = at.prefix + at.level * j
         put(buf, place, f)
@@ -61,10 +63,11 @@ def _forward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, q: Any) -> Any:
 
 
 @njit(forceinline=True)
-def _backward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, q: Any, g: Any, s: Any) -> None:
+def _backward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, law: Any, g: Any, s: Any) -> None:
     """Run the chain right to left from ``g`` and add up the entry derivatives; ``s`` are the nodes."""
     first, dg = rows.indptr[i], (splat(0.0), splat(0.0))
     for j in range(rows.indptr[i + 1] - first - 1, -1, -1):
+        q = times(law, prob[j])
         step = product(q, get(buf, at.factor + PAIR * j))
         f, kept = get(buf, at.prefix + at.level * j), add(step, q)
         y = product(kept, g)
@@ -78,8 +81,10 @@ def _backward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, q: Any, g: Any, 
 
 
 @njit(forceinline=True)
-def _evaluate(buf: np.ndarray, at: Scratch, i: int, rows: Rows, laws: Laws, nodes: Nodes, out: Transforms) -> None:
-    """Evaluate one row."""
+def evaluate(
+    buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, laws: Laws, nodes: Nodes, out: Transforms
+) -> None:
+    """Evaluate one row whose entries have the chances `prob`, relative to those of the nodes."""
     b, zero, r = rows.bucket[i], splat(0.0), rows.indptr[i + 1] - rows.indptr[i]
     for j in range(r + 1):
         put(buf, at.lanes + PAIR * j, (zero, zero))
@@ -89,18 +94,19 @@ def _evaluate(buf: np.ndarray, at: Scratch, i: int, rows: Rows, laws: Laws, node
             _phases(buf, at, i, rows, t)
         q = load(laws.keep_re, k0), load(laws.keep_im, k0)
         e = product(rotation(t * rows.offset[i]), (load(nodes.w_re, k0), load(nodes.w_im, k0)))
-        f = _forward(buf, at, i, rows, q)
+        f = _forward(buf, at, i, rows, prob, q)
         accumulate(buf, at.lanes + PAIR * r, real_product(e, f))
         if at.order > 0:
             s = zero, t
-            _backward(buf, at, i, rows, q, product(e, s), s)
+            _backward(buf, at, i, rows, prob, q, product(e, s), s)
     emit(buf, at, i, rows, 1.0, out)
 
 
 @njit(parallel=True, cache=True, nogil=True)
 def kernel(at: Scratch, rows: Rows, laws: Laws, nodes: Nodes, out: Transforms, sources: int = SOURCES) -> None:
     """Evaluate all rows into ``out`` when entries are kept as by a mixture."""
+    longest = np.diff(rows.indptr).max()
     for c in prange(min(rows.offset.size, CHUNKS)):
-        buf = allocate(at.size)
+        buf, one = allocate(at.size), np.ones(longest)
         for i in range(c, rows.offset.size, CHUNKS):
-            _evaluate(buf, at, i, rows, laws, nodes, out)
+            evaluate(buf, at, i, rows, one, laws, nodes, out)
