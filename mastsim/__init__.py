@@ -37,6 +37,7 @@ _HOME = {
     "Identity": "sketches",
     "IndependentDiagonal": "sketches",
     "IndependentSampling": "methods",
+    "Interrupted": "interruption",
     "InverseSqrtStep": "methods",
     "LSVRDSG": "methods",
     "LeastSquares": "problems",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from mastsim.advice import guarantees
     from mastsim.constants import Constants, DistributedConstants
     from mastsim.expected import Distributed, Mast
+    from mastsim.interruption import Interrupted
     from mastsim.methods import (
         DSGD,
         GD,

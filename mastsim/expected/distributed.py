@@ -128,6 +128,10 @@ class Distributed(Objective):
         estimates = [way for way in found if way.tier == "estimate"]
         return (estimates or [way for way in found if way.name != "closed form"] or found)[0]
 
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which points are far for one of the clients; see `Objective.is_far`."""
+        return np.any([client.is_far(x) for client in self.clients], axis=0)
+
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
         return self._mean([client.value(x) for client in self.clients])

@@ -160,6 +160,10 @@ class Mast(Objective):
         """How values of f_D are obtained, and why that way."""
         return self.expectation.evaluation
 
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say at which finite points an exact f_D takes much more work than near the shift, shape ``x.shape[:-1]``."""
+        return self.expectation.is_far(x)
+
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
         return self.expectation.value(self._points("x", x))

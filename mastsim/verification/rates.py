@@ -483,17 +483,19 @@ def simulated(trial: Trial, steps: int, replicas: int, seed: int, progress: bool
 
 def check_run(theorem: Rate, run: Run) -> Trial:
     """Return the trial that a user's run stands for, refusing a run that does not belong to the theorem."""
-    if run.objective_hash != content_hash(theorem.objective):
+    if run.request.objective_hash != content_hash(theorem.objective):
         raise ValueError(f"run is of {run.objective}, but the theorem is about {theorem.objective.name}")
     coarseness = float(np.finfo(run.precision).eps / np.finfo(float).eps)
     trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem), coarseness=coarseness)
-    if run.method_hash != content_hash(trial.method):
+    if run.request.method_hash != content_hash(trial.method):
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {trial.method.name} with the same settings")
     for name in needed_traces(theorem, run):
         if name not in run.traces:
             raise ValueError(f"run did not record {name!r}, which {theorem.title} bounds or starts from")
-    if not (run.recorded > 0).any():
-        raise ValueError("run has no record after its start, so there is nothing to judge; resume it")
+        if not run.is_exact(name):
+            raise ValueError(f"run measured {name!r} at points too far out for exact values, and estimates are not judged")
+    if not run.complete:
+        raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not judged; resume it")
     if theorem.over == "average" and len(run.recorded) <= run.steps_done:
         raise ValueError(f"run recorded every {run.every} steps, but {theorem.title} is about an average; use every=1")
     if run.stepsize > theorem.limit * (1 + 1e-12):
