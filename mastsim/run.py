@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -59,6 +60,9 @@ class Run(ReadOnly):
     >>> run.complete, run.recorded[-1], run.distance.shape
     (True, np.int64(20), (8, 21))
     """
+
+    noun: ClassVar[str] = "run"
+    example: ClassVar[str] = "what simulate returns"
 
     request: Request
     steps_done: int

@@ -15,8 +15,9 @@ from mastsim import theorems
 from mastsim.methods import FullBatch, IndependentSampling, Nice, SketchCompressor, Uncompressed, WithReplacement
 from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import one_dimension, two_signs
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
 RATES = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
