@@ -1,0 +1,78 @@
+"""Files that appear whole: written beside their place under a name of their own, and moved there at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+PARTIAL = ".partial"
+"""How the name of a file that is still being written ends."""
+
+Content = str | bytes | Callable[[BinaryIO], object]
+"""What a file is to hold: text (UTF-8, line ends as they are), bytes, or a function that writes to the open file."""
+
+
+def write_whole(path: str | os.PathLike[str], content: Content) -> Path:
+    """Write a file such that its name never stands for a part of it, and return its path.
+
+    Nothing is left behind where writing fails, and an existing file is then as it was. Writers in other processes and
+    threads do not disturb each other: the last to end wins. A link is followed; a device or a pipe is written to as it is.
+
+    Parameters
+    ----------
+    path : path
+        The file; replaced if it exists, its permissions kept.
+    content : str, bytes or callable
+        Text, bytes, or a function that takes the open binary file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; it names `path`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "a.txt", "done").read_text()
+    'done'
+    """
+    target = Path(os.path.realpath(path))
+    special = target.exists() and not target.is_file()
+    # The name does not hold the target's, which may already be as long as the file system allows.
+    partial = target if special else target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with partial.open("wb" if special else "xb") as file:
+            _fill(file, content)
+            if not special:
+                file.flush()
+                os.fsync(file.fileno())
+        if not special:
+            _move(partial, target)
+    except OSError as failed:
+        if failed.filename == str(partial):
+            failed.filename, failed.filename2 = os.fspath(path), None
+        raise
+    finally:
+        if not special:
+            partial.unlink(missing_ok=True)
+    return Path(path)
+
+
+def _fill(file: BinaryIO, content: Content) -> None:
+    """Write the content to an open file."""
+    if callable(content):
+        content(file)
+    else:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def _move(partial: Path, target: Path) -> None:
+    """Put a finished file in its place, with the permissions of the file that was there."""
+    if target.exists():
+        shutil.copymode(target, partial)
+    os.replace(partial, target)
