@@ -1,6 +1,5 @@
-"""Hypothesis profiles, ``pr`` repeats itself and ``nightly`` looks further; and a cache of kernels for these sources."""
+"""Hypothesis profiles, ``pr`` repeats itself and ``nightly`` looks further; and a folder for compiled kernels."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -12,8 +11,4 @@ settings.register_profile(
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 
-# Numba's cache looks at a function's own file, not at the files of what is inlined into it: after an edit it may be stale.
-ROOT = Path(__file__).parent.parent
-SOURCES = [path.read_bytes() for path in sorted((ROOT / "mastsim").rglob("*.py"))]
-STAMP = hashlib.sha256(b"".join(source for source in SOURCES if b"numba" in source)).hexdigest()[:16]
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{STAMP}"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "numba"))
