@@ -1,13 +1,13 @@
-"""Hypothesis profiles, ``pr`` repeats itself and ``nightly`` looks further; and a folder for compiled kernels."""
+"""Hypothesis profiles, from ``quick`` while typing to ``nightly``; and a folder for compiled kernels."""
 
 import os
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "pr", deadline=None, derandomize=True, max_examples=40, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", REPEATED, max_examples=5)
+settings.register_profile("pr", REPEATED, max_examples=40)
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 

@@ -1,13 +1,9 @@
 """Random numbers, row-independent products, hashes, provenance and validation."""
 
 import copy
-import os
 import pickle
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +18,7 @@ from mastsim.backend import PURPOSES, Streams, asnumpy, inner, namespace, philox
 from mastsim.problems import LeastSquares, LogisticRegression, Quadratic
 from mastsim.provenance import Constant, content_hash
 from mastsim.sketches import Bernoulli, FiniteSupport, RandK
+from tests.oracles.fresh_interpreter import run_python
 
 WORD = 0xFFFFFFFF
 
@@ -35,14 +32,6 @@ KNOWN = [
         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
-
-
-def run_python(code):
-    """Run code in a fresh interpreter that finds this package, and return what it prints."""
-    here = str(Path(mastsim.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": here}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -16,6 +15,7 @@ from scipy.special import expit
 import mastsim as ms
 from mastsim.constants import NAMES
 from mastsim.problems import Curvature, Minimum, Problem
+from tests.oracles.brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
 
 KINDS = {
     "L_f": "exact",

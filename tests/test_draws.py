@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from helpers import law
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ import mastsim as ms
 from mastsim.backend import Streams
 from mastsim.draws import Coin, Independent, ListedDraw, StreamDraw, outcomes
 from mastsim.methods import IndependentSampling, Nice, WithReplacement
+from tests.oracles.listed_laws import law
 
 
 def as_distribution(keys, chances):

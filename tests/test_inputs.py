@@ -340,7 +340,8 @@ PAIRS = [(call, argument) for call, (_, arguments) in CALLS.items() for argument
 
 
 @pytest.mark.parametrize(("call", "argument"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
-def test_what_does_not_fit_is_refused_by_name(call, argument):
+def test_what_does_not_fit_is_refused_by_name(call, argument, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     target, arguments = CALLS[call]
     accepted = {name: spec.value for name, spec in arguments.items()}
     for kind, wrong in WRONG.items():

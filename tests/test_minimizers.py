@@ -5,13 +5,13 @@ import math
 import cvxpy as cp
 import numpy as np
 import pytest
-from brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import mastsim as ms
 from mastsim.problems.base import certified
+from tests.oracles.brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
 
 
 def solve(loss, support, A, y, l2, v):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from rational import DIGITS, Quadratic, Truth, fractions, masks
 
 import mastsim as ms
 from mastsim.problems import Minimum
+from tests.oracles.rational import DIGITS, Quadratic, Truth, fractions, masks
 
 BARE = {"L_f", "mu_f", "f_inf"}
 

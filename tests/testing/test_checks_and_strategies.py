@@ -8,7 +8,6 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
-from test_backend import run_python
 
 import mastsim as ms
 from mastsim.problems import Curvature
@@ -18,6 +17,7 @@ from mastsim.sketches import ALL_SKETCHES, DiagonalBatch, MatrixBatch, ScalarLaw
 from mastsim.sketches.laws import DealtShare
 from mastsim.testing import check_problem, check_sketch, strategies
 from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, same
+from tests.oracles.fresh_interpreter import run_python
 
 
 def variant(base, **changes):

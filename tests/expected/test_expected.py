@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from brute_force import LONG, MASKS, Instance, bernoulli_support, finite_support, instances, rand_k_support, vectors
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -14,6 +13,16 @@ import mastsim as ms
 from mastsim.expected import row_sums
 from mastsim.parallel import limited_threads
 from mastsim.problems import Problem
+from tests.oracles.brute_force import (
+    LONG,
+    MASKS,
+    Instance,
+    bernoulli_support,
+    finite_support,
+    instances,
+    rand_k_support,
+    vectors,
+)
 
 # Relative to the size of what is added up, see Instance; largest found: 1e-15, 1e-15 and 5e-15.
 VALUE, GRADIENT, HESSIAN = 1e-13, 1e-13, 1e-12

@@ -6,7 +6,7 @@ import pytest
 import mastsim as ms
 from mastsim.draws import outcomes
 from mastsim.moments import contraction, largest_stable_stepsize
-from tests.affine_methods import HeavyBall
+from tests.oracles.affine_methods import HeavyBall
 
 INTEGER = np.array([[13.0, 2.0, -10.0], [2.0, 8.0, 0.0], [-10.0, 0.0, 8.0]])
 

@@ -22,7 +22,7 @@ from mastsim.reproduce.columns import widest
 from mastsim.reproduce.early_stopping import checked, stopping
 from mastsim.reproduce.paths import curve, follow, spaced
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = ms.load("synthetic:n=60,d=4,condition=20,noise=0.1")
 MODULES = {"test-accuracy": test_accuracy, "convergence": convergence, "sketch-families": sketch_families}
 

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from helpers import keep_of, kept_sets, law, mean, semidefinite, symmetric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -27,6 +26,7 @@ from mastsim.sketches import (
 )
 from mastsim.testing import check_sketch
 from mastsim.testing.strategies import sketches
+from tests.oracles.listed_laws import keep_of, kept_sets, law, mean, semidefinite, symmetric
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
 MASKS = [Identity, Bernoulli, RandK]

@@ -8,7 +8,7 @@ import pytest
 
 from mastsim.reproduce import ALL_FIGURES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SAID = [
     ("test-accuracy", "points_of_accuracy mast - erm keep 0.3", "{:.1f} points of accuracy better than the ERM"),

@@ -3,13 +3,13 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from exact_expectations import DIGITS, FAMILIES, LOSSES, UNBOUNDED, ExactModel, draw_sketch, exact, labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from invariant_expectations import expected, sketch
 
 import mastsim as ms
 from mastsim.expected import ALL_EXPECTATIONS
+from tests.oracles.exact_expectations import DIGITS, FAMILIES, LOSSES, UNBOUNDED, ExactModel, draw_sketch, exact, labels
+from tests.oracles.invariant_expectations import expected, sketch
 
 EXACT = tuple(name for name in ALL_EXPECTATIONS if name not in ("closed form", "monte carlo"))
 

@@ -20,7 +20,7 @@ from mastsim.reproduce import ALL_FIGURES, network, pruning, theorem6, tight_fac
 from mastsim.reproduce.network_setup import FAMILIES, QUICK, masks, parts, starts
 from mastsim.reproduce.pruning import accuracy, chosen, diagonals, pruned, trained
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=24,d=3,condition=20"
 REFERENCE = {(1e-3, 900): 1.09357, (1e-4, 900): 2.35898, (1e-5, 2500): 6.02202, (1e-6, 10_000): 15.66883}
 

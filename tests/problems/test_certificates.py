@@ -7,13 +7,13 @@ import mpmath as mp
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 
 import mastsim as ms
 from mastsim.cli import main
+from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 
 
 def least_value(function, x, slopes):

@@ -7,7 +7,6 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from brute_force import LONG, MASKS, TINY, instances
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from mastsim.expected.layout import lay_out
 from mastsim.expected.row_enumeration import MOST_TERMS
 from mastsim.expected.row_moments import RowMoments
 from mastsim.problems import LogisticLoss, SquaredLoss
+from tests.oracles.brute_force import LONG, MASKS, TINY, instances
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 

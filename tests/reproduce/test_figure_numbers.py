@@ -18,7 +18,7 @@ from mastsim.reproduce.tables import TABLES, refreshed, spliced
 from mastsim.reproduce.theory_trials import QUICK, AverageIterate, average_along, measured, planned, tried
 from mastsim.theorems import ALL, ConvexDSGD, DoubleSketchedPAGE, NonconvexDSGD, Rate, StronglyConvexDSGD
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=40,d=4,condition=20"
 # The others have tests of their own; tests/test_reproduce_figures.py computes and draws every one.
 FIGURES = ("theory-table", "variance-reduction", "speed-up", "gdci")

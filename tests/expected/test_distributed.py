@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import law
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError
 from mastsim.verification.instances import theorem6_witness
 from mastsim.verification.rates import Trial, decide_rate_exactly
+from tests.oracles.listed_laws import law
 
 V, GAMMA = np.array([0.5, -1.0]), 0.3
 ROWS, LABELS = np.array([[1.0, 2.0], [-1.5, 0.5], [0.3, -1.0], [0.7, 0.2]]), np.array([1.0, -1.0, 1.0, -1.0])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit
-from test_moments import quadratics, random_oblique, solution, spd, values_of
 
 import mastsim as ms
 from mastsim.linalg import Curvature
@@ -23,6 +22,7 @@ from mastsim.simulation import simulate
 from mastsim.theorems import ALL, Inequality, Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, Rate, StronglyConvexDSGD
 from mastsim.theorems.assumptions import CONVEX, DISTRIBUTED, NO_SKETCH, SINGLE_NODE, AssumptionError
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
+from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -581,6 +581,7 @@ class Enumerated:
 LEMMA_PARTS = [(kind, part) for kind in (Lemma1, Lemma2, Lemma3) for part in kind.parts]
 
 
+@pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @pytest.mark.parametrize("kind", [Lemma1, Lemma2, Lemma3], ids=lambda kind: kind.id)
 @given(objectives(), st.integers(0, 99))
 def test_sides_are_what_the_lemmas_say(kind, F, seed):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_moments import quadratics, tree
 
 import mastsim as ms
 from mastsim import sketches, theorems
@@ -31,6 +30,7 @@ from mastsim.verification.rates import (
     judge_run,
 )
 from mastsim.verification.trees import decide_rate_on_tree, tree_depth
+from tests.oracles.sketched_quadratics import quadratics, tree
 
 SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8, replicas=256)
 

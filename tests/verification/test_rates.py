@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from helpers import law
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
 from mastsim.verification.instances import one_dimension, two_signs
 from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from tests.oracles.listed_laws import law
 
 RATES = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
 

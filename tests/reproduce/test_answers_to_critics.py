@@ -21,7 +21,7 @@ from mastsim.reproduce.critics import Rows, accuracy, beside_bound, distances, h
 from mastsim.reproduce.pretrained import EARLY_STEPS, SHIFTS, divided
 from mastsim.reproduce.step_search import Search, first_held, late, runs, searched, to_accuracy
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = "synthetic:n=30,d=5,condition=20,density=0.6"
 FIGURES = {"bernoulli-randk": bernoulli_randk, "shift": shift, "gap": gap, "step-sizes": step_sizes, "cost": cost}
 

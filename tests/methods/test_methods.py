@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from helpers import law
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from mastsim.methods import (
 from mastsim.methods.variance_reduced import AnchoredState, EstimatingState
 from mastsim.moments import recursion, standard_forms
 from mastsim.simulation import simulate
+from tests.oracles.listed_laws import law
 
 GAMMA = 0.3
 V = np.array([0.5, -1.0])

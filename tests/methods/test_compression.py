@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from helpers import law as sketch_law
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from mastsim.methods import (
     Uncompressed,
 )
 from mastsim.sketches import Bernoulli, FiniteSupport, Gaussian, RandK, Unscaled
+from tests.oracles.listed_laws import law as sketch_law
 
 LAST = 1 - 2.0**-53
 SEEDS = st.integers(0, 2**32 - 1)

@@ -5,7 +5,6 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import law
 from scipy import optimize, special
 
 import mastsim as ms
@@ -14,6 +13,7 @@ from mastsim.methods import NaturalCompressor, Nice, SketchCompressor
 from mastsim.moments import recursion
 from mastsim.verification.rates import Trial
 from mastsim.verification.trees import decide_rate_on_tree, mean_along_tree, tree_depth
+from tests.oracles.listed_laws import law
 
 ROWS, LABELS, RIDGE = np.array([[1.0, 2.0], [-1.5, 0.5], [0.3, -1.0]]), np.array([1.0, -1.0, 1.0]), 0.1
 V = np.array([0.5, -0.5])

@@ -8,7 +8,7 @@ import pytest
 import mastsim as ms
 from mastsim.methods.affine import declares
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, contraction, propagate, recursion
-from tests.affine_methods import CHANGING, NOT_AFFINE, AdaGradNorm, ChangedOnce, HeavyBall, OneSketch, SignCompressor
+from tests.oracles.affine_methods import CHANGING, NOT_AFFINE, AdaGradNorm, ChangedOnce, HeavyBall, OneSketch, SignCompressor
 
 rng = np.random.default_rng(5)
 ROOT = rng.standard_normal((3, 3))
