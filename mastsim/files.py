@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -45,25 +46,32 @@ def write_whole(path: str | os.PathLike[str], content: Content) -> Path:
     'done'
     """
     target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file()
     # The name does not hold the target's, which may already be as long as the file system allows.
-    partial = target if special else target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    partial = target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     try:
-        with partial.open("wb" if special else "xb") as file:
+        if target.exists() and not target.is_file():
+            _write_through(target, content)
+            return Path(path)
+        with partial.open("xb") as file:
             _fill(file, content)
-            if not special:
-                file.flush()
-                os.fsync(file.fileno())
-        if not special:
-            _move(partial, target)
+            file.flush()
+            os.fsync(file.fileno())
+        _move(partial, target)
     except OSError as failed:
         if failed.filename in (None, str(partial)):
             failed.filename, failed.filename2 = os.fspath(path), None
         raise
     finally:
-        if not special:
-            partial.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return Path(path)
+
+
+def _write_through(device: Path, content: Content) -> None:
+    """Write to what cannot be replaced, and cannot be searched either, as formats like that of zip files want."""
+    held = io.BytesIO()
+    _fill(held, content)
+    with device.open("wb") as file:
+        file.write(held.getvalue())
 
 
 def _fill(file: BinaryIO, content: Content) -> None:

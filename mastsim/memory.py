@@ -57,7 +57,8 @@ def check_room(what: str, *shape: float, change: str, itemsize: int = 8, limit: 
     Raises
     ------
     ValueError
-        If it needs more, a `TooLargeError` where that is more than is free; the message says how many bytes, how many there are, and what to change.
+        If it needs more, a `TooLargeError` where that is more than is free; the message says how many bytes, how many there
+        are, and what to change.
 
     Examples
     --------

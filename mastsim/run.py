@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.files import write_whole
 from mastsim.methods import Method
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
@@ -199,17 +199,11 @@ class Run(ReadOnly):
             Where to; an existing file is replaced.
         """
         target = checked_path("path", path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
         facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _TABLES}
         arrays: dict[str, Any] = {"recorded": self.recorded, "facts": np.array(json.dumps(facts))}
         arrays |= {f"trace/{name}": table for name, table in self.traces.items()}
         arrays |= {f"state/{name}": field for name, field in self.state.items()}
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(target, lambda file: np.savez(file, **arrays))
 
     @classmethod
     def load(cls, path: str | Path) -> Run:

@@ -1,8 +1,10 @@
 """Hypothesis profiles, from ``quick`` while typing to ``nightly``; and a folder for compiled kernels."""
 
 import os
+import stat
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -12,3 +14,15 @@ settings.register_profile("nightly", deadline=None, derandomize=False, max_examp
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "numba"))
+
+
+@pytest.fixture
+def null_device(tmp_path: Path) -> Path:
+    """A device like /dev/null that nobody else needs: a program that is wrong would replace it."""
+    path = tmp_path / "null.npz"
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.stat(os.devnull).st_rdev)
+        path.write_bytes(b"")
+    except (OSError, AttributeError):
+        pytest.skip("devices cannot be made here")
+    return path

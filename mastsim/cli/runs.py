@@ -24,7 +24,7 @@ from mastsim.cli.options import (
 from mastsim.cli.output import about, emit, label_lines
 from mastsim.cli.program import main
 from mastsim.cli.streams import say
-from mastsim.cli.values import FILE, FOLDER, WHOLE
+from mastsim.cli.values import FILE, FOLDER, SAVED_RUN, WHOLE
 
 if TYPE_CHECKING:
     from mastsim.stepsizes import ChosenStep
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "--engine", type=click.Choice(["auto", "kernel", "array"]), default="auto", show_default=True, help="How to run."
 )
 @click.option("--precision", type=click.Choice(["float64", "float32"]), default="float64", show_default=True, help="Of x.")
-@click.option("--out", type=FILE, metavar="RUN.npz", help="Save the run.")
+@click.option("--out", type=SAVED_RUN, metavar="RUN.npz", help="Save the run.")
 @click.option("--plot", type=FILE, metavar="FILE", help="Plot measure and bound.")
 def simulate(
     seed: int,

@@ -60,7 +60,7 @@ def _check_files(ctx: click.Context, spelled: dict[str, str]) -> None:
             continue
         place = os.path.realpath(value)
         if place in taken:
-            raise ValueError(f"{_said(ctx, name)} is the file of {taken[place]} too: name another")
+            raise ValueError(f"{spelled[name]} and {taken[place]} name the same file {os.fspath(value)!r}: name another")
         taken[place] = spelled[name]
 
 

@@ -67,6 +67,8 @@ class _Output(click.ParamType):
             return "it is a folder, where a file is needed"
         if path.exists():
             return _kind_in_the_way(path) or self._wrong_suffix(path)
+        if Path(os.path.realpath(path)).is_symlink():
+            return "it is a link to itself"
         parent = Path(os.path.realpath(path)).parent
         if not parent.exists():
             return f"there is no folder {str(parent)!r}"
