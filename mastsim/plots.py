@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from mastsim.files import write_whole
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems import Rate
 
@@ -63,7 +64,7 @@ def check_format(path: Path) -> None:
         If plots are not written in that format.
     """
     known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in known:
+    if path.suffix[1:].lower() not in known:
         raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
@@ -93,4 +94,4 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
     axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
-    figure.savefig(path, dpi=150)
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))

@@ -225,7 +225,6 @@ def test_simulate_gives_no_bound_for_a_step_the_theory_does_not_cover():
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "-1"), "stepsize=-1"),
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "big"), "theory, sharp or a number"),
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--replicas", "0"), "replicas=0"),
-        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--device", "gpu"), "gpu"),
         (("data", "path", "a5"), "a5a"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.documents import dumps
+from mastsim.files import write_whole
 from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
 from mastsim.theorems import ALL
 from mastsim.verification.verdict import Verdict
@@ -60,12 +61,10 @@ def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]
     """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     chart = _png(tightness_chart(verdicts))
-    (folder / "tightness.png").write_bytes(chart)
-    (folder / "verdicts.json").write_text(dumps(document) + "\n", encoding="utf-8")
+    write_whole(folder / "tightness.png", chart)
+    write_whole(folder / "verdicts.json", dumps(document) + "\n")
     curves = _png(bound_plots(verdicts)) if any(v.curve is not None for v in verdicts) else None
-    page = folder / "index.html"
-    page.write_text(_page(verdicts, document, chart, curves), encoding="utf-8")
-    return page
+    return write_whole(folder / "index.html", _page(verdicts, document, chart, curves))
 
 
 def tightness_chart(verdicts: list[Verdict]) -> Figure:

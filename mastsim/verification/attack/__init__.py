@@ -12,6 +12,7 @@ import numpy as np
 
 from mastsim import theorems
 from mastsim.documents import dumps, header
+from mastsim.files import write_whole
 from mastsim.theorems import Theorem
 from mastsim.validation import integer, one_of
 from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart
@@ -91,7 +92,7 @@ class Attack:
 
     def save(self, path: str | Path) -> None:
         """Write the attack as JSON, for `replay`."""
-        Path(path).write_text(dumps(self.record()) + "\n", encoding="utf-8")
+        write_whole(path, dumps(self.record()) + "\n")
 
     def __str__(self) -> str:
         return (
