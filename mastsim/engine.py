@@ -50,6 +50,7 @@ class Engine:
         self.threads, self.chunk, self.device, self.way = threads, chunk, device, way
         self.there = way.objective
         self.estimates, self.estimated_steps = Estimates(objective), 0
+        self.compiled = False
         self.together = min(_FIRST_POINTS, chunk)
         self.stopped, self.lock = threading.Event(), threading.Lock()
 
@@ -73,6 +74,10 @@ class Engine:
 
     def advance(self, states: State, begin: int, end: int) -> State:
         """Return the states after the steps from `begin` up to `end`."""
+        if self.threads > 1 and self.way.descent is not None and not self.compiled and begin < end:
+            # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
+            self._advance_piece(states, slice(0, 1), begin, begin + 1)
+            self.compiled = True
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)
         return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*parts, strict=True)))

@@ -1,16 +1,20 @@
-"""Interruption: what is finished is handed on with the exception, and a signal to terminate is one to interrupt."""
+"""Interruption: what is finished is handed on with the exception, and no signal to end is lost."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mastsim.run import Run
+
+_AGAIN = 0.05
+"""Seconds after which an interruption that got lost is repeated."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -46,61 +50,47 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does inside a with statement; only the main thread of a process can.
+def heard() -> Iterator[SimpleNamespace]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt inside a with statement, and note in ``came`` that one was there.
+
+    Code that is called back from compiled libraries drops exceptions, also this one, and the library then fails in its own
+    words: an interruption that was dropped comes again, and whoever sees another error can ask whether there was one.
 
     Examples
     --------
     >>> import os
     >>> try:
-    ...     with terminable():
+    ...     with heard() as signals:
     ...         os.kill(os.getpid(), signal.SIGTERM)
     ... except KeyboardInterrupt:
-    ...     print("told to end")
-    told to end
+    ...     print(signals.came)
+    True
     """
+    signals = SimpleNamespace(came=False)
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield signals
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def stop(*_: object) -> None:
+        signals.came = True
+        raise KeyboardInterrupt
+
+    def dropped(told: Any) -> None:
+        if not issubclass(told.exc_type, KeyboardInterrupt):
+            hook(told)
+            return
+        main = threading.main_thread().ident or 0
+        again = threading.Timer(_AGAIN, signal.pthread_kill, (main, signal.SIGTERM))
+        again.daemon = True
+        again.start()
+
+    hook, sys.unraisablehook = sys.unraisablehook, dropped
+    # A command in the background of a shell is told to ignore Ctrl-C.
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
-    finally:
-        # None stands for a handler that was not installed from Python.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Put off SIGINT and SIGTERM until the end of a with statement, which writes files that belong together.
-
-    Examples
-    --------
-    >>> import os
-    >>> try:
-    ...     with uninterrupted():
-    ...         os.kill(os.getpid(), signal.SIGINT)
-    ...         print("written")
-    ... except KeyboardInterrupt:
-    ...     print("told to end")
-    written
-    told to end
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    before: dict[signal.Signals, Any] = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, lambda *told: came.append(told))
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for first, frame in came[:1]:
-            handler = before[signal.Signals(first)]
-            if callable(handler):
-                handler(first, frame)
-            elif handler != signal.SIG_IGN:
-                signal.raise_signal(first)
+        sys.unraisablehook = hook

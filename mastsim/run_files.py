@@ -134,6 +134,28 @@ def read_run(path: str | Path) -> Run:
             raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save ({why})") from problem
 
 
+def seal_of(path: str | Path) -> str:
+    """Return the checksum that ends a saved run, which tells it from every other one; `read_run` finds whether it is true.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the file is too short to have one.
+    OSError
+        If it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        if file.seek(0, 2) < _SEAL:
+            raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save")
+        file.seek(-_SEAL, 2)
+        return file.read().decode("ascii", "replace")
+
+
 def _read(file: BinaryIO, size: int) -> Run:
     """Return the run in an open file of that many bytes."""
     with zipfile.ZipFile(file) as archive:

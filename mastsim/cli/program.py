@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ import click
 from mastsim import __version__
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
+from mastsim.interruption import heard
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
 
@@ -71,8 +72,9 @@ class Program(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         if args is None:
             occupy_closed_descriptors()
-        with sound_streams(), _terminated_as_interrupted():
-            code = _code(lambda: super(Program, self).main(args, prog_name, complete_var, standalone_mode=False, **extra))
+        with sound_streams(), heard() as signals:
+            run = super().main
+            code = _code(lambda: run(args, prog_name, complete_var, standalone_mode=False, **extra), signals)
         if args is None:
             # The process ends: nothing is left that could be interrupted.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -87,7 +89,7 @@ class Program(click.Group):
             return super().invoke(ctx)
 
 
-def _code(run: Callable[[], Any]) -> int:
+def _code(run: Callable[[], Any], signals: SimpleNamespace) -> int:
     """Return the exit code of a command, after saying why it is not 0."""
     try:
         with refusals():
@@ -95,12 +97,17 @@ def _code(run: Callable[[], Any]) -> int:
     except BrokenPipeError:
         drop(sys.stdout)
         return 0
-    except click.ClickException as refused:
-        refused.show()
-        return refused.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("Interrupted.", err=True)
-        return INTERRUPTED
+        pass
+    except Exception as failed:
+        # Libraries that an interruption hit say so in words of their own.
+        if not signals.came:
+            if not isinstance(failed, click.ClickException):
+                raise
+            failed.show()
+            return failed.exit_code
+    say("Interrupted.", err=True)
+    return INTERRUPTED
 
 
 @contextmanager
@@ -130,23 +137,6 @@ def _line(problem: BaseException) -> str:
     if isinstance(problem, MemoryError) and not str(problem):
         return "there is not enough memory"
     return " ".join(str(problem).split()) or f"{type(problem).__name__} without a reason"
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
