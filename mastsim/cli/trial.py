@@ -58,7 +58,7 @@ def verify(
         verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
     except SuiteInterrupted as stop:
         # A part is printed as one, and written nowhere.
-        say(f"{table(stop.verdicts)}\n{stop}" if stop.verdicts else str(stop), err=json_to == "-")
+        say(table(stop.verdicts, str(stop)), err=json_to == "-")
         raise
     fine = as_expected(verdicts)
     document = header(dataset, seed) | {

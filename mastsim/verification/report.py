@@ -21,8 +21,8 @@ _COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
 _CURVES = 4
 
 
-def table(verdicts: list[Verdict]) -> str:
-    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line."""
+def table(verdicts: list[Verdict], part: str | None = None) -> str:
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary or what says it is a part."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
@@ -31,7 +31,7 @@ def table(verdicts: list[Verdict]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     surprises = [f"! {verdict.problem}, {verdict.sketch}: {verdict}" for verdict in verdicts if not verdict.as_expected]
-    return "\n".join([*lines, "", summary(verdicts), *surprises])
+    return "\n".join([*lines, "", summary(verdicts) if part is None else part, *surprises])
 
 
 def summary(verdicts: list[Verdict]) -> str:

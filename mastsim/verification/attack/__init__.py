@@ -295,20 +295,21 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     ----------
     This package.
     """
-    source = checked_path("path", path)
-    text = _read(source)
-    known = attackable() if kind is None else {kind.id: kind}
-    chosen = known[one_of("theorem", text["theorem"], known)]
+    text = _read(checked_path("path", path))
     try:
-        witness = None if text["witness"] is None else _witness(text["witness"])
-        ratio = 0.0 if witness is None else confirmed(witness, chosen)
-        history = tuple((integer("at", at, 0), real("to", to)) for at, to in text["history"])
+        return _judged(text, attackable() if kind is None else {kind.id: kind})
     except _UNREADABLE as problem:
-        raise ValueError(
-            f"path={str(path)!r} is not a saved attack: its witness or history is none ({problem})"
-        ) from problem
+        raise ValueError(f"path={str(path)!r} is not a saved attack, or not confirmed: {problem}") from problem
+
+
+def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
+    """Return the attack of a document, its witness judged anew."""
+    chosen = known[one_of("theorem", text["theorem"], known)]
+    witness = None if text["witness"] is None else _witness(text["witness"])
+    ratio = 0.0 if witness is None else confirmed(witness, chosen)
     if not abs(ratio - float(text["ratio"])) <= ROUNDING * max(1.0, abs(ratio)):
-        raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {text['ratio']}, but it is {ratio!r}")
+        raise ValueError(f"it says left/right = {text['ratio']}, but it is {ratio!r}")
+    history = tuple((integer("at", at, 0), real("to", to)) for at, to in text["history"])
     counts = {name: integer(name, text[name], 0, 2**64 - 1) for name in ("seed", "budget", "evaluations")}
     largest = max([ratio, *(to for _, to in history)])
     return Attack(chosen.id, _verdict(ratio), ratio, largest, witness, history=history, **counts)
