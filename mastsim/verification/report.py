@@ -22,7 +22,7 @@ _CURVES = 4
 
 
 def table(verdicts: list[Verdict], part: str | None = None) -> str:
-    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary or what says it is a part."""
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary or words for a part."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)

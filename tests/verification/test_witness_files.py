@@ -74,7 +74,7 @@ def test_a_verdict_is_never_read(name, claim, path):
 @pytest.mark.parametrize("ratio", [0.0, 1.5, 1e12, -1.0])
 def test_a_ratio_that_is_not_the_witness_s_is_refused(ratio, path):
     document = saved("theorem2", path) | {"ratio": ratio, "verdict": "refuted"}
-    assert "not confirmed: it says left/right" in outcome(path, document)
+    assert "is not confirmed: it says left/right" in outcome(path, document)
 
 
 VALUES = st.one_of(

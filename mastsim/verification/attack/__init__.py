@@ -297,9 +297,12 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     """
     text = _read(checked_path("path", path))
     try:
-        return _judged(text, attackable() if kind is None else {kind.id: kind})
+        found, said = _judged(text, attackable() if kind is None else {kind.id: kind}), real("ratio", text["ratio"])
     except _UNREADABLE as problem:
-        raise ValueError(f"path={str(path)!r} is not a saved attack, or not confirmed: {problem}") from problem
+        raise ValueError(f"path={str(path)!r} is not a saved attack: {problem}") from problem
+    if not abs(found.ratio - said) <= ROUNDING * max(1.0, abs(found.ratio)):
+        raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {said}, but it is {found.ratio!r}")
+    return found
 
 
 def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
@@ -307,8 +310,6 @@ def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
     chosen = known[one_of("theorem", text["theorem"], known)]
     witness = None if text["witness"] is None else _witness(text["witness"])
     ratio = 0.0 if witness is None else confirmed(witness, chosen)
-    if not abs(ratio - float(text["ratio"])) <= ROUNDING * max(1.0, abs(ratio)):
-        raise ValueError(f"it says left/right = {text['ratio']}, but it is {ratio!r}")
     history = tuple((integer("at", at, 0), real("to", to)) for at, to in text["history"])
     counts = {name: integer(name, text[name], 0, 2**64 - 1) for name in ("seed", "budget", "evaluations")}
     largest = max([ratio, *(to for _, to in history)])
