@@ -80,7 +80,7 @@ def _read_only(path: Path) -> None:
 _OBSTACLES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (Path.mkdir, "refuse"),
     "a pipe": (os.mkfifo, "refuse"),
-    "a link to itself": (_link("{}/x.json"), "end"),
+    "a link to itself": (lambda path: path.symlink_to(path), "refuse"),
     "a link to nowhere": (_link("{}/none/x"), "refuse"),
     "a link to a file": (_link("{}/target"), "handle"),
     "a link to /dev/full": (_link("/dev/full"), "refuse"),

@@ -20,7 +20,7 @@ LIBSVM = {
     "too large": b"1 1:1e400\n-1 1:1\n", "label nan": b"nan 1:1\n", "repeated": b"1 1:1 1:2\n-1 1:1\n",
     "not rising": b"1 2:1 1:1\n-1 1:1\n", "huge index": b"1 99999999999:1\n-1 1:1\n", "binary": bytes(range(256)),
     "zeros": b"\0" * 64, "label alone": b"1\n-1\n", "bom": b"\xef\xbb\xbf1 1:1\n-1 1:2\n", "one class": b"1 1:1\n1 1:2\n",
-    "text": b"hello world\n", "long": b"1 " + b" ".join(b"%d:1" % i for i in range(1, 5000)) + b"\n",
+    "text": b"hello world\n", "long": b"1 " + b" ".join(b"%d:1" % i for i in range(1, 200)) + b"\n",
     "comment": b"# 1 1:1\n",
     "three classes": b"1 1:1\n2 1:2\n3 1:1\n", "negative index": b"1 -1:1\n", "float index": b"1 1.5:1\n", "colon": b"1 :\n",
     "crlf": b"1 1:1\r\n-1 1:2\r\n", "zero column": b"1 2:1\n-1 2:3\n", "tiny": b"1 1:5e-324\n-1 1:1e-320\n",
@@ -57,7 +57,7 @@ def data_files() -> Iterator[Case]:
             yield _written(
                 "LIBSVM file", command, name, "data", content, "--data", "{}/data", "--sketch", "randk:0.5", *more
             )
-    refuse = set(_vectors()) - {"bool", "huge"}
+    refuse = set(_vectors()) - {"bool", "huge", "not npy"}
     for suffix in ("npy", "csv"):
         for name, content in _vectors().items():
             words = ("--data", "synthetic:n=9,d=4", "--sketch", "randk:0.5", "--shift", f"{{}}/v.{suffix}")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from mastsim import __version__
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
@@ -93,6 +94,12 @@ def _code(run: Callable[[], Any]) -> int:
         with refusals():
             return run() or 0
     except BrokenPipeError:
+        drop(sys.stdout)
+        return 0
+    except SystemExit:
+        # Nobody read the help to its end: click marks the stream and exits with 1, which is for surprises.
+        if not isinstance(sys.stdout, PacifyFlushWrapper):
+            raise
         drop(sys.stdout)
         return 0
     except click.ClickException as refused:
