@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mastsim.version import __version__ as __version__
 
 _HOME = {
     "Bernoulli": "sketches",
@@ -21,7 +21,6 @@ _HOME = {
     "Constants": "constants",
     "DSGD": "methods",
     "Distributed": "expected",
-    "DistributedConstants": "constants",
     "DistributedDSGD": "methods",
     "DitheringCompressor": "methods",
     "ExponentialClassification": "problems",
@@ -79,7 +78,7 @@ __all__ = [*_HOME, *_MODULES]
 if TYPE_CHECKING:
     from mastsim import moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
-    from mastsim.constants import Constants, DistributedConstants
+    from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
     from mastsim.methods import (
         DSGD,
@@ -147,8 +146,9 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"mastsim.{_HOME[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"mastsim.{name}")
-    if name[:1].isupper() and hasattr(families := importlib.import_module("mastsim.sketches"), name):
-        return getattr(families, name)
+    for folder in ("sketches", "problems", "methods") if name[:1].isupper() else ():
+        if hasattr(families := importlib.import_module(f"mastsim.{folder}"), name):
+            return getattr(families, name)
     raise AttributeError(f"module 'mastsim' has no attribute {name!r}")
 
 

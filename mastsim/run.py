@@ -64,6 +64,9 @@ class Run(ReadOnly):
         The type of the iterates.
     """
 
+    noun = "run"
+    example = "what simulate returns"
+
     method: str
     objective: str
     method_hash: str

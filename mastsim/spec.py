@@ -23,13 +23,12 @@ from mastsim.methods import Method
 from mastsim.methods.families import method_names
 from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
-from mastsim.problems.data import DEFAULT_DATA
+from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.families import AUTO, problem_names, problem_settings
 from mastsim.problems.glm import LeastSquares
 from mastsim.provenance import content_hash
 from mastsim.sketches import parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
-from mastsim.theorems.assumptions import nodes
 from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
 
@@ -318,7 +317,7 @@ class Spec:
         if self.method is None:
             raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
         trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
-        for node in nodes(objective):
+        for node in objective.nodes:
             trial.check(node.problem)
         return trial
 

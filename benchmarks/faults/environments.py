@@ -64,7 +64,7 @@ def outputs() -> Iterator[Case]:
             )
     for command, words in (WRITERS | FOLDERS).items():
         target = () if command in FOLDERS else (f"{{}}/x{SUFFIX.get(command, '.json')}",)
-        limited = apart(*words, *target, limit=(resource.RLIMIT_FSIZE, 2000), environment={"MPLCONFIGDIR": "{}/matplotlib"})
+        limited = apart(*words, *target, limit=(resource.RLIMIT_FSIZE, 2000))
         yield Case("disk full", command, "RLIMIT_FSIZE of 2000 bytes", limited, "refuse", _no_part)
 
 

@@ -20,18 +20,20 @@ def data() -> None:
 def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
     from mastsim.documents import header
-    from mastsim.problems.data import listing
+    from mastsim.problems.catalogue import listing
+    from mastsim.tables import aligned_table
 
     rows = listing()
-    lines = [f"{row['name']:16s} n = {row['n']:<8d} d = {row['d']:<6d} {row['where']}" for row in rows]
-    emit(header(None, None) | {"datasets": rows}, json_to, "\n".join(lines))
+    cells = [[row["name"], str(row["n"]), str(row["d"]), row["where"]] for row in rows]
+    table = aligned_table(["data set", "n", "d", "where"], cells, right=("n", "d"))
+    emit(header(None, None) | {"datasets": rows}, json_to, table)
 
 
 @data.command("path")
 @click.argument("name")
 def path_of_data(name: str) -> None:
     """Print where a data set's file is."""
-    from mastsim.problems.data import locate
+    from mastsim.problems.catalogue import locate
 
     found = locate(name)
     if found is None:
@@ -43,6 +45,6 @@ def path_of_data(name: str) -> None:
 @click.argument("name")
 def fetch_data(name: str) -> None:
     """Download a data set unless it is here, check its hash, and print where it is."""
-    from mastsim.problems.data import fetch
+    from mastsim.problems.catalogue import fetch
 
     say(fetch(name))

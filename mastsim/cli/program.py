@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-from click.utils import PacifyFlushWrapper
 
-from mastsim import __version__
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
+from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
 
@@ -90,6 +89,7 @@ class Program(click.Group):
 
 def _code(run: Callable[[], Any]) -> int:
     """Return the exit code of a command, after saying why it is not 0."""
+    before = sys.stdout
     try:
         with refusals():
             return run() or 0
@@ -97,8 +97,8 @@ def _code(run: Callable[[], Any]) -> int:
         drop(sys.stdout)
         return 0
     except SystemExit:
-        # Nobody read the help to its end: click marks the stream and exits with 1, which is for surprises.
-        if not isinstance(sys.stdout, PacifyFlushWrapper):
+        # Nobody read the help to its end: click puts another stream there and exits with 1, which is for surprises.
+        if sys.stdout is before:
             raise
         drop(sys.stdout)
         return 0

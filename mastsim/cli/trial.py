@@ -50,8 +50,8 @@ def verify(
     from mastsim.documents import header
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
-    from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
+    from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
     verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
@@ -75,7 +75,7 @@ def _attack(
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
     from mastsim.verification.attack import attack, attackable, replay
-    from mastsim.verification.false_variants import ALL_FALSE
+    from mastsim.verification.attack.false_variants import ALL_FALSE
 
     found = attack(name, seed=seed, budget=budget, progress=shows_progress()) if name else replay(saved)  # type: ignore[arg-type]
     kind = attackable()[found.theorem]

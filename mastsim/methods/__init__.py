@@ -1,5 +1,6 @@
 """x⁺: the methods."""
 
+from mastsim.keywords import named
 from mastsim.methods.base import Method, State, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
@@ -7,10 +8,13 @@ from mastsim.methods.families import ALL_METHODS
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
-from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement, importance_sampling
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
+from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
+from mastsim.methods.weighted_sampling import IndependentSampling, WithReplacement, importance_sampling
+
+__getattr__ = named(__name__, ALL_METHODS)
 
 __all__ = [
     "ALL_COMPRESSORS",

@@ -12,8 +12,10 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.methods.quadratic_moments import sampled_gradient, sketched_quadratic
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
+from mastsim.recursions import GDRecursion, GradientRecursion, SketchedGradient
 from mastsim.validation import instance, settings
 
 
@@ -45,11 +47,14 @@ class GD(Method):
 
     def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
         """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
-        L = objective.smoothness.value if sharp else objective.inherited_smoothness
+        L = objective.L_fD_sharp if sharp else objective.L_fD
         if not 0 < L < math.inf:
             return None
-        source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
-        return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
+        return Constant(1 / L, "lower", f"1/L of f_D, L = {L.source}")
+
+    def closed_recursion(self, objective: Objective) -> GDRecursion:
+        """Return y⁺ = (I − γH_D)y."""
+        return GDRecursion(objective.curvature, self.rule.largest)
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
@@ -97,6 +102,13 @@ class DSGD(StochasticMethod):
         """Return the first state."""
         require_one_node(self, objective)
         return State(x0)
+
+    def closed_recursion(self, objective: Mast) -> GradientRecursion:
+        """Return the recursion for any sampling, and for compression by a diagonal sketch."""
+        require_one_node(self, objective)
+        if self.is_exact:
+            return GradientRecursion(SketchedGradient(*sketched_quadratic(objective)), self.rule.largest)
+        return GradientRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
 
     def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""

@@ -52,6 +52,9 @@ class Dataset(ReadOnly):
     (50, 4, (50, 4))
     """
 
+    noun = "data set"
+    example = "what load returns"
+
     name: str
     A: np.ndarray | sp.csr_array = field(repr=False)
     y: np.ndarray = field(repr=False)

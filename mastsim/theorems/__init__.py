@@ -1,8 +1,10 @@
 """What is claimed: theorems as records that compute, refuse and can be refuted."""
 
+from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
 from mastsim.theorems.base import Inequality, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
+from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.distributed import (
     ConvexDistributed,
     IndependentDistributed,
@@ -10,12 +12,11 @@ from mastsim.theorems.distributed import (
     NonconvexDistributedQuoted,
 )
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.rates import Rate
-from mastsim.theorems.shapes import HorizonRate, LinearRate, SublinearRate
-from mastsim.theorems.theorem1 import MinimizerSuboptimality
-from mastsim.theorems.theorem2 import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
-from mastsim.theorems.theorem4 import SampledNonconvexDSGD, SampledStronglyConvexDSGD
+from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
+from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
 
 ALL: tuple[type[Theorem], ...] = (
@@ -40,6 +41,8 @@ ALL: tuple[type[Theorem], ...] = (
     CompressedIterates,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
+
+__getattr__ = named(__name__, ALL)
 
 __all__ = [
     "ALL",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
-from mastsim.constants import DistributedConstants
+import numpy as np
+
+from mastsim.expected import Objective
 from mastsim.methods import DistributedDSGD, Method
 from mastsim.theorems.assumptions import (
     BOUNDED,
@@ -18,11 +21,12 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.base import Status
-from mastsim.theorems.rates import Rate
-from mastsim.theorems.shapes import HorizonRate, LinearRate
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
+from mastsim.theorems.rates import Case, SketchedRate
+from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 
-class DistributedRate(Rate):
+class DistributedRate(SketchedRate):
     """What the theorems about `DistributedDSGD` share."""
 
     method = "DistributedDSGD"
@@ -31,14 +35,19 @@ class DistributedRate(Rate):
         """Return `DistributedDSGD` with a step size."""
         return DistributedDSGD(stepsize)
 
-    @cached_property
-    def constants(self) -> DistributedConstants:  # type: ignore[override]
-        """The constants of the objective."""
-        return DistributedConstants(self.objective)
+
+class NonconvexDistributedRate(DistributedRate, HorizonRate):
+    """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T)."""
+
+    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH)
+
+    def noise(self, stepsize: float) -> float:
+        """Return γ𝔇·gap_M."""
+        return stepsize * self.variance * self.gap
 
 
 @dataclass(frozen=True, eq=False)
-class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
+class NonconvexDistributedQuoted(NonconvexDistributedRate):
     """Theorem 6 with the constant as quoted, 𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max: false when clients differ.
 
     Parameters
@@ -80,8 +89,7 @@ class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
         r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D_{\max}\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}"
         r"\right), \quad \mathfrak D_{\max} = \max_i L_{f_i}^2 L_{D_i} L_{S_i}^{\max}"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH)
-    constants_used: ClassVar[tuple[str, ...]] = ("variance_quoted", "gap")
+    constants_used: ClassVar[tuple[str, ...]] = ("nonconvex_variance_quoted", "gap")
 
     @property
     def gap(self) -> float:
@@ -91,15 +99,23 @@ class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
     @property
     def variance(self) -> float:
         """𝔇_max as quoted."""
-        return self.constants.variance_quoted.value
+        return self.constants.nonconvex_variance_quoted.value
 
-    def noise(self, stepsize: float) -> float:
-        """Return γ𝔇·gap_M."""
-        return stepsize * self.variance * self.gap
+    @classmethod
+    def own_cases(cls, small: Sequence[Objective]) -> Sequence[Case]:
+        """Return the witnesses against the theorem, and small quadratics on which the quoted constant is large enough."""
+        found = []
+        for probability, horizon in WITNESSES:
+            F, corner = theorem6_witness(probability)
+            claim = cls(F, horizon=horizon)
+            found.append(Case(claim, np.array([math.sqrt(claim.stepsize / 16), corner[1]]), "refuted"))
+        claims = [cls(F) for F in small if F.is_quadratic and cls.refuse(F) is None]
+        right = [c for c in claims if c.constants.nonconvex_variance <= c.constants.nonconvex_variance_quoted]
+        return found + [Case(claim, None, "holds") for claim in right]
 
 
 @dataclass(frozen=True, eq=False)
-class NonconvexDistributed(NonconvexDistributedQuoted):
+class NonconvexDistributed(NonconvexDistributedRate):
     """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T), with 𝔇 = L̂·L̃, for any dependence between clients.
 
     Parameters
@@ -107,7 +123,7 @@ class NonconvexDistributed(NonconvexDistributedQuoted):
     objective : Distributed
         The objective f_D; the sketches must be bounded, the clients' f_i smooth and bounded below.
     sharp : bool, default False
-        Use the smoothness constant of f_D in place of L̂.
+        Use the smoothness constant of f_D in place of L̂, sup λ_max(SᵀLS) in L̃, and E inf f_{i,S} in place of f_i^inf.
     horizon : int, default 1000
         T, the number of steps planned; the largest step size is 1/√(𝔇T).
 
@@ -138,13 +154,7 @@ class NonconvexDistributed(NonconvexDistributedQuoted):
         r" \quad \mathfrak D = \hat L\tilde L,\ \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i},\ \tilde L = \tfrac1M\sum_i"
         r" L_{f_i}L_{S_i}^{\max}"
     )
-    constants_used = ("L_hat", "L_mean", "variance", "gap")
-
-    @property
-    def variance(self) -> float:
-        """𝔇 = L̂·L̃."""
-        c = self.constants
-        return float((c.L_hat_sharp if self.sharp else c.L_hat) * c.L_mean)
+    constants_used = ("nonconvex_variance", "gap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +166,7 @@ class ConvexDistributed(DistributedRate, LinearRate):
     objective : Distributed
         The objective f_D; the sketches must be bounded, the clients' f_i convex and one of them strongly.
     sharp : bool, default False
-        Use the strong convexity constant of f_D, and E inf f_{i,S} in place of f_i^inf.
+        Use the strong convexity constant of f_D, sup λ_max(SᵀLS) in L̃, and E inf f_{i,S} in place of f_i^inf.
 
     Raises
     ------
@@ -185,17 +195,12 @@ class ConvexDistributed(DistributedRate, LinearRate):
         r" \tilde L = \tfrac1M\textstyle\sum_i L_{f_i}L_{S_i}^{\max},\ \mu = \tfrac1M\sum_i \mu_{D_i}\mu_{f_i}"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
-    constants_used: ClassVar[tuple[str, ...]] = ("L_mean", "mu", "gap")
-
-    @property
-    def mu(self) -> float:
-        """The strong convexity constant in use."""
-        return self.constants.mu_sharp.value if self.sharp else self.constants.mu.value
+    constants_used: ClassVar[tuple[str, ...]] = ("expected_smoothness", "mu_fD", "gap")
 
     @property
     def stepsize(self) -> float:
         """The largest step size 1/L̃."""
-        return 1 / self.constants.L_mean
+        return 1 / self.L
 
     def contraction(self, stepsize: float) -> float:
         """Return γμ."""
@@ -203,7 +208,7 @@ class ConvexDistributed(DistributedRate, LinearRate):
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2γL̃·gap_M/μ."""
-        return 2 * stepsize * self.constants.L_mean * self.gap / self.mu
+        return 2 * stepsize * self.L * self.gap / self.mu
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,18 +247,18 @@ class IndependentDistributed(ConvexDistributed):
         r" \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i},\ \bar L = \max_i L_{f_i}L_{S_i}^{\max}"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (*ConvexDistributed.assumptions, INDEPENDENT)
-    constants_used = ("L_hat", "L_max", "mu", "gap")
+    constants_used = ("L_fD", "expected_smoothness_max", "mu_fD", "gap")
 
     @property
     def L_share(self) -> float:
         """L̄/M."""
-        return self.constants.L_max / len(self.objective.clients)
+        return self.constants.expected_smoothness_max / len(self.objective.clients)
 
     @property
     def stepsize(self) -> float:
         """The largest step size 1/(L̂ + L̄/M)."""
         c = self.constants
-        return 1 / ((c.L_hat_sharp if self.sharp else c.L_hat) + self.L_share)
+        return 1 / ((c.L_fD_sharp if self.sharp else c.L_fD) + self.L_share)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2γL̄·gap_M/(Mμ)."""

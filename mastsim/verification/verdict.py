@@ -17,9 +17,6 @@ Reason = Literal["", "rounding", "a part", "not a number"]
 measured, and that is below the bound; a side could not be computed."""
 Tier = Literal["exact", "exact at points", "Monte Carlo", "Monte Carlo, asymptotic"]
 
-ROUNDING = 1e-9
-"""Relative excess of left over right that is put down to rounding: no bound is enlarged further to confirm a claim."""
-
 
 @dataclass(frozen=True, eq=False)
 class Curve(ReadOnly):
@@ -83,6 +80,8 @@ class Verdict:
     curve : Curve, optional
         For plots.
     """
+
+    example = "what verify returns"
 
     theorem: str
     title: str

@@ -27,7 +27,13 @@ COMMANDS = {
     "data fetch": ("data", "fetch", "a5a"),
     "data list": ("data", "list"),
 }
-PLACES = ("spec.load", "problems.load", "problems.data.locate", "problems.data.fetch", "problems.data.listing")
+PLACES = (
+    "spec.load",
+    "problems.load",
+    "problems.catalogue.locate",
+    "problems.catalogue.fetch",
+    "problems.catalogue.listing",
+)
 ERRORS = [
     (ValueError("no such thing"), 2, "no such thing"),
     (TypeError("not a number"), 2, "not a number"),

@@ -13,10 +13,15 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.moments import EnumeratedRecursion
 from mastsim.verification.attack import Bowl, Instance, SketchPart, attack, attackable, replay, shrink
-from mastsim.verification.attack.cosines import Cosines, global_minimizers
-from mastsim.verification.attack.family import REGIMES, SPANS, Plan
-from mastsim.verification.attack.powers import by_powers
-from mastsim.verification.false_variants import ALL_FALSE, GapAgainstSketchedInfimum, NaiveSharpStep, NonconvexMinimizer
+from mastsim.verification.attack.false_variants import (
+    ALL_FALSE,
+    GapAgainstSketchedInfimum,
+    NaiveSharpStep,
+    NonconvexMinimizer,
+)
+from mastsim.verification.attack.long_histories import by_powers
+from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS, QuadraticPlan
+from mastsim.verification.cosine_sums import Cosines, global_minimizers
 
 
 def wild(rare: float, horizon: int) -> Instance:
@@ -83,7 +88,7 @@ def test_what_a_climb_found_against_theorem_6_holds_with_50_digits():
     found = Instance(bowls, (SketchPart("identity"), S), (0.0, 0.0), (0.5, 0.4), horizon=20)
     small, _ = shrink(found, theorems.NonconvexDistributedQuoted, 0.9 * found.ratio(theorems.NonconvexDistributedQuoted))
     F = small.objective(distributed=True)
-    largest = ms.DistributedConstants(F).variance_quoted.value
+    largest = ms.Constants(F).nonconvex_variance_quoted.value
     exact = float(decimal_ratio(small, Decimal(largest)))
     assert small.ratio(theorems.NonconvexDistributedQuoted) == pytest.approx(exact, rel=1e-8)
 
@@ -102,7 +107,7 @@ def test_theorem_6_as_quoted_is_refuted_from_a_random_start():
     found = attack("theorem6-quoted", seed=3, regimes=("interpolation",), budget=4000, target=1.06)
     assert found.verdict == "refuted"
     assert found.ratio > 1.05
-    variance = ms.DistributedConstants(found.witness.objective(distributed=True)).variance_quoted.value
+    variance = ms.Constants(found.witness.objective(distributed=True)).nonconvex_variance_quoted.value
     assert not any(found.witness.shift), "the enumeration is for v = x* = 0"
     assert not any(any(bowl.best) for bowl in found.witness.bowls)
     assert found.ratio == pytest.approx(float(decimal_ratio(found.witness, Decimal(variance))), rel=1e-7)
@@ -161,7 +166,7 @@ def test_what_is_drawn_is_unbiased_and_goes_to_json_and_back(kind):
     rng, applied = np.random.default_rng(5), 0
     for regime in REGIMES:
         for span in SPANS:
-            plan = Plan.draw(kind, rng, regime, span, sharp=False)
+            plan = QuadraticPlan.random(kind, rng, regime, span, sharp=False)
             instance = plan.decode(rng.standard_normal(plan.size()))
             assert Instance.from_record(json.loads(json.dumps(instance.record()))) == instance
             for part in instance.sketches:

@@ -15,8 +15,9 @@ from mastsim import theorems
 from mastsim.methods import FullBatch, IndependentSampling, Nice, SketchCompressor, Uncompressed, WithReplacement
 from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import one_dimension, two_signs
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
 RATES = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
@@ -124,7 +125,7 @@ def rounding(theorem, x0):
     F = theorem.objective
     points = (x0, F.center, F.minimize().x, F.problem.minimize().x)
     size = max(float(np.abs(point).max()) for point in points) + 1e-3
-    weight = {"gap": F.smoothness, "gradient_norm2": F.smoothness**2}.get(theorem.measure, 1.0)
+    weight = {"gap": F.L_fD_sharp, "gradient_norm2": F.L_fD_sharp**2}.get(theorem.measure, 1.0)
     return 1e-13 * float(weight) * size**2
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mastsim.sketches.laws.base import Law, MomentOperators
+from mastsim.sketches.laws.kept_sets import KeptSets
 from mastsim.sketches.laws.units import Part, Units, crossing, units_of
 from mastsim.sketches.laws.weights import Weights, partition_weights
-
-if TYPE_CHECKING:
-    from mastsim.sketches.laws.selection import Selection
 
 
 def three_index(A: np.ndarray, M: np.ndarray, units: Units, w: Weights) -> np.ndarray:
@@ -76,16 +73,6 @@ class UnitOperators(MomentOperators):
         The weights of E[c_i c_k c_l c_j], E[c_i c_k c_j] and E[c_i c_j].
     scale : ndarray, shape (dim,)
         E[c]; the weights belong to c divided by it.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> ms.Bernoulli(1, 0.5).law.moment_operators(np.array([[3.0]])).curvature2(np.array([[1.0]]))
-    array([[72.]])
     """
 
     units: Units
@@ -124,7 +111,7 @@ def independent_units(
     return UnitOperators(law, A, units_of(labels), four, three, three, mean)
 
 
-def exchangeable_units(law: Selection, A: np.ndarray) -> UnitOperators:
+def exchangeable_units(law: KeptSets, A: np.ndarray) -> UnitOperators:
     """Return the operators of a law that keeps a uniform subset, of fixed size, of all its units."""
     e4, e3, e2 = (partition_weights(law, factors, law.dim) for factors in (4, 3, 2))
     return UnitOperators(law, A, units_of(law.unit), e4, e3, e2, np.ones(law.dim))
