@@ -18,6 +18,20 @@ Exit codes: 0 done, and as expected; 1 a surprise (a verdict that is not the exp
 - *interrupted, nothing half done*: exit code 130, and either no file or all of them.
 - *TRACEBACK*, *SILENT* (a wrong input was accepted, or a part was left), *HANG*, *CRASH* (killed by a signal): failures.
 
+Files are written beside their place under a name of their own and moved there at the end. Links are followed, devices are
+written to, pipes are refused. Files that belong together appear together: Ctrl-C and SIGTERM wait until all are there.
+Text that an encoding cannot show is spelled in ASCII, and a document on stdout (`--json -`) is ASCII in any case.
+
+## Compiled kernels and processes
+
+Kernels are kept in a folder named by a fingerprint of all their sources: in `NUMBA_CACHE_DIR` where that is set, else beside
+the package, in `~/.cache/mastsim`, or, said by a warning, in a folder of this user among temporary files. An edit of any
+source of a kernel makes new ones. `NUMBA_DISABLE_JIT` is not followed for kernels of this package, which need arithmetic
+that only compiled code has; `PYTHONOPTIMIZE` changes no number, but takes descriptions out of `--help`.
+
+Loops run on threads of Python, as many as `NUMBA_NUM_THREADS` says, never on those of numba: processes may be forked
+(`multiprocessing.Pool`) after kernels ran, and any number of threads may call at once.
+
 """
 
 

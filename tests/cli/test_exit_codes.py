@@ -27,13 +27,7 @@ COMMANDS = {
     "data fetch": ("data", "fetch", "a5a"),
     "data list": ("data", "list"),
 }
-PLACES = (
-    "spec.load",
-    "problems.load",
-    "problems.catalogue.locate",
-    "problems.catalogue.fetch",
-    "problems.catalogue.listing",
-)
+PLACES = ("spec.load", "problems.load", *(f"problems.catalogue.{name}" for name in ("locate", "fetch", "listing")))
 ERRORS = [
     (ValueError("no such thing"), 2, "no such thing"),
     (TypeError("not a number"), 2, "not a number"),
