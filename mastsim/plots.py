@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS
 from mastsim.files import write_whole
 from mastsim.run import LYAPUNOV, Run
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import Rate
 
-MEASURED, BOUND, REFUTED = "#0072B2", "#000000", "#D55E00"
-"""Colours that remain apart for colour-blind readers (Okabe and Ito)."""
+MEASURED, BOUND, REFUTED = COLOURS[0], COLOURS[3], COLOURS[1]
 
 LABELS = {
     "distance": "E‖x − x_D*‖²",
@@ -92,7 +93,7 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     if measure == LYAPUNOV and LYAPUNOV not in run.traces:
         measure = "distance"
     table = run.traces["gradient_norm"] ** 2 if measure == "gradient_norm2" else run.traces[measure]
-    mean, error = table.mean(axis=0), table.std(axis=0) / run.replicas**0.5
+    mean, error = mean_and_error(table)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     bound = np.full(len(mean), np.nan)

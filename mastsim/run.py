@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -61,8 +60,8 @@ class Run(ReadOnly):
     (True, np.int64(20), (8, 21))
     """
 
-    noun: ClassVar[str] = "run"
-    example: ClassVar[str] = "what simulate returns"
+    noun = "run"
+    example = "what simulate returns"
 
     request: Request
     steps_done: int

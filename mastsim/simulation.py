@@ -247,7 +247,7 @@ def _stride(objective: Objective, steps: int, every: int | None, resume: Run | N
         return integer("every", every, 1)
     if resume is not None:
         return resume.every
-    records = _CHEAP_RECORDS if objective.evaluation.name == "closed form" else _COSTLY_RECORDS
+    records = _CHEAP_RECORDS if objective.is_quadratic else _COSTLY_RECORDS
     return max(1, steps // records)
 
 

@@ -98,10 +98,10 @@ def test_a_device_is_written_to_and_not_replaced(null_device):
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     pipe, seen = tmp_path / "pipe", []
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: seen.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: seen.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write_whole(pipe, "through")
-    reader.join()
+    reader.join(30)
     assert seen == [b"through"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 

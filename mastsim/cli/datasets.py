@@ -21,10 +21,12 @@ def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
     from mastsim.documents import header
     from mastsim.problems.catalogue import listing
+    from mastsim.tables import aligned_table
 
     rows = listing()
-    lines = [f"{row['name']:16s} n = {row['n']:<8d} d = {row['d']:<6d} {row['where']}" for row in rows]
-    emit(header(None, None) | {"datasets": rows}, json_to, "\n".join(lines))
+    cells = [[row["name"], str(row["n"]), str(row["d"]), row["where"]] for row in rows]
+    table = aligned_table(["data set", "n", "d", "where"], cells, right=("n", "d"))
+    emit(header(None, None) | {"datasets": rows}, json_to, table)
 
 
 @data.command("path")

@@ -8,12 +8,23 @@ import click
 
 from mastsim.cli.options import FEATURES, POSITIVE, SEED, ZERO_BASED, options
 from mastsim.cli.output import label_lines
-from mastsim.cli.program import main
+from mastsim.cli.program import Command, main
 from mastsim.cli.streams import say
 from mastsim.cli.values import FOLDER
 
 
-@main.command()
+class _FigureCommand(Command):
+    """A command whose help ends with the figures and their titles, which are looked up only when help is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of figures."""
+        from mastsim.reproduce import ALL_FIGURES
+
+        with formatter.section("Figures"):
+            formatter.write_dl([(name, figure.TITLE) for name, figure in ALL_FIGURES.items()])
+
+
+@main.command(cls=_FigureCommand)
 @click.argument("figures", nargs=-1, metavar="[FIGURE]...")
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
@@ -32,7 +43,7 @@ def reproduce(
     """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
     from mastsim import reproduce as figures_of_the_paper
     from mastsim.problems import family_for, load
-    from mastsim.reproduce.common import default_data
+    from mastsim.reproduce import default_data
 
     given = default_data() if data is None else load(data, features=features, zero_based=zero_based)
     dataset, _ = family_for(given, "auto", positive)

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from mastsim import __version__
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
 from mastsim.interruption import heard
+from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
 
@@ -91,10 +91,17 @@ class Program(click.Group):
 
 def _code(run: Callable[[], Any], signals: SimpleNamespace) -> int:
     """Return the exit code of a command, after saying why it is not 0."""
+    before = sys.stdout
     try:
         with refusals():
             return run() or 0
     except BrokenPipeError:
+        drop(sys.stdout)
+        return 0
+    except SystemExit:
+        # Nobody read the help to its end: click puts another stream there and exits with 1, which is for surprises.
+        if sys.stdout is before:
+            raise
         drop(sys.stdout)
         return 0
     except (click.Abort, KeyboardInterrupt):

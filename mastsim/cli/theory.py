@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 @options(*OBJECTIVE, JSON)
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
-    from mastsim.constants import Constants, DistributedConstants
-    from mastsim.expected import Mast
+    from mastsim.constants import Constants
     from mastsim.spec import Spec
+    from mastsim.tables import aligned_table
 
     spec = Spec(**what)
     dataset, F = spec.objective_of(spec.load())
-    found = Constants(F) if isinstance(F, Mast) else DistributedConstants(F)  # type: ignore[arg-type]
+    found = Constants(F)
     document = about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
-    lines = [f"{name:26s} {c.text:<24s} {c.kind:9s} {c.source}" for name, c in found.items()]
+    rows = [[name, c.text, c.kind, c.source] for name, c in found.items()]
     head = [F.name, *label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
-    emit(document, json_to, "\n".join([*head, "", *lines]))
+    emit(document, json_to, "\n".join([*head, "", aligned_table(["constant", "value", "tier", "source"], rows)]))
 
 
 @main.command()
@@ -68,12 +68,19 @@ def _step(spec: Spec, F: Objective, steps: int) -> dict[str, Any]:
 
 
 def _guarantee_text(head: list[str], found: list[Guarantee]) -> str:
-    rows = [f"{'theorem':42s} {'bounds':24s} {'step':>10s} {'sharp step':>10s} {'rate':>12s} {'radius':>10s} {'steps':>10s}"]
+    """Return the guarantees that apply as a table, and below it why the others do not."""
+    from mastsim.tables import aligned_table
+
+    columns, numbers = ("theorem", "bounds"), ("step", "sharp step", "rate", "radius", "steps")
+    rows = []
     for each in found:
         if each.applies:
             name = f"{each.theorem} [{each.settings}]" if each.settings else each.theorem
             rate = "1/T" if each.rate != each.rate else f"{each.rate:.8g}"
-            numbers = f"{each.stepsize:10.4g} {each.stepsize_sharp:10.4g} {rate:>12s} {each.radius:10.4g}"
-            rows.append(f"{name:42s} {f'{each.over} {each.measure}':24s} {numbers} {each.steps_to_accuracy:10.4g}")
+            steps = [f"{each.stepsize:.4g}", f"{each.stepsize_sharp:.4g}"]
+            rows.append(
+                [name, f"{each.over} {each.measure}", *steps, rate, f"{each.radius:.4g}", f"{each.steps_to_accuracy:.4g}"]
+            )
+    table = aligned_table([*columns, *numbers], rows, right=numbers)
     refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
-    return "\n".join([*head, "", *rows, "", *refused])
+    return "\n".join([*head, "", table, "", *refused])

@@ -60,11 +60,6 @@ class Expectation(ReadOnly, ABC):
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)
 
-    @classmethod
-    @abstractmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say why this evaluation does not apply, or None when it does."""
-
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
@@ -73,6 +68,11 @@ class Expectation(ReadOnly, ABC):
     def is_far(self, x: Array) -> np.ndarray:
         """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``: none by default."""
         return np.zeros(x.shape[:-1], dtype=bool)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is known as a quadratic form."""
+        return False
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -93,6 +93,10 @@ class Expectation(ReadOnly, ABC):
     @abstractmethod
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+
+    def standard_error(self, x: Array) -> Array:
+        """Return the standard error of `value`, shape ``x.shape[:-1]``: zero but for estimates."""
+        return np.zeros(x.shape[:-1])
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
@@ -116,15 +120,15 @@ class HostOnly(Expectation):
     sketch: Sketch
     shift: np.ndarray
 
-    @classmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say that this is no evaluation."""
-        return "it stands for an evaluation on the host"
-
     @property
     def evaluation(self) -> Evaluation:
         """That of the host."""
         return self.host.evaluation
+
+    @property
+    def is_quadratic(self) -> bool:
+        """As on the host."""
+        return self.host.is_quadratic
 
     def value(self, x: Array) -> Array:
         """Refuse."""

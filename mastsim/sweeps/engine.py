@@ -15,7 +15,7 @@ import joblib
 from joblib.parallel import BACKENDS, EXTERNAL_BACKENDS
 from tqdm import tqdm
 
-import mastsim
+from mastsim import version
 from mastsim.sweeps.grid import read_grid
 from mastsim.sweeps.records import read_record, record_path, remove_abandoned
 from mastsim.sweeps.results import Sweep
@@ -181,9 +181,9 @@ def _show(progress: bool | None) -> bool:
 
 
 def _warn_of_versions(folder: Path, records: Mapping[str, dict[str, Any]]) -> None:
-    others = sorted({record["mastsim"] for record in records.values()} - {mastsim.__version__})
+    others = sorted({record["mastsim"] for record in records.values()} - {version.__version__})
     if others:
-        mine = f"this is {mastsim.__version__}; sweep into another folder to compute them again"
+        mine = f"this is {version.__version__}; sweep into another folder to compute them again"
         warnings.warn(f"{folder} holds records of mastsim {', '.join(others)}, which are kept; {mine}", stacklevel=3)
 
 

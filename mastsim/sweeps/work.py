@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import scipy
 
-import mastsim
+from mastsim import version
 from mastsim.expected import Objective
 from mastsim.problems.dataset import sha256
 from mastsim.run import Run
@@ -105,7 +105,7 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
         "bound": None if chosen.claim is None else _promise(chosen.claim, run),
     }
     seconds = {"simulation": run.seconds, "task": time.perf_counter() - begin}
-    return {"mastsim": mastsim.__version__, "libraries": _libraries(), "result": result, "seconds": seconds}, run
+    return {"mastsim": version.__version__, "libraries": _libraries(), "result": result, "seconds": seconds}, run
 
 
 @lru_cache(maxsize=2)

@@ -10,7 +10,6 @@ import numpy as np
 from mastsim.draws import Draw, outcomes
 from mastsim.measuring import measure_points, measure_states
 from mastsim.run import LYAPUNOV
-from mastsim.theorems.assumptions import nodes
 from mastsim.validation import integer
 from mastsim.verification.comparison import Measured
 from mastsim.verification.exact_rates import bounded_means, decide_paths
@@ -84,9 +83,9 @@ def _mean(trial: Trial, state: Any, chance: np.ndarray) -> tuple[float, float]:
     measured = measure_points(trial.objective, state.x, trace)
     if trace not in ("gap", "gradient_norm"):
         return float(chance @ measured), 0.0
-    error = max(node.error_bound(state.x) for node in nodes(trial.objective))
+    error = max(node.error_bound(state.x) for node in trial.objective.nodes)
     if trace == "gap":
         best = trial.objective.minimize()
         return float(chance @ measured), error + STEP_ROUNDING * (abs(best.value) + float(chance @ np.abs(measured)))
-    slip = np.sqrt(2 * trial.objective.smoothness * error)
+    slip = np.sqrt(2 * trial.objective.L_fD_sharp * error)
     return float(chance @ measured**2), float(chance @ (2 * measured * slip + slip**2)) if slip > 0 else 0.0

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mastsim.documents import dumps
 from mastsim.files import write_whole
 from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
+from mastsim.tables import aligned_table
 from mastsim.theorems import ALL
 from mastsim.verification.verdict import Verdict
 
@@ -26,12 +27,9 @@ def table(verdicts: list[Verdict], part: str | None = None) -> str:
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
-    rows = [_COLUMNS, *(_cells(group) for group in groups.values())]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines = aligned_table(_COLUMNS, [_cells(group) for group in groups.values()])
     surprises = [f"! {verdict.problem}, {verdict.sketch}: {verdict}" for verdict in verdicts if not verdict.as_expected]
-    return "\n".join([*lines, "", summary(verdicts) if part is None else part, *surprises])
+    return "\n".join([lines, "", summary(verdicts) if part is None else part, *surprises])
 
 
 def summary(verdicts: list[Verdict]) -> str:

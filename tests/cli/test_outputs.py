@@ -33,7 +33,7 @@ def idle(monkeypatch):
     def loaded(*_, **__):
         pytest.fail("work was done before the refusal")
 
-    for place in ("problems.load", "spec.load", "verification.attack.attack", "reproduce.common.default_data"):
+    for place in ("problems.load", "spec.load", "verification.attack.attack", "reproduce.default_data"):
         monkeypatch.setattr(f"mastsim.{place}", loaded)
 
 

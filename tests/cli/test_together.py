@@ -36,7 +36,7 @@ def values(tmp_path, monkeypatch) -> dict[str, list[str]]:
         "reproduce.reproduce",
     ):
         monkeypatch.setattr(f"mastsim.{place}", _worked)
-    monkeypatch.setattr("mastsim.reproduce.common.default_data", _worked)
+    monkeypatch.setattr("mastsim.reproduce.default_data", _worked)
     (tmp_path / "saved.json").write_text("{}")
     flags: dict[str, list[str]] = {"--quick": [], "--zero-based": []}
     texts = {

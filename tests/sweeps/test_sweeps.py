@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import mastsim as ms
-from mastsim import engine, files
+from mastsim import engine, files, version
 from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
 from mastsim.sweeps import grid as grids
@@ -228,7 +228,7 @@ def test_other_settings_reach_the_simulation(change, tmp_path):
         data = ms.load(DATA)
         f = ms.LeastSquares(data.A, data.y, condition_number=10)
         F = ms.Mast(f, ms.RandK(4, k=2), shift=f.minimize().x if "shift" in change else None)
-        smooth = F.smoothness.value if row["stepsize_asked"] == "sharp" else F.inherited_smoothness
+        smooth = (F.L_fD_sharp if row["stepsize_asked"] == "sharp" else F.L_fD).value
         gamma = 1 / smooth if row["method"] == "gd" else ms.theorems.StronglyConvexDSGD(F).stepsize
         run = ms.simulate((ms.GD if row["method"] == "gd" else ms.DSGD)(gamma), F, steps=8, replicas=3, seed=0)
         assert row["stepsize"] == pytest.approx(gamma, rel=1e-14)
@@ -411,7 +411,7 @@ def test_only_old_partial_files_are_removed(tmp_path):
 
 
 def test_records_of_another_version_are_kept_and_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(ms, "__version__", "0.0.9")
+    monkeypatch.setattr(version, "__version__", "0.0.9")
     sweep(SMALL, tmp_path)
     monkeypatch.undo()
     with pytest.warns(UserWarning, match=r"records of mastsim 0\.0\.9"):

@@ -176,7 +176,6 @@ PRODUCTS = {
     "mu_fD": {"mu_f", "mu_D"},
     "expected_smoothness": {"L_f", "L_S_max"},
     "nonconvex_variance": {"L_f", "L_D", "L_S_max"},
-    "variance": {"L_hat", "L_mean"},
 }
 
 

@@ -125,7 +125,7 @@ def rounding(theorem, x0):
     F = theorem.objective
     points = (x0, F.center, F.minimize().x, F.problem.minimize().x)
     size = max(float(np.abs(point).max()) for point in points) + 1e-3
-    weight = {"gap": F.smoothness, "gradient_norm2": F.smoothness**2}.get(theorem.measure, 1.0)
+    weight = {"gap": F.L_fD_sharp, "gradient_norm2": F.L_fD_sharp**2}.get(theorem.measure, 1.0)
     return 1e-13 * float(weight) * size**2
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.problems import Dataset, LogisticRegression
-from mastsim.reproduce.common import LOGISTIC
-from mastsim.reproduce.critics import Rows, held_out_rows
+from mastsim.reproduce.held_out import LabelledRows, own_test_rows
+from mastsim.reproduce.paper_problems import LOGISTIC
 
 SHIFTS = {"zero": "v = 0", "early": "v = early-stopped GD", "related": "v = ERM of related rows", "optimal": "v = x*"}
 EARLY_STEPS = 10
@@ -17,12 +17,12 @@ EARLY_STEPS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class RowsByUse:
     """Rows to fit, rows of a related data set, and rows to judge by.
 
     Parameters
     ----------
-    fit, related, judged : Rows
+    fit, related, judged : LabelledRows
         Disjoint.
 
     Examples
@@ -33,9 +33,9 @@ class Parts:
     True
     """
 
-    fit: Rows
-    related: Rows
-    judged: Rows
+    fit: LabelledRows
+    related: LabelledRows
+    judged: LabelledRows
 
     @cached_property
     def problem(self) -> LogisticRegression:
@@ -54,7 +54,7 @@ class Parts:
         return {name: found[name] for name in SHIFTS}
 
 
-def divided(data: Dataset, seed: int) -> Parts:
+def divided(data: Dataset, seed: int) -> RowsByUse:
     """Return a random half of the rows to fit and the other as related data; a fifth is set aside where no test rows exist.
 
     Parameters
@@ -71,14 +71,10 @@ def divided(data: Dataset, seed: int) -> Parts:
     >>> [len(rows.y) for rows in (parts.fit, parts.related, parts.judged)]
     [8, 8, 4]
     """
-    order, judged = np.random.Generator(np.random.Philox(seed)).permutation(data.n), held_out_rows(data)
+    order, judged = np.random.Generator(np.random.Philox(seed)).permutation(data.n), own_test_rows(data)
+    rows = LabelledRows(data.A, data.signs)
     if judged is None:
         aside, order = order[: data.n // 5], order[data.n // 5 :]
-        judged = _taken(data, "a fifth of the rows, set aside", aside)
+        judged = rows.taken(aside, "a fifth of the rows, set aside")
     half = (len(order) + 1) // 2
-    return Parts(_taken(data, "one half", order[:half]), _taken(data, "the other half", order[half:]), judged)
-
-
-def _taken(data: Dataset, name: str, index: np.ndarray) -> Rows:
-    index = np.sort(index)
-    return Rows(name, data.A[index], data.signs[index])
+    return RowsByUse(rows.taken(order[:half], "one half"), rows.taken(order[half:], "the other half"), judged)

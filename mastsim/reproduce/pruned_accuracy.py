@@ -1,4 +1,4 @@
-"""Training along a path, accuracies of randomly pruned networks, what a validation chooses, and what is gained."""
+"""Accuracies of randomly pruned networks, what a validation chooses, and what is gained."""
 
 from __future__ import annotations
 
@@ -8,51 +8,11 @@ import numpy as np
 from scipy.stats import t as student
 
 from mastsim.backend import Array
-from mastsim.expected import Mast
-from mastsim.methods import StochasticMethod
 from mastsim.problems import TwoLayerNetwork
-from mastsim.simulation import simulate
 from mastsim.sketches import Sketch
+from mastsim.standard_errors import mean_and_error
 
 _AT_ONCE = 1 << 22
-
-
-def trained(F: Mast, method: StochasticMethod, x0: np.ndarray, stops: list[int], seed: int) -> np.ndarray:
-    """Return the iterates of replicas after given numbers of steps, shape (stops, replicas, dim).
-
-    Parameters
-    ----------
-    F : Mast
-        The objective.
-    method : StochasticMethod
-        The method.
-    x0 : array, shape (replicas, dim)
-        The starts.
-    stops : list of int
-        Increasing numbers of steps, from 1.
-    seed : int
-        The seed of minibatches and masks.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 1.0))
-    >>> trained(F, ms.DSGD(0.5), np.ones((1, 1)), [1, 3], seed=0).ravel().tolist()
-    [0.5, 0.125]
-    """
-    shared: dict[str, Any] = {
-        "replicas": len(x0),
-        "seed": seed,
-        "measures": ("f",),
-        "every": stops[-1] + 1,
-        "progress": False,
-    }
-    run, found = None, []
-    for stop in stops:
-        start = x0 if run is None else None
-        run = simulate(method, F, steps=stop, x0=start, resume=run, **shared)
-        found.append(run.x)
-    return np.stack(found)
 
 
 def accuracy(f: TwoLayerNetwork, x: Array) -> np.ndarray:
@@ -181,7 +141,8 @@ def gain(row: dict[str, Any], stopping: str, over: str) -> tuple[float, float]:
     (0.125, 0.125)
     """
     apart = np.subtract(row["mast"][stopping]["seed_means"], row[over][stopping]["seed_means"])
-    return float(apart.mean()), float(apart.std(ddof=min(1, len(apart) - 1)) / len(apart) ** 0.5)
+    mean, error = mean_and_error(apart)
+    return float(mean), float(error)
 
 
 def side(row: dict[str, Any], stopping: str, over: str) -> int:

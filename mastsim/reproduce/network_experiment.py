@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mastsim.problems import Dataset, TwoLayerNetwork
-from mastsim.reproduce.common import own_tests, rand_k
+from mastsim.reproduce.held_out import own_tests
+from mastsim.reproduce.paper_problems import rand_k
 from mastsim.sketches import Bernoulli, BlockBernoulli, Sketch
 from mastsim.validation import one_of
 
@@ -18,7 +19,7 @@ FAMILIES = ("weights, Bernoulli", "hidden units, Bernoulli", "weights, Rand-K")
 _LEAST_ROWS = 10
 
 
-class Parts(NamedTuple):
+class NetworkSplit(NamedTuple):
     """The same network on three sets of rows.
 
     Parameters
@@ -35,7 +36,7 @@ class Parts(NamedTuple):
     note: str
 
 
-def parts(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], seed: int) -> Parts:
+def split_rows(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], seed: int) -> NetworkSplit:
     """Return a network on disjoint random rows: three fifths, one fifth and one fifth, at most so many of each.
 
     The test rows are those of ``NAME.t`` where it lies on this machine; then four fifths are for training.
@@ -61,7 +62,7 @@ def parts(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], s
     Examples
     --------
     >>> import mastsim as ms
-    >>> split = parts(ms.load("breast-cancer"), width=2, l2=0.0, most=(100, 100, 100), seed=0)
+    >>> split = split_rows(ms.load("breast-cancer"), width=2, l2=0.0, most=(100, 100, 100), seed=0)
     >>> split.train.components, split.validation.components, split.test.components
     (100, 100, 100)
     """
@@ -84,7 +85,9 @@ def parts(data: Dataset, *, width: int, l2: float, most: tuple[int, int, int], s
         return TwoLayerNetwork(source.A[rows], source.y[rows], width, l2)
 
     note += f"; at most {most[0]}, {most[1]} and {most[2]} rows for training, validation and tests"
-    return Parts(network(data, train, most[0]), network(data, validation, most[1]), network(table, chosen, most[2]), note)
+    sources = ((data, train), (data, validation), (table, chosen))
+    parts = [network(source, rows, limit) for (source, rows), limit in zip(sources, most, strict=True)]
+    return NetworkSplit(parts[0], parts[1], parts[2], note)
 
 
 def masks(family: str, keep: float, f: TwoLayerNetwork) -> Sketch:
@@ -144,7 +147,7 @@ def starts(f: TwoLayerNetwork, count: int, seed: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingBudget:
     """How much is trained and looked at.
 
     Parameters
@@ -190,5 +193,5 @@ class Plan:
         return [int(stop) for stop in np.unique(spread)[1:]]
 
 
-FULL = Plan(8, 1000, 10, 32, (0.03, 0.1, 0.3, 1.0), (0.3, 0.5, 0.7, 0.9), (0.5,), 5, 100, 8, (1000, 400, 1000))
-QUICK = Plan(6, 300, 6, 32, (0.1, 0.5), (0.5, 0.9), (0.5,), 3, 20, 4, (400, 100, 400))
+FULL = TrainingBudget(8, 1000, 10, 32, (0.03, 0.1, 0.3, 1.0), (0.3, 0.5, 0.7, 0.9), (0.5,), 5, 100, 8, (1000, 400, 1000))
+QUICK = TrainingBudget(6, 300, 6, 32, (0.1, 0.5), (0.5, 0.9), (0.5,), 3, 20, 4, (400, 100, 400))

@@ -29,7 +29,7 @@ FORMULAS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Counts:
+class StepCosts:
     """Operations and bytes of a step with K random columns of a table, in expectation over the columns, counted exactly.
 
     Parameters
@@ -43,8 +43,8 @@ class Counts:
 
     Examples
     --------
-    >>> counts = Counts(np.array([[1.0, 0.0], [2.0, 3.0]]))
-    >>> counts.nonzeros(1), counts.rows(1), counts.flops(1), counts.flops_full
+    >>> costs = StepCosts(np.array([[1.0, 0.0], [2.0, 3.0]]))
+    >>> costs.nonzeros(1), costs.rows(1), costs.flops(1), costs.flops_full
     (1.5, 1.5, 20.5, 32)
     """
 
@@ -52,6 +52,7 @@ class Counts:
 
     @cached_property
     def _pattern(self) -> Any:
+        """Where the table is not zero."""
         return sp.csr_array(self.A != 0)
 
     @property
@@ -61,10 +62,12 @@ class Counts:
 
     @cached_property
     def _in_rows(self) -> np.ndarray:
+        """Non-zeros in each row."""
         return np.asarray(self._pattern.sum(axis=1)).ravel().astype(int)
 
     @cached_property
     def _in_columns(self) -> np.ndarray:
+        """Non-zeros in each column."""
         return np.asarray(self._pattern.sum(axis=0)).ravel().astype(float)
 
     def nonzeros(self, K: int) -> float:
@@ -102,4 +105,5 @@ class Counts:
         return 24 * (self.nonzeros(K) + self.rows(K) + K)
 
     def _kept(self, K: int) -> int:
+        """Return a checked K."""
         return integer("K", K, 1, int(self.A.shape[1]))

@@ -9,14 +9,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Mast
 from mastsim.methods import DSGD, SGD, Nice
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, subtitle
-from mastsim.reproduce.network_setup import FAMILIES, FULL, QUICK, Parts, Plan, masks, parts, starts
-from mastsim.reproduce.pruning import Choice, accuracy, chosen, diagonals, gain, pruned, side, trained
+from mastsim.reproduce.curves import follow
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.network_experiment import (
+    FAMILIES,
+    FULL,
+    QUICK,
+    NetworkSplit,
+    TrainingBudget,
+    masks,
+    split_rows,
+    starts,
+)
+from mastsim.reproduce.pruned_accuracy import Choice, accuracy, chosen, diagonals, gain, pruned, side
 from mastsim.sketches import Identity
 
+NAME = "network"
 TITLE = "A two-layer network pruned at random: trained by DSGD, and without masks (no theorem applies: L_f is infinite)"
 ARMS = {"mast": "DSGD (MAST)", "baseline": "SGD without masks", "baseline_unscaled": "the same, kept weights not rescaled"}
 BASELINES = ("baseline", "baseline_unscaled")
@@ -56,79 +68,87 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [(row["family"], row["keep"]) for row in numbers["rows"]][0]
     ('weights, Bernoulli', 0.5)
     """
-    plan = QUICK if quick else FULL
-    split = parts(data, width=plan.width, l2=plan.l2, most=plan.most, seed=seed)
-    plain = _paths(split, plan, None, seed)
-    todo = [(family, keep) for family in FAMILIES for keep in (plan.few_keeps if family == FAMILIES[2] else plan.keeps)]
-    rows = [_row(family, keep, split, plan, plain, seed) for family, keep in tqdm(todo, desc="network", disable=None)]
-    dense = _dense(split, plan, plain)
+    budget = QUICK if quick else FULL
+    split = split_rows(data, width=budget.width, l2=budget.l2, most=budget.most, seed=seed)
+    plain = _paths(split, budget, None, seed)
+    todo = [(family, keep) for family in FAMILIES for keep in (budget.few_keeps if family == FAMILIES[2] else budget.keeps)]
+    rows = [_row(family, keep, split, budget, plain, seed) for family, keep in tqdm(todo, desc="network", disable=None)]
+    dense = _dense(split, budget, plain)
     return {
-        **facts("network", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "theorem": None,
         "why_no_theorem": "a two-layer network has no global smoothness constant: L_f is infinite",
         "shift": "zero",
-        "network": {"width": plan.width, "d": split.train.dim, "l2": plan.l2, "majority_accuracy": _majority(split)},
-        "budget": {"steps": plan.steps, "minibatch": _minibatch(split, plan), "stepsizes": list(plan.stepsizes)},
+        "network": {"width": budget.width, "d": split.train.dim, "l2": budget.l2, "majority_accuracy": _majority(split)},
+        "budget": {"steps": budget.steps, "minibatch": _minibatch(split, budget), "stepsizes": list(budget.stepsizes)},
         "rows_used": {
             "train": split.train.components,
             "validation": split.validation.components,
             "test": split.test.components,
         },
         "rows_note": split.note,
-        "seeds_note": f"{plan.seeds} starts, minibatches and masks; one split of the rows and one list of masks for all",
-        "seeds": plan.seeds,
-        "masks": plan.masks,
+        "seeds_note": f"{budget.seeds} starts, minibatches and masks; one split of the rows and one list of masks for all",
+        "seeds": budget.seeds,
+        "masks": budget.masks,
         "dense_baseline": dense,
         "rows": rows,
         "findings": _findings(rows, dense, _majority(split)),
     }
 
 
-def _minibatch(split: Parts, plan: Plan) -> int:
-    return min(plan.minibatch, split.train.components)
+def _minibatch(split: NetworkSplit, budget: TrainingBudget) -> int:
+    """Return how many rows a step sees."""
+    return min(budget.minibatch, split.train.components)
 
 
-def _majority(split: Parts) -> float:
+def _majority(split: NetworkSplit) -> float:
+    """Return the accuracy of always saying the more frequent label."""
     return float(max(np.mean(split.test.y == label) for label in (-1.0, 1.0)))
 
 
-def _paths(split: Parts, plan: Plan, family: tuple[str, float] | None, seed: int) -> np.ndarray:
+def _paths(split: NetworkSplit, budget: TrainingBudget, family: tuple[str, float] | None, seed: int) -> np.ndarray:
     """Return the iterates for every step size, shape (step sizes, records, seeds, dim)."""
-    f, sampling = split.train, Nice(_minibatch(split, plan))
+    f, sampling = split.train, Nice(_minibatch(split, budget))
     F = Mast(f, Identity(f.dim) if family is None else masks(*family, f))
-    kind, x0 = (SGD if family is None else DSGD), starts(f, plan.seeds, seed)
-    return np.stack([trained(F, kind(gamma, sampling), x0, plan.stops, seed) for gamma in plan.stepsizes])
+    kind, x0 = (SGD if family is None else DSGD), starts(f, budget.seeds, seed)
+    shared = {"replicas": budget.seeds, "seed": seed, "x0": x0}
+    seen = [follow(kind(gamma, sampling), F, budget.stops, distances=False, **shared) for gamma in budget.stepsizes]
+    return np.stack([iterates.points.swapaxes(0, 1) for iterates in seen])
 
 
-def _row(family: str, keep: float, split: Parts, plan: Plan, plain: np.ndarray, seed: int) -> dict[str, Any]:
+def _row(
+    family: str, keep: float, split: NetworkSplit, budget: TrainingBudget, plain: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return what all arms reach under the masks of one family and keep fraction."""
     sketch = masks(family, keep, split.train)
-    look, test = diagonals(sketch, plan.validation_masks, (seed, 2)), diagonals(sketch, plan.masks, (seed, 3))
+    look, test = diagonals(sketch, budget.validation_masks, (seed, 2)), diagonals(sketch, budget.masks, (seed, 3))
     out: dict[str, Any] = {"family": family, "keep": keep, "sketch": sketch.name}
-    paths = {"mast": _paths(split, plan, (family, keep), seed), "baseline": plain, "baseline_unscaled": plain}
+    paths = {"mast": _paths(split, budget, (family, keep), seed), "baseline": plain, "baseline_unscaled": plain}
     for arm, path in paths.items():
         ones = arm == "baseline_unscaled"
         scores = pruned(split.validation, path, (look > 0) * 1.0 if ones else look).mean(axis=-1)
         out[arm] = {}
         for stopping in STOPPING:
             choice = chosen(scores, stopping == "early")
-            out[arm][stopping] = _tested(choice, scores, path, split, plan, (test > 0) * 1.0 if ones else test)
+            out[arm][stopping] = _tested(choice, scores, path, split, budget, (test > 0) * 1.0 if ones else test)
     return out
 
 
 def _picked(choice: Choice, path: np.ndarray) -> np.ndarray:
+    """Return the iterates that a validation chose, shape (seeds, dim)."""
     return np.asarray(path[choice.step, choice.records, np.arange(path.shape[2])])
 
 
 def _tested(
-    choice: Choice, scores: np.ndarray, path: np.ndarray, split: Parts, plan: Plan, test: np.ndarray
+    choice: Choice, scores: np.ndarray, path: np.ndarray, split: NetworkSplit, budget: TrainingBudget, test: np.ndarray
 ) -> dict[str, Any]:
     """Return box statistics of test accuracies, and means of each seed."""
     x = _picked(choice, path)
     found = pruned(split.test, x, test)
     low, q1, median, q3, high = np.percentile(found, (5, 25, 50, 75, 95)).tolist()
     return {
-        "stepsize": plan.stepsizes[choice.step],
-        "stopped_after": [plan.stops[at] for at in choice.records.tolist()],
+        "stepsize": budget.stepsizes[choice.step],
+        "stopped_after": [budget.stops[at] for at in choice.records.tolist()],
         "validation": float(scores[choice.step, choice.records, np.arange(path.shape[2])].mean()),
         "percentiles": {"5": low, "25": q1, "50": median, "75": q3, "95": high},
         "mean": float(found.mean()),
@@ -137,17 +157,22 @@ def _tested(
     }
 
 
-def _dense(split: Parts, plan: Plan, plain: np.ndarray) -> dict[str, Any]:
+def _dense(split: NetworkSplit, budget: TrainingBudget, plain: np.ndarray) -> dict[str, Any]:
     """Return the test accuracy of the network trained, tuned and stopped without masks, and not pruned."""
     scores, out = accuracy(split.validation, plain), {}
     for stopping in STOPPING:
         choice = chosen(scores, stopping == "early")
         found = accuracy(split.test, _picked(choice, plain))
-        out[stopping] = {"stepsize": plan.stepsizes[choice.step], "mean": float(found.mean()), "seed_means": found.tolist()}
+        out[stopping] = {
+            "stepsize": budget.stepsizes[choice.step],
+            "mean": float(found.mean()),
+            "seed_means": found.tolist(),
+        }
     return out
 
 
 def _findings(rows: list[dict[str, Any]], dense: dict[str, Any], majority: float) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     out: list[dict[str, float]] = [{"majority_test_accuracy": majority}]
     out += [{f"dense_baseline_test_accuracy_{stopping}": dense[stopping]["mean"]} for stopping in STOPPING]
     for stopping in STOPPING:
@@ -203,6 +228,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_boxes(axes: Axes, rows: list[dict[str, Any]], stopping: str) -> None:
+    """Draw the boxes of all arms over keep."""
     for place, (arm, label) in enumerate(ARMS.items()):
         spots = [index + 0.27 * (place - 1) for index in range(len(rows))]
         seen = [row[arm][stopping] for row in rows]

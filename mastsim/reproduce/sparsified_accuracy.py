@@ -6,25 +6,29 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS
 from mastsim.expected import Mast
 from mastsim.problems import Dataset, LogisticRegression
-from mastsim.reproduce.accuracy import (
+from mastsim.reproduce.early_stopping import Checked, checked, stopping
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.held_out import (
     VALIDATION_SHARE,
-    Table,
-    box,
+    LabelledRows,
+    accuracy,
     correct,
-    examination,
     masked,
     masked_accuracy,
     set_aside,
+    training_and_test_rows,
 )
-from mastsim.reproduce.common import CONDITION_NUMBER, LOGISTIC, facts, rand_k, subtitle
-from mastsim.reproduce.early_stopping import Checked, checked, stopping
-from mastsim.reproduce.paths import PALETTE
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LOGISTIC, rand_k
 from mastsim.sketches import Identity, Sketch
+from mastsim.standard_errors import mean_and_error
 
+NAME = "test-accuracy"
 TITLE = "Test accuracy of randomly sparsified solutions"
 KEEPS, QUICK_KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.1, 0.5, 0.9)
 MODELS = {
@@ -38,12 +42,14 @@ MODELS = {
 MULTIPLES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """The λ of `erm_tuned` is one of these multiples of that of all other models."""
 
+BOX = ("q1", "med", "q3", "whislo", "whishi", "mean")
+"""Statistics of the boxes that are kept."""
 _TEST, _VALIDATION = 0, 1
 _HATCHES = ("", "//", "..", "", "//", "..")
 
 
 @dataclass(frozen=True)
-class Effort:
+class MaskBudget:
     """How much is drawn and simulated.
 
     Parameters
@@ -65,8 +71,8 @@ class Effort:
     checks: int
 
 
-FULL = Effort(masks=200, validation_masks=32, replicas=5, times=6.0, checks=10)
-QUICK = Effort(masks=40, validation_masks=8, replicas=2, times=2.0, checks=5)
+FULL = MaskBudget(masks=200, validation_masks=32, replicas=5, times=6.0, checks=10)
+QUICK = MaskBudget(masks=40, validation_masks=8, replicas=2, times=2.0, checks=5)
 
 
 class _Work(NamedTuple):
@@ -74,11 +80,11 @@ class _Work(NamedTuple):
 
     f: LogisticRegression
     fit: LogisticRegression
-    validation: Table
-    test: Table
+    validation: LabelledRows
+    test: LabelledRows
     descent: Checked
     grid: np.ndarray
-    effort: Effort
+    budget: MaskBudget
     seed: int
 
 
@@ -120,35 +126,36 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [row["kept"] for row in numbers["rows"]], sorted(numbers["rows"][0]["models"])[:2]
     ([1, 2, 4], ['dsgd', 'dsgd_stopped'])
     """
-    seen = examination(data, seed)
-    effort = QUICK if quick else FULL
-    f = LOGISTIC.problem_on(seen.train.A, seen.train.y)
-    rest, validation = set_aside(seen.train, VALIDATION_SHARE, seed)
+    train, test = training_and_test_rows(data, seed)
+    budget = QUICK if quick else FULL
+    f = LOGISTIC.problem_on(train.A, train.y)
+    rest, validation = set_aside(train, VALIDATION_SHARE, seed)
     fit = LogisticRegression(rest.A, rest.y, l2=f.ridge)
     grid = np.stack([LogisticRegression(rest.A, rest.y, l2=many * f.ridge).minimize().x for many in MULTIPLES])
-    descent = _run(Mast(fit, Identity(f.dim)), effort, seed, effort.checks)
-    work = _Work(f, fit, validation, seen.test, descent, grid, effort, seed)
+    descent = _run(Mast(fit, Identity(f.dim)), budget, seed, budget.checks)
+    work = _Work(f, fit, validation, test, descent, grid, budget, seed)
     rows = [_row(work, keep) for keep in (QUICK_KEEPS if quick else KEEPS)]
-    side = 1.0 if seen.train.y.mean() > 0 else -1.0
+    side = 1.0 if train.y.mean() > 0 else -1.0
     head = {
         "condition_number": CONDITION_NUMBER,
         "l2": f.ridge,
         "f_inf": f.minimize().value,
-        "test": {"source": seen.how, "rows": len(seen.test.y), "majority_accuracy": float((seen.test.y == side).mean())},
+        "test": {"source": test.name, "rows": len(test.y), "majority_accuracy": float((test.y == side).mean())},
         "rows_trained_on": {"all": f.rows, "stopped and tuned": fit.rows, "validation": len(validation.y)},
-        "early_stopping": f"masked validation accuracy, {effort.checks} checks in 1/(γμ) steps, patience {effort.checks}",
-        "masks": effort.masks,
-        "replicas": effort.replicas,
+        "early_stopping": f"masked validation accuracy, {budget.checks} checks in 1/(γμ) steps, patience {budget.checks}",
+        "masks": budget.masks,
+        "replicas": budget.replicas,
     }
-    numbers = {**facts("test-accuracy", data, quick, seed), **head, "rows": rows}
+    numbers = {**facts(NAME, data, quick, seed), **head, "rows": rows}
     return {**numbers, "findings": _findings(numbers)}
 
 
 def _row(work: _Work, keep: float) -> dict[str, Any]:
+    """Return what all models reach at one keep fraction."""
     sketch = rand_k(work.f.dim, keep)
     F, fitted = Mast(work.f, sketch), Mast(work.fit, sketch)
-    best, whole = F.minimize(), _run(F, work.effort, work.seed, checks=1)
-    part = _run(fitted, work.effort, work.seed, work.effort.checks)
+    best, whole = F.minimize(), _run(F, work.budget, work.seed, checks=1)
+    part = _run(fitted, work.budget, work.seed, work.budget.checks)
     erm_stopped, erm_steps = _stopped(work.descent, sketch, work)
     dsgd_stopped, dsgd_steps = _stopped(part, sketch, work)
     scores = _scores(work.grid, sketch, work)
@@ -170,18 +177,19 @@ def _row(work: _Work, keep: float) -> dict[str, Any]:
     return {**head, "models": models}
 
 
-def _run(F: Mast, effort: Effort, seed: int, checks: int) -> Checked:
-    return checked(F, effort.times, checks, effort.replicas, seed)
+def _run(F: Mast, budget: MaskBudget, seed: int, checks: int) -> Checked:
+    """Return the iterates of DSGD at so many checks in 1/(γμ) steps."""
+    return checked(F, budget.times, checks, budget.replicas, seed)
 
 
 def _scores(points: np.ndarray, sketch: Sketch, work: _Work) -> np.ndarray:
     """Return the mean accuracy on the validation rows under the validation's own sketches."""
-    return masked_accuracy(points, sketch, work.validation, work.effort.validation_masks, work.seed, _VALIDATION)
+    return masked_accuracy(points, sketch, work.validation, work.budget.validation_masks, work.seed, _VALIDATION)
 
 
 def _stopped(seen: Checked, sketch: Sketch, work: _Work) -> tuple[np.ndarray, dict[str, list[int]]]:
     """Return what early stopping keeps of every replica, and after how many steps it was reached and training stopped."""
-    ends = [stopping(_scores(own, sketch, work), work.effort.checks) for own in seen.points]
+    ends = [stopping(_scores(own, sketch, work), work.budget.checks) for own in seen.points]
     kept = np.stack([own[best] for own, (best, _) in zip(seen.points, ends, strict=True)])
     return kept, {
         "steps": [seen.steps[best] for best, _ in ends],
@@ -191,18 +199,17 @@ def _stopped(seen: Checked, sketch: Sketch, work: _Work) -> tuple[np.ndarray, di
 
 
 def _tested(points: np.ndarray, sketch: Sketch, work: _Work) -> dict[str, Any]:
-    sparse = masked(points, sketch, np.zeros(sketch.dim), work.effort.masks, work.seed, _TEST)
+    """Return what masked and dense classifiers get right on the test rows."""
+    sparse = masked(points, sketch, np.zeros(sketch.dim), work.budget.masks, work.seed, _TEST)
     counts, rows = correct(sparse, work.test), len(work.test.y)
-    dense = correct(points, work.test) / rows
-    norm = float(np.linalg.norm(points, axis=1).mean())
-    return {"norm": norm, "dense_accuracy": dense.tolist(), "correct": counts.tolist(), "box": box(counts / rows)}
+    norm, dense = float(np.linalg.norm(points, axis=1).mean()), accuracy(points, work.test)
+    (stats,) = boxplot_stats(counts / rows)
+    box = {key: float(stats[key]) for key in BOX}
+    return {"norm": norm, "dense_accuracy": dense.tolist(), "correct": counts.tolist(), "box": box}
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
-    """Return medians, and means and medians of paired differences, in percentage points, with standard errors.
-
-    These are over the sketches, which all models share.
-    """
+    """Return medians, and means and medians of paired differences over the sketches, with standard errors, in points."""
     rows, found = numbers["test"]["rows"], [{"majority_accuracy": numbers["test"]["majority_accuracy"]}]
     pairs = (("mast", "erm"), ("dsgd_stopped", "erm_stopped"), ("mast", "erm_tuned"), ("dsgd_stopped", "erm_tuned"))
     for row in numbers["rows"]:
@@ -212,9 +219,10 @@ def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
             found.append({f"mean_dense_accuracy {name} {at}": float(np.mean(model["dense_accuracy"]))})
         for one, other in pairs:
             apart = 100 * (np.array(row["models"][one]["correct"]) - np.array(row["models"][other]["correct"])) / rows
-            found.append({f"points_of_accuracy {one} - {other} {at}": float(apart.mean())})
+            mean, error = mean_and_error(apart)
+            found.append({f"points_of_accuracy {one} - {other} {at}": float(mean)})
             found.append({f"median_points_of_accuracy {one} - {other} {at}": float(np.median(apart))})
-            found.append({f"points_of_accuracy {one} - {other} {at} stderr": float(apart.std(ddof=1) / len(apart) ** 0.5)})
+            found.append({f"points_of_accuracy {one} - {other} {at} stderr": float(error)})
     return found
 
 
@@ -231,8 +239,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
     for place, name in enumerate(MODELS):
         at = np.arange(len(numbers["rows"])) + (place - 2.5) * 0.14
         models = [row["models"][name] for row in numbers["rows"]]
-        outside = [_outliers(np.array(m["correct"]) / test["rows"], m["box"]) for m in models]
-        boxes = [{**m["box"], "fliers": far} for m, far in zip(models, outside, strict=True)]
+        boxes = boxplot_stats([np.array(m["correct"]) / test["rows"] for m in models])
         drawn = axes.bxp(boxes, positions=at, widths=0.12, patch_artist=True, manage_ticks=False,
                  boxprops=_face(place), flierprops={"markersize": 2, "markeredgecolor": "#555555"},
                  medianprops={"color": "black", "linewidth": 1.4})  # fmt: skip
@@ -251,10 +258,6 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _face(place: int) -> dict[str, Any]:
+    """Return how the box of a model is filled."""
     # Black boxes would hide their medians.
-    return {"facecolor": PALETTE[place] if place != 3 else "#999999", "alpha": 0.75, "hatch": _HATCHES[place]}
-
-
-def _outliers(values: np.ndarray, stats: dict[str, float]) -> list[float]:
-    outside: list[float] = values[(values < stats["whislo"]) | (values > stats["whishi"])].tolist()
-    return outside
+    return {"facecolor": COLOURS[place] if place != 3 else "#999999", "alpha": 0.75, "hatch": _HATCHES[place]}
