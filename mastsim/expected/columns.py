@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numba import get_num_threads, set_num_threads
 
 from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed, mix
-from mastsim.expected.parallel import LOCK
 from mastsim.expected.transforms.column_law import Entries, Found, Sums, Tasks, add_up, sort_rows
+from mastsim.parallel import run_shares
 from mastsim.problems import ExponentialSum
 from mastsim.readonly import ReadOnly
 from mastsim.simd import LANES
@@ -139,8 +137,8 @@ class ColumnRows(ReadOnly, copy=False):
         limits, rows = self.ladder.limits, len(self.layout.offset)
         order = np.empty((len(theta), rows), dtype=np.int32)
         start = np.zeros((len(theta), len(limits) + 2), dtype=np.int64)
-        with LOCK:
-            on_threads(len(theta) > 1, lambda: sort_rows(self._entries, theta, limits, order, start))
+        threads = 1 if len(theta) == 1 else None
+        run_shares(lambda first, step: sort_rows(first, step, self._entries, theta, limits, order, start), threads)
         return order, start
 
     def mixture(self, number: int) -> Mixed | None:
@@ -189,13 +187,15 @@ class ColumnRows(ReadOnly, copy=False):
         sums = _pack(found, parts, base)
         delta = self.theta(w) if w is not None else np.zeros((1, atoms))
         cost = (tasks.last - tasks.first) * (np.diff(sums.start)[tasks.bucket] + 4)
-        turns = _deal(cost)
+        # The costly ones first: every thread then has as much to do.
+        turns = np.argsort(-cost, kind="stable")
         count = len(cost)
         out = Found(np.zeros((count, 2)), *(np.zeros((count if level >= least else 0, atoms)) for least in (1, 2)))
-        with LOCK:
-            busy = float(cost.sum()) * self.layout.longest > _SMALL
-            dealt = Tasks(*(part[turns] for part in tasks))
-            on_threads(busy, lambda: add_up(level, self._entries, theta, delta, order, dealt, sums, out))
+        threads = None if float(cost.sum()) * self.layout.longest > _SMALL else 1
+        dealt = Tasks(*(part[turns] for part in tasks))
+        run_shares(
+            lambda first, step: add_up(first, step, level, self._entries, theta, delta, order, dealt, sums, out), threads
+        )
         back, first = np.argsort(turns), np.searchsorted(tasks.point, np.arange(points))
         tilt, at_zero = self._tilt
         size = tasks.last - tasks.first
@@ -278,19 +278,3 @@ def _tasks(start: np.ndarray, used: np.ndarray) -> Tasks:
     number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     begin = first[which] + number * _PIECE
     return Tasks(point[which], bucket[which], begin, np.minimum(begin + _PIECE, last[which]))
-
-
-def _deal(cost: np.ndarray) -> np.ndarray:
-    """Return an order of tasks whose consecutive shares, one a thread, cost about the same."""
-    order, threads = np.argsort(-cost, kind="stable"), get_num_threads()
-    return np.concatenate([order[k::threads] for k in range(threads)])
-
-
-def on_threads(many: bool, run: Callable[[], object]) -> None:
-    """Run a kernel on all threads where there is much to do, otherwise on one."""
-    threads = get_num_threads()
-    set_num_threads(threads if many else 1)
-    try:
-        run()
-    finally:
-        set_num_threads(threads)

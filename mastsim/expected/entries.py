@@ -8,17 +8,17 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.expected.columns import Totals, on_threads, pairs
+from mastsim.expected.columns import Totals, pairs
 from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed
-from mastsim.expected.parallel import LOCK
 from mastsim.expected.transforms import pack
 from mastsim.expected.transforms.arguments import Nodes
 from mastsim.expected.transforms.entry_law import Data, Found, Pieces, add_up, find_sums
 from mastsim.expected.transforms.mixed_law import Laws, make_laws
 from mastsim.expected.transforms.scratch import lay_out
 from mastsim.expected.transforms.series import Series, make_series
+from mastsim.parallel import run_shares
 from mastsim.readonly import ReadOnly
 
 _PIECE = 1 << 16
@@ -107,11 +107,11 @@ class EntryRows(ReadOnly, copy=False):
         out = Found._make([np.zeros((count, 2)), *derivatives, np.zeros(count, dtype=bool)])
         longest = max(layout.longest, 1)
         at, along = lay_out(level, longest, 1), z if w is None else w
-        with LOCK:
-            on_threads(
-                points * len(layout.row) * 8 > _SMALL,
-                lambda: add_up(at, longest, self._data, self._limits, z, along, pieces, *self._sums, self._constants, out),
-            )
+        data, rest = self._data, (*self._sums, self._constants, out)
+        run_shares(
+            lambda first, step: add_up(first, step, at, longest, data, self._limits, z, along, pieces, *rest),
+            None if points * len(layout.row) * 8 > _SMALL else 1,
+        )
         if out.missed.any():
             return None
         return self._collect(z, level, out, count // points)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.expected import piecewise as piecewise_rows
+from mastsim.expected.base import MOST_WORK, OutOfReachError
 from mastsim.expected.columns import ColumnRows, Totals, find_atoms
 from mastsim.expected.entries import EntryRows
 from mastsim.expected.ladder import Ladder
@@ -25,8 +26,8 @@ from mastsim.readonly import ReadOnly
 # An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
 # measured where terms are kept independently, 5 to 15 where they belong to a subset.
 _ATOM_COST = 15.0
-# Above it a single sum would take more than a gigabyte.
-_MOST_NODES = 1 << 24
+# Above it the sums alone would take more than a gigabyte.
+_MOST_NODES = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,16 +191,16 @@ class SelectionRows(ReadOnly):
         return _Plan([self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used], bucket)
 
     def _plan(self, theta: np.ndarray) -> _Plan:
-        layout, ladder = self.layout, self._ladder
-        reach, terms = layout.reach(theta), np.diff(layout.start)
-        nodes = ladder.counts(reach)
-        few = (terms <= MOST_TERMS) & (np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST < nodes * np.maximum(terms, 1))
-        if (most := float(nodes[~few].max(initial=0.0))) > _MOST_NODES:
-            raise ValueError(
-                f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
-                f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g} and takes {most:.3g} exponentials, more than {_MOST_NODES}"
-            )
+        ladder, reach = self._ladder, self.layout.reach(theta)
+        few, numbers = _work(ladder.counts(reach), self.layout)
         keys, which = np.unique(ladder.find(reach[~few]), return_inverse=True)
+        nodes = float(ladder.counts(ladder.limits[np.minimum(keys, len(ladder.limits) - 1)]).sum()) if len(keys) else 0.0
+        if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
+            raise OutOfReachError(
+                f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
+                f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {ladder.counts(reach[~few]).max():.3g} "
+                f"exponentials and {numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
+            )
         bucket = np.full(len(reach), len(keys))
         bucket[~few] = which
         sums = [ladder[int(k)] for k in keys]
@@ -241,3 +242,42 @@ def longest_row(loss: Loss) -> float:
     if loss.pieces is not None:
         return piecewise_rows.MOST_TERMS
     return MOST_TERMS if loss.exponential_sum(1.0) is None else math.inf
+
+
+def work(loss: Loss, layout: RowLayout, theta: np.ndarray) -> float:
+    """Return about how many numbers the expectations of all rows take, at most; infinite where some cannot be taken.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    layout : RowLayout
+        The rows.
+    theta : ndarray, shape (terms,)
+        The value of each term.
+    """
+    if loss.pieces is not None:
+        return float(len(theta))
+    return float(_work(_full_count(loss, layout.reach(theta)), layout)[1].sum())
+
+
+def _work(nodes: np.ndarray, layout: RowLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows are cheaper to enumerate than to sum over nodes, and about how many numbers each takes, (n,)."""
+    terms = np.diff(layout.start)
+    sums = nodes * np.maximum(terms, 1)
+    listed = np.where(terms <= MOST_TERMS, np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST, np.inf)
+    return listed < sums, np.minimum(listed, sums)
+
+
+def most_nodes(loss: Loss, reach: float) -> float:
+    """Return how many exponentials a row with a given reach takes at most; infinite for losses that are no such sum."""
+    return float(_full_count(loss, np.array([reach]))[0])
+
+
+def _full_count(loss: Loss, reach: np.ndarray) -> np.ndarray:
+    """Return about how many exponentials the most accurate sum takes; infinite for losses that are no such sum."""
+    near, far = loss.exponential_sum(1.0), loss.exponential_sum(1025.0)
+    if near is None or far is None:
+        return np.full(reach.shape, np.inf)
+    # The number is affine in the reach.
+    return len(near.weights) + (len(far.weights) - len(near.weights)) / 1024 * np.maximum(reach - 1, 0)

@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.backend import Array, asnumpy
-from mastsim.expected.base import Evaluation, Expectation
+from mastsim.expected.base import NEAR_FACTOR, NEAR_WORK, Evaluation, Expectation
 from mastsim.expected.columns import Totals
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
 from mastsim.expected.rounding import RowErrors, RowSizes
 from mastsim.expected.row_integrals import RowIntegrals
-from mastsim.expected.row_sums import SelectionRows, longest_row
+from mastsim.expected.row_sums import SelectionRows, longest_row, most_nodes, work
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.readonly import frozen_rows
 from mastsim.rounding import EPS, summed
@@ -126,6 +126,41 @@ class RowExpectation(Expectation):
         form = model.loss.row_form(model.y)
         slope = np.broadcast_to(form.slope, model.rows)
         return np.asarray(model.A.T @ slope) / model.rows, float(np.mean(form.constant))
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``."""
+        z = self._turn(x).reshape(-1, self.problem.dim) - self._center
+        far = np.array([not self._is_near(each) and self._work(each) > self._near_work for each in z])
+        return far.reshape(x.shape[:-1])
+
+    def _is_near(self, z: np.ndarray) -> bool:
+        """Say whether a point is so near that no row can be far."""
+        if not isinstance(self._law, Selection):
+            return False
+        factor, offset = self._widest
+        most = factor * float(np.abs(z).max()) + offset
+        return np.isfinite(most) and len(self._layout.row) * most_nodes(self._model.loss, most) <= self._near_work
+
+    @cached_property
+    def _widest(self) -> tuple[float, float]:
+        """The largest Σ|coefficients| and |offset| of a row."""
+        layout = self._layout
+        each = np.bincount(layout.row[layout.term], weights=np.abs(layout.coefficient), minlength=len(layout.offset))
+        return float(each.max(initial=0.0)), float(np.abs(layout.offset).max(initial=0.0))
+
+    @cached_property
+    def _near_work(self) -> float:
+        """How much work is done without second thoughts: at points within reach."""
+        return max(NEAR_WORK, NEAR_FACTOR * self._work(np.zeros(self.problem.dim)))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _work(self, z: np.ndarray) -> float:
+        """Return about how many numbers f_D at v + z takes."""
+        if not np.isfinite(z).all():
+            return 0.0
+        if isinstance(self._law, Selection):
+            return work(self._model.loss, self._layout, self._layout.gather(z))
+        return self._integrals.work(z)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""

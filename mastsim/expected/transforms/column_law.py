@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
-from mastsim.expected.transforms.caching import SOURCES
+from mastsim.compilation import njit
 from mastsim.expected.transforms.scratch import allocate
 from mastsim.expected.transforms.simd import (
     LANES,
@@ -103,12 +102,12 @@ class Found(NamedTuple):
     product: np.ndarray
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def sort_rows(
-    entries: Entries, theta: np.ndarray, limits: np.ndarray, order: np.ndarray, start: np.ndarray, sources: int = SOURCES
+    begin: int, stride: int, entries: Entries, theta: np.ndarray, limits: np.ndarray, order: np.ndarray, start: np.ndarray
 ) -> None:
     """Sort the rows of every point by the first limit that they do not exceed: (points, n), (points, limits + 2)."""
-    for p in prange(theta.shape[0]):
+    for p in range(begin, theta.shape[0], stride):
         rows = entries.offset.size
         bucket = np.empty(rows, dtype=np.int32)
         for i in range(rows):
@@ -289,8 +288,10 @@ def _moments(
     out.values[k, 1] += lost
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def add_up(
+    begin: int,
+    stride: int,
     level: int,
     entries: Entries,
     theta: np.ndarray,
@@ -299,10 +300,9 @@ def add_up(
     tasks: Tasks,
     sums: Sums,
     out: Found,
-    sources: int = SOURCES,
 ) -> None:
-    """Evaluate all tasks for the points ``theta``, and directions ``delta`` at level 2, both (points, atoms)."""
-    for k in prange(tasks.point.size):
+    """Evaluate tasks ``begin``, ``begin + stride``, …, at level 2 along ``delta``, of the shape of ``theta``."""
+    for k in range(begin, tasks.point.size, stride):
         buf = allocate(4 * PAIR * theta.shape[1] + PAIR)
         p, b = tasks.point[k], tasks.bucket[k]
         rows, along = order[p, tasks.first[k] : tasks.last[k]], delta[p] if level == 2 else delta[0]

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
-from mastsim.expected.transforms.caching import SOURCES
 from mastsim.expected.transforms.mixed_law import Laws, evaluate
 from mastsim.expected.transforms.scratch import Scratch, allocate
 from mastsim.expected.transforms.series import ROOM, Series, evaluate_series
@@ -81,9 +80,7 @@ def _bucket(limits: np.ndarray, reach: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def find_sums(
-    data: Data, limits: np.ndarray, z: np.ndarray, theta: np.ndarray, out: np.ndarray, sources: int = SOURCES
-) -> None:
+def find_sums(data: Data, limits: np.ndarray, z: np.ndarray, theta: np.ndarray, out: np.ndarray) -> None:
     """Write the number of the sum that every row takes at a point; ``theta`` is room for the longest row."""
     for i in range(data.offset.size):
         out[i] = _bucket(limits, _gather(data, i, z, theta))
@@ -132,8 +129,10 @@ def _task(
     out.values[k, 1] = lost
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def add_up(
+    start: int,
+    stride: int,
     at: Scratch,
     longest: int,
     data: Data,
@@ -146,9 +145,8 @@ def add_up(
     series: Series,
     constants: np.ndarray,
     out: Found,
-    sources: int = SOURCES,
 ) -> None:
-    """Evaluate all tasks at the points ``z``, along ``w`` at order 2, both (points, dim)."""
-    for k in prange(pieces.point.size):
+    """Evaluate tasks ``start``, ``start + stride``, … at the points ``z``, along ``w`` at order 2, both (points, dim)."""
+    for k in range(start, pieces.point.size, stride):
         p, rows = pieces.point[k], (pieces.first[k], pieces.last[k])
         _task(at, longest, data, limits, z[p], w[p], rows, (nodes, laws, series, constants), k, out)

@@ -10,13 +10,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
-from mastsim.expected.transforms.caching import SOURCES
 from mastsim.expected.transforms.scratch import Scratch, allocate
 from mastsim.expected.transforms.simd import LANES, PAIR, add, get, load, product, put, real_product, rotation, splat, times
-from mastsim.expected.transforms.tiles import CHUNKS, accumulate, emit, second
+from mastsim.expected.transforms.tiles import accumulate, emit, second
 
 
 class Laws(NamedTuple):
@@ -102,11 +101,9 @@ def evaluate(
     emit(buf, at, i, rows, 1.0, out)
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def kernel(at: Scratch, rows: Rows, laws: Laws, nodes: Nodes, out: Transforms, sources: int = SOURCES) -> None:
-    """Evaluate all rows into ``out`` when entries are kept as by a mixture."""
-    longest = np.diff(rows.indptr).max()
-    for c in prange(min(rows.offset.size, CHUNKS)):
-        buf, one = allocate(at.size), np.ones(longest)
-        for i in range(c, rows.offset.size, CHUNKS):
-            evaluate(buf, at, i, rows, one, laws, nodes, out)
+@njit(cache=True, nogil=True)
+def kernel(first: int, stride: int, at: Scratch, rows: Rows, laws: Laws, nodes: Nodes, out: Transforms) -> None:
+    """Evaluate rows ``first``, ``first + stride``, … into ``out`` when entries are kept as by a mixture."""
+    buf, one = allocate(at.size), np.ones(np.diff(rows.indptr).max())
+    for i in range(first, rows.offset.size, stride):
+        evaluate(buf, at, i, rows, one, laws, nodes, out)

@@ -10,8 +10,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
 from mastsim.expected.transforms.scratch import Scratch
 from mastsim.expected.transforms.simd import (
