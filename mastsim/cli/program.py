@@ -17,6 +17,8 @@ from mastsim.cli.together import check_together
 from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
+_MOMENT = 0.05
+"""Seconds after which an interruption that was swallowed is raised once more."""
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -71,7 +73,7 @@ class Program(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         if args is None:
             occupy_closed_descriptors()
-        with sound_streams(), _terminated_as_interrupted():
+        with sound_streams(), _interruptions():
             code = _code(lambda: super(Program, self).main(args, prog_name, complete_var, standalone_mode=False, **extra))
         if args is None:
             # The process ends: nothing is left that could be interrupted.
@@ -140,19 +142,33 @@ def _line(problem: BaseException) -> str:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
+def _interruptions() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, and Ctrl-C end it wherever it falls."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_kill"):
         yield
         return
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    again: list[threading.Timer] = []
+    hook, before = sys.unraisablehook, signal.signal(signal.SIGTERM, stop)
+
+    def unraisable(lost: Any) -> None:
+        # Callbacks of compilers and destructors swallow what is raised in them: it is raised once more, outside.
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            again.append(threading.Timer(_MOMENT, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)))
+            again[-1].start()
+        else:
+            hook(lost)
+
+    sys.unraisablehook = unraisable
     try:
         yield
     finally:
+        for timer in again:
+            timer.cancel()
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 
