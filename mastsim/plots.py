@@ -81,7 +81,14 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
         bounds; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
+
+    Raises
+    ------
+    ValueError
+        If the run is a part: it was interrupted.
     """
+    if not run.complete:
+        raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not drawn; resume it")
     measure = "distance" if theorem is None else theorem.measure
     if measure == LYAPUNOV and LYAPUNOV not in run.traces:
         measure = "distance"

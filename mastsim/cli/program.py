@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import click
 
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
+from mastsim.interruption import heard
 from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
-_MOMENT = 0.05
-"""Seconds after which an interruption that was swallowed is raised once more."""
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -73,12 +72,14 @@ class Program(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         if args is None:
             occupy_closed_descriptors()
-        with sound_streams(), _interruptions():
-            code = _code(lambda: super(Program, self).main(args, prog_name, complete_var, standalone_mode=False, **extra))
-        if args is None:
-            # The process ends: nothing is left that could be interrupted.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.exit(code)
+        try:
+            with sound_streams(), heard() as signals:
+                run = super().main
+                sys.exit(_code(lambda: run(args, prog_name, complete_var, standalone_mode=False, **extra), signals))
+        finally:
+            if args is None:
+                # The process ends: nothing is left that could be interrupted.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it refuses and what the machine refuses become one line, warnings lines on stderr."""
@@ -89,7 +90,7 @@ class Program(click.Group):
             return super().invoke(ctx)
 
 
-def _code(run: Callable[[], Any]) -> int:
+def _code(run: Callable[[], Any], signals: SimpleNamespace) -> int:
     """Return the exit code of a command, after saying why it is not 0."""
     before = sys.stdout
     try:
@@ -104,12 +105,17 @@ def _code(run: Callable[[], Any]) -> int:
             raise
         drop(sys.stdout)
         return 0
-    except click.ClickException as refused:
-        refused.show()
-        return refused.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("Interrupted.", err=True)
-        return INTERRUPTED
+        pass
+    except Exception as failed:
+        # Libraries that an interruption hit say so in words of their own.
+        if not signals.came:
+            if not isinstance(failed, click.ClickException):
+                raise
+            failed.show()
+            return failed.exit_code
+    say("Interrupted.", err=True)
+    return INTERRUPTED
 
 
 @contextmanager
@@ -139,37 +145,6 @@ def _line(problem: BaseException) -> str:
     if isinstance(problem, MemoryError) and not str(problem):
         return "there is not enough memory"
     return " ".join(str(problem).split()) or f"{type(problem).__name__} without a reason"
-
-
-@contextmanager
-def _interruptions() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, and Ctrl-C end it wherever it falls."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_kill"):
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    again: list[threading.Timer] = []
-    hook, before = sys.unraisablehook, signal.signal(signal.SIGTERM, stop)
-
-    def unraisable(lost: Any) -> None:
-        # Callbacks of compilers and destructors swallow what is raised in them: it is raised once more, outside.
-        if issubclass(lost.exc_type, KeyboardInterrupt):
-            again.append(threading.Timer(_MOMENT, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)))
-            again[-1].start()
-        else:
-            hook(lost)
-
-    sys.unraisablehook = unraisable
-    try:
-        yield
-    finally:
-        for timer in again:
-            timer.cancel()
-        sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

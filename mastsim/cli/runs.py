@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,11 @@ from mastsim.cli.streams import say
 from mastsim.cli.values import FILE, FOLDER, SAVED_RUN, WHOLE
 
 if TYPE_CHECKING:
+    from mastsim.run import Run
     from mastsim.stepsizes import ChosenStep
+
+_SHOWN = 3
+"""Failed tasks of a sweep that are told of by themselves."""
 
 
 @main.command()
@@ -62,6 +67,7 @@ def simulate(
     """Run replicas of a method and report how far they come, beside what the theory promises."""
     from mastsim import simulation
     from mastsim.devices import find_device
+    from mastsim.interruption import Interrupted
     from mastsim.spec import Spec
     from mastsim.validation import integer
 
@@ -79,7 +85,14 @@ def simulate(
     claim, measures = chosen.claim, chosen.measures
     spacing: Any = {"steps": steps, "every": every}
     where: Any = {"threads": threads, "device": there, "engine": engine, "precision": precision}
-    run = simulation.simulate(chosen.method, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
+    try:
+        run = simulation.simulate(chosen.method, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
+    except Interrupted as stop:
+        run = stop.run
+        if not len(run.recorded):
+            raise
+        # What is finished is kept, but a part is neither judged nor drawn.
+        claim = plot = None
     bound = None if claim is None else float(claim.claim(run.steps_done, run.stepsize, float(claim.initial_of(run).mean())))
     promise = {"bound": bound, "theorem": claim and claim.id, "bound_on": claim and f"{claim.over} {claim.measure}"}
     document = (
@@ -94,6 +107,8 @@ def simulate(
             "device": run.device,
             "engine": run.engine,
             "precision": run.precision,
+            "complete": run.complete,
+            "divergence": None if run.divergence is None else asdict(run.divergence),
             "final": run.final(),
             "tiers": {"final": "estimate", "bound": "upper"},
             "seconds": run.seconds,
@@ -102,18 +117,17 @@ def simulate(
     )
     lines = [F.name, *label_lines(dataset)]
     lines += [f"{run.method}, γ = {run.stepsize:.6g} ({_origin(chosen)})"]
-    lines += [f"{run.steps_done} steps, {run.replicas} replicas, seed {seed}"]
-    lines += [f"  {name:14s} {m['mean']:.6g} ± {m['stderr']:.2g}" for name, m in run.final().items()]
+    lines += [f"{run.steps_done} steps, {run.replicas} replicas, seed {seed}", *_measured(run)]
     covered = claim is not None and f"  bound by {claim.id} on E {claim.measure} ({claim.over}): {bound:.6g}"
-    lines += [covered or "  no bound: no theorem covers the method with this step"]
+    lines += [covered or "  no bound: no theorem covers the method with this step"] if run.complete else []
     writes: list[Callable[[], object]] = [] if out is None else [lambda: run.save(out)]
     if plot is not None:
         from mastsim.plots import plot_run
 
         writes.append(lambda: plot_run(run, claim, plot))
     emit(document, json_to, "\n".join(lines), *writes)
-    if run.steps_done < steps:
-        sys.exit(130)
+    if not run.complete:
+        raise KeyboardInterrupt
 
 
 @main.command("sweep")
@@ -127,19 +141,45 @@ def run_sweep(grid: Path, out: Path | None, workers: int, json_to: str | None) -
     from mastsim.sweeps import SweepError, SweepInterrupted, sweep
 
     folder = Path(grid.stem) if out is None else out
+    stopped: SweepError | SweepInterrupted | None = None
     try:
         found = sweep(grid, folder, workers=workers)
-    except SweepInterrupted as stop:
-        say(str(stop), err=True)
-        sys.exit(130)
-    except SweepError as failed:
-        say(f"Error: {failed}", err=True)
-        sys.exit(1)
-    rows = found.table()
-    facts = {"tasks": len(found.tasks), "done": found.done, "computed": found.computed, "seconds": found.seconds}
+    except (SweepError, SweepInterrupted) as stop:
+        stopped, found = stop, stop.sweep
+    # The name tells grids that share a folder apart.
+    rows, table = found.table(), folder / f"table-{found.key[:12]}.csv"
+    facts = {"tasks": len(found.tasks), "done": found.done, "computed": found.computed, "failures": found.failures}
+    facts |= {"table": str(table), "seconds": found.seconds}
     document = header(None, None) | facts | {"tiers": {"mean": "estimate", "bound": "upper"}, "rows": rows}
-    text = f"{found.done} tasks done, {found.computed} of them now; {len(rows)} rows in {folder / 'table.csv'}"
-    emit(document, json_to, text, lambda: found.save_csv(folder / "table.csv"))
+    for key, why in list(found.failures.items())[:_SHOWN]:
+        say(f"Error: task {key[:12]} failed: {why}", err=True)
+    counts = f"{found.done} of {len(found.tasks)} tasks done, {found.computed} of them now, {len(found.failures)} failed"
+    emit(document, json_to, f"{counts}; {table}", lambda: found.save_csv(table))
+    if stopped is not None:
+        say(str(stopped), err=True)
+        raise stopped
+    sys.exit(1 if found.failures else 0)
+
+
+def _measured(run: Run) -> list[str]:
+    """Return the lines that say what a run found, and what of it is to be taken with care."""
+    lines = []
+    for name, found in run.final().items():
+        kind = (
+            f"  ({found['estimated']} of {run.replicas} estimated: too far out for exact values)"
+            if "estimated" in found
+            else ""
+        )
+        lines.append(f"  {name:14s} {found['mean']:.6g} ± {found['stderr']:.2g}{kind}")
+    if run.estimated_steps:
+        lines.append(f"  {run.estimated_steps} gradients of f_D along the way are estimates: too far out for exact ones")
+    if run.divergence is not None:
+        lines.append(f"  {run.divergence}")
+    if not run.complete:
+        lines.append(
+            f"  interrupted at step {run.steps_done} of {run.steps}: this is a part, which a saved run can be resumed from"
+        )
+    return lines
 
 
 def _origin(chosen: ChosenStep) -> str:

@@ -12,7 +12,7 @@ import click
 from mastsim.cli.options import JSON, READING, SEED, options
 from mastsim.cli.output import emit, label_lines
 from mastsim.cli.program import main
-from mastsim.cli.streams import shows_progress
+from mastsim.cli.streams import say, shows_progress
 from mastsim.cli.values import FILE, FOLDER, INPUT, WHOLE
 
 
@@ -49,12 +49,17 @@ def verify(
         _attack(attack, replay, seed, budget, witness, json_to)
     from mastsim.documents import header
     from mastsim.problems import family_for, load
-    from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
+    from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, SuiteInterrupted, as_expected, run_suite
     from mastsim.verification.report import table, write_report
     from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
-    verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
+    try:
+        verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
+    except SuiteInterrupted as stop:
+        # A part is printed as one, and written nowhere.
+        say(table(stop.verdicts, str(stop)), err=json_to == "-")
+        raise
     fine = as_expected(verdicts)
     document = header(dataset, seed) | {
         "all_as_expected": fine,
@@ -74,10 +79,16 @@ def _attack(
     name: str | None, saved: Path | None, seed: int, budget: int, witness: Path | None, json_to: str | None
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
-    from mastsim.verification.attack import attack, attackable, replay
+    from mastsim.verification.attack import AttackInterrupted, attack, attackable, replay
     from mastsim.verification.attack.false_variants import ALL_FALSE
 
-    found = attack(name, seed=seed, budget=budget, progress=shows_progress()) if name else replay(saved)  # type: ignore[arg-type]
+    try:
+        found = attack(name, seed=seed, budget=budget, progress=shows_progress()) if name else replay(saved)  # type: ignore[arg-type]
+    except AttackInterrupted as stop:
+        say(f"{stop}\n{stop.attack.witness}", err=json_to == "-")
+        if witness is not None and stop.attack.witness is not None:
+            stop.attack.save(witness)
+        raise
     kind = attackable()[found.theorem]
     false = kind.status == "refuted as quoted" or kind in ALL_FALSE
     writes = [] if witness is None else [lambda: found.save(witness)]

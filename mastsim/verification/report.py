@@ -22,14 +22,14 @@ _COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
 _CURVES = 4
 
 
-def table(verdicts: list[Verdict]) -> str:
-    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line."""
+def table(verdicts: list[Verdict], part: str | None = None) -> str:
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary or words for a part."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
     lines = aligned_table(_COLUMNS, [_cells(group) for group in groups.values()])
     surprises = [f"! {verdict.problem}, {verdict.sketch}: {verdict}" for verdict in verdicts if not verdict.as_expected]
-    return "\n".join([lines, "", summary(verdicts), *surprises])
+    return "\n".join([lines, "", summary(verdicts) if part is None else part, *surprises])
 
 
 def summary(verdicts: list[Verdict]) -> str:
