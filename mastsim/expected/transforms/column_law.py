@@ -166,35 +166,34 @@ def _two_sum(buf: np.ndarray, place: int, x: Any) -> None:
     store(buf, place + LANES, load(buf, place + LANES) + ((old - (new - back)) + (x - back)))
 
 
-@njit(inline="always")
-def _row(buf: np.ndarray, entries: Entries, i: int) -> Any:
+@njit(forceinline=True)
+def _row(buf: np.ndarray, atom: np.ndarray, first: int, last: int) -> Any:
     """Return the product of a row's factors, as two chains that run side by side."""
     f, g = (splat(1.0), splat(0.0)), (splat(1.0), splat(0.0))
-    e, last = entries.indptr[i], entries.indptr[i + 1]
-    while e + 1 < last:
-        f = product(f, get(buf, PAIR * np.intp(entries.atom[e])))
-        g = product(g, get(buf, PAIR * np.intp(entries.atom[e + 1])))
-        e += 2
-    if e < last:
-        f = product(f, get(buf, PAIR * np.intp(entries.atom[e])))
+    for k in range((last - first) // 2):
+        e = first + 2 * k
+        f = product(f, get(buf, PAIR * np.intp(atom[e])))
+        g = product(g, get(buf, PAIR * np.intp(atom[e + 1])))
+    if (last - first) % 2:
+        f = product(f, get(buf, PAIR * np.intp(atom[last - 1])))
     return product(f, g)
 
 
-@njit(inline="always")
-def _along(buf: np.ndarray, entries: Entries, i: int, delta: np.ndarray, places: int) -> Any:
+@njit(forceinline=True)
+def _along(buf: np.ndarray, atom: np.ndarray, first: int, last: int, delta: np.ndarray, places: int) -> Any:
     """Return Σ c_j δ_j over the atoms of a row."""
     total = splat(0.0), splat(0.0)
-    for e in range(entries.indptr[i], entries.indptr[i + 1]):
-        a = np.intp(entries.atom[e])
+    for e in range(first, last):
+        a = np.intp(atom[e])
         total = add(total, times(get(buf, places + PAIR * a), delta[a]))
     return total
 
 
-@njit(inline="always")
-def _spread(buf: np.ndarray, entries: Entries, i: int, places: int, x: Any) -> None:
+@njit(forceinline=True)
+def _spread(buf: np.ndarray, atom: np.ndarray, first: int, last: int, places: int, x: Any) -> None:
     """Add a complex vector to the sums of the atoms of a row."""
-    for e in range(entries.indptr[i], entries.indptr[i + 1]):
-        place = places + PAIR * np.intp(entries.atom[e])
+    for e in range(first, last):
+        place = places + PAIR * np.intp(atom[e])
         put(buf, place, add(get(buf, place), x))
 
 
@@ -206,7 +205,8 @@ def _tile(
     k0, b, k = at
     t, q = load(sums.frequency, k0), (load(sums.keep_re, k0), load(sums.keep_im, k0))
     weight = load(sums.w_re, k0), load(sums.w_im, k0)
-    size, zero = PAIR * theta.size, splat(0.0)
+    # Handing over whole tuples costs a count of references for each of their arrays, a row.
+    size, zero, atom, indptr = PAIR * theta.size, splat(0.0), entries.atom, entries.indptr
     _fill(buf, theta, entries.prob, t, q)
     if level >= 1:
         buf[size : (level + 1) * size] = 0.0
@@ -216,16 +216,17 @@ def _tile(
     sum_at = 4 * size
     put(buf, sum_at, (zero, zero))
     for i in rows:
-        f = product(_row(buf, entries, i), weight)
+        first, last = indptr[i], indptr[i + 1]
+        f = product(_row(buf, atom, first, last), weight)
         if entries.offset[i] != 0.0:
             f = product(f, rotation(t * entries.offset[i]))
         if sums.odd[b]:
             f = times(f, entries.sign[i])
         _two_sum(buf, sum_at, f[0])
         if level >= 1:
-            _spread(buf, entries, i, size, f)
+            _spread(buf, atom, first, last, size, f)
         if level == 2:
-            _spread(buf, entries, i, 2 * size, product(f, _along(buf, entries, i, delta, 3 * size)))
+            _spread(buf, atom, first, last, 2 * size, product(f, _along(buf, atom, first, last, delta, 3 * size)))
     out.values[k, 0] += lane_sum(buf, sum_at)
     out.values[k, 1] += lane_sum(buf, sum_at + LANES)
     if level >= 1:
