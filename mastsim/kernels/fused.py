@@ -13,7 +13,7 @@ from mastsim.kernels.gradients import gradients_by_block, gradients_by_rows
 from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
 from mastsim.kernels.standard import keeps
-from mastsim.methods import GD, GDCI, SGD, Method
+from mastsim.methods import GD, GDCI, SGD, Method, ShiftRule
 from mastsim.problems import Quadratic
 from mastsim.sketches.base import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
@@ -79,12 +79,18 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     >>> type(fused(ms.LSVRDSG(0.1), F)).__name__
     'FusedMast'
     """
-    if isinstance(method, GD | GDCI | SGD):
+    if isinstance(method, GD | GDCI | SGD) or _moves(method):
         return None
     if type(objective) is Distributed:
         clients = [_fused(client) for client in objective.clients]
         return None if any(client is None for client in clients) else _shared(objective, Distributed, clients=tuple(clients))
     return _fused(objective)
+
+
+def _moves(method: Method) -> bool:
+    """Whether every replica has a shift of its own, which kernels do not know."""
+    shift = getattr(method, "shift", None)
+    return isinstance(shift, ShiftRule) and shift.moves
 
 
 def _fused(objective: Objective) -> FusedMast | None:

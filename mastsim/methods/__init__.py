@@ -1,21 +1,26 @@
 """x⁺: the methods."""
 
-from mastsim.methods.base import Method, State, StochasticMethod
+from mastsim.methods.base import Method, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
 from mastsim.methods.families import ALL_METHODS
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
+from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement, importance_sampling
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
+from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
+from mastsim.methods.states import ShiftedState, State
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
 
 __all__ = [
     "ALL_COMPRESSORS",
     "ALL_METHODS",
+    "ALL_ORDERS",
     "ALL_SAMPLINGS",
+    "ALL_SHIFT_RULES",
     "ALL_STEP_RULES",
     "DSGD",
     "GD",
@@ -27,15 +32,25 @@ __all__ = [
     "ConstantStep",
     "DistributedDSGD",
     "DitheringCompressor",
+    "FixedShift",
+    "FreshPartition",
     "FullBatch",
     "HarmonicStep",
+    "Held",
+    "HeldSketch",
     "IndependentSampling",
+    "IndependentSketches",
     "InverseSqrtStep",
     "Method",
     "Minibatch",
     "NaturalCompressor",
     "Nice",
+    "Order",
+    "Refreshed",
+    "Reshuffled",
     "Sampling",
+    "ShiftRule",
+    "ShiftedState",
     "SketchCompressor",
     "State",
     "StepRule",

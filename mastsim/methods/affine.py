@@ -87,6 +87,23 @@ def steps_are_constant(method: Method) -> bool:
     return implementation(method.rule) is ConstantStep
 
 
+def rules_of(method: Method) -> tuple[Any, ...]:
+    """Return the rules that a step of a method follows: how the shift moves, and in which order sketches come.
+
+    Parameters
+    ----------
+    method : Method
+        Any method.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> [rule.name for rule in rules_of(ms.DSGD(0.1))], rules_of(ms.GD(0.1))
+    (['fixed shift', 'independent sketches'], ())
+    """
+    return tuple(getattr(method, name) for name in ("shift", "order") if hasattr(method, name))
+
+
 def require_affine(method: Method) -> None:
     """Refuse a method that does not say that every step is one random affine map of its state, the same law every step.
 
@@ -113,6 +130,12 @@ def require_affine(method: Method) -> None:
             f"{method.name} does not say that its step is affine: exact moments need a step that is an affine map of the "
             f"state for every outcome of its draws; if it is, write `affine = True` in the body of class {kind}"
         )
+    for rule in rules_of(method):
+        if not declares(rule, "affine"):
+            raise ValueError(
+                f"{method.name} has the rule {rule.name}, which does not say that it is affine: exact moments need that; "
+                f"if it is, write `affine = True` in the body of class {implementation(rule).__name__}"
+            )
     compressor = getattr(method, "compression", None)
     if compressor is not None and not declares(compressor, "linear"):
         raise ValueError(

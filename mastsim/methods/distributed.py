@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from mastsim.backend import Array
 from mastsim.draws import Draw, Independent
 from mastsim.expected import Distributed, Objective
-from mastsim.methods.base import Oracle, State, StochasticMethod
+from mastsim.methods.base import Oracle, StochasticMethod
 from mastsim.methods.compression import Uncompressed
 from mastsim.methods.sampling import FullBatch
+from mastsim.methods.states import State
 from mastsim.validation import instance
 
 

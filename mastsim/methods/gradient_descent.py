@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
-from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
+from mastsim.methods.base import Method, Oracle, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
+from mastsim.methods.orders import IndependentSketches, Order
+from mastsim.methods.shifts import FixedShift, Refreshed, ShiftRule
+from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.validation import instance, settings
@@ -73,34 +77,89 @@ class DSGD(StochasticMethod):
         Which components of f = (1/n)Σf_i a gradient sees; all by default (Algorithm 1, I).
     compression : Compressor, optional
         What is done to a gradient before the step; nothing by default.
+    shift : ShiftRule, optional
+        Whether and how v moves: `Refreshed`, `Held` or `HeldSketch`; it stays by default (Algorithm 1).
+    order : Order, optional
+        In which order sketches come: `Reshuffled` or `FreshPartition`; independently by default (Algorithm 1).
 
     Raises
     ------
     ValueError
-        If `stepsize` is not a finite number above zero, or the sampling does not fit the problem.
+        If `stepsize` is not a finite number above zero, a setting does not fit the problem or the sketch, or both the shift
+        moves and the sketches are not independent.
 
     References
     ----------
-    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients; II, unbiased ones).
+    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients; II, unbiased ones); moving shifts and orders: this package.
 
     Examples
     --------
     >>> import mastsim as ms
     >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
     (0.5, 'DSGD, 32-nice')
+    >>> DSGD(0.5, shift=ms.Refreshed(0.1)).name
+    'DSGD, shift refreshed with p = 0.1 (b)'
     """
 
     keyword = "dsgd"
     affine = True
+    points = ("x", "v")
 
-    def init(self, objective: Mast, x0: Array) -> State:
+    shift: ShiftRule = field(default_factory=FixedShift, kw_only=True)
+    order: Order = field(default_factory=IndependentSketches, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        instance("shift", self.shift, ShiftRule)
+        instance("order", self.order, Order)
+        if not (isinstance(self.shift, FixedShift) or isinstance(self.order, IndependentSketches)):
+            raise ValueError(
+                f"order={self.order.name!r} is not accepted with shift={self.shift.name!r}: it needs a fixed shift"
+            )
+
+    @property
+    def name(self) -> str:
+        """For example ``DSGD, 32-nice, shift refreshed with p = 0.1 (b)``."""
+        parts = [] if isinstance(self.shift, FixedShift) else [self.shift.name]
+        parts += [] if isinstance(self.order, IndependentSketches) else [self.order.name]
+        return ", ".join([super().name, *parts])
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether every step is one gradient step with a fresh sketch and the shift of the objective: Algorithm 1."""
+        stays = type(self.shift) in (FixedShift, Refreshed) and not self.shift.moves
+        return stays and type(self.order) is IndependentSketches
+
+    def target(self, objective: Mast) -> np.ndarray:
+        """Return x_D*, or x* where the shift moves."""
+        return objective.problem.minimize().x if self.shift.moves else super().target(objective)
+
+    def gradient_steps(self, objective: Mast) -> int:
+        """Return the length of a cycle or an epoch."""
+        return self.shift.length * self.order.length(objective.sketch)
+
+    def init(self, objective: Mast, x0: Array) -> Any:
         """Return the first state."""
         require_one_node(self, objective)
-        return State(x0)
+        self.order.length(objective.sketch)
+        return self.shift.first(objective, x0)
 
-    def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
+    def step(self, state: Any, objective: Objective, draw: Draw) -> Any:
+        """Return the state after one more step, which is a cycle of gradient steps where the shift or the order says so."""
+
+        def once(within: Any, own: Draw) -> Any:
+            return StochasticMethod.step(self, within, objective, own)
+
+        rule = self.shift if isinstance(self.order, IndependentSketches) else self.order
+        return rule.step(once, state, objective, draw)
+
+    def direction(self, state: Any, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""
-        return gradient.sketched(state.x, draw.of("sketch", objective.sketch))
+        return gradient.sketched(state.x, draw.of("sketch", objective.sketch), getattr(state, "v", None))
+
+    def carry(self, state: Any, x: Array, objective: Mast, gradient: Oracle, draw: Draw) -> Any:
+        """Return the next state, the shift moved as its rule says."""
+        return self.shift.after(state, x, draw)
 
 
 @dataclass(frozen=True)

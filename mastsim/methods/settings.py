@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from mastsim.keywords import by_keyword, read_number, tidy
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.minibatch import Sampling
+from mastsim.methods.orders import ALL_ORDERS
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement
+from mastsim.methods.shifts import ALL_SHIFT_RULES
 from mastsim.problems import Problem
 from mastsim.validation import integer, one_of, shown
 
@@ -142,10 +144,26 @@ def _keyword(name: str, value: Any, known: Iterable[str]) -> tuple[str, str]:
     return one_of(name, text.partition(":")[0], known), text
 
 
+def _rule(field: str, known: Iterable[Any]) -> dict[str, Setting]:
+    """Return how a setting whose value is of one of some families is read: they are tried as they are written."""
+    readers = by_keyword(known)
+
+    def read(text: str) -> Any:
+        keyword, _, argument = text.partition(":")
+        return readers[keyword].from_text(argument)
+
+    def spell(name: str, value: Any) -> tuple[str, str]:
+        return name, read(_keyword(name, value, readers)[1]).text
+
+    return {field: Setting(field, spell, lambda value, problem: read(value))}
+
+
 _KNOWN: dict[str, dict[str, Setting]] = {
     "sampling": {
         "minibatch": Setting("sampling", _minibatch, lambda value, problem: Nice(value)),
         "sampling": Setting("sampling", _sampling, parse_sampling),
     },
     "compression": {"compression": Setting("compression", _compression, parse_compressor)},
+    "shift": _rule("shift", ALL_SHIFT_RULES),
+    "order": _rule("order", ALL_ORDERS),
 }

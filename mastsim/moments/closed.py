@@ -16,7 +16,9 @@ from mastsim.methods import (
     ConstantStep,
     DistributedDSGD,
     FullBatch,
+    IndependentSketches,
     Method,
+    Refreshed,
     SketchCompressor,
     StochasticMethod,
     Uncompressed,
@@ -32,6 +34,7 @@ from mastsim.moments.operators import (
     PAGERecursion,
     SampledGradient,
     SampledRecursion,
+    ShiftRecursion,
     SketchedGradient,
     SVRGRecursion,
     anchor_variance,
@@ -47,15 +50,15 @@ COMPONENT_WORK = 1 << 18
 
 @dataclass(frozen=True, eq=False)
 class ClosedRecursion(Recursion):
-    """A closed moment recursion, counted from x_D*.
+    """A closed moment recursion, counted from the point that the method is drawn to.
 
     Parameters
     ----------
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD` with any sampling and with compression by a mask, or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact
-        gradients and no compression; with a constant step size.
+        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift; or `LSVRDSG`,
+        `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step size.
 
     Raises
     ------
@@ -88,8 +91,8 @@ class ClosedRecursion(Recursion):
 
     @property
     def center(self) -> np.ndarray:
-        """x_D*."""
-        return self.objective.minimize().x
+        """The point that the method is drawn to: x_D*, or x* where the shift moves."""
+        return self.method.target(self.objective)
 
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
@@ -149,6 +152,8 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     assert isinstance(method.rule, ConstantStep)
     if own is GD:
         return _Deterministic(objective.curvature, method.rule.stepsize)
+    if isinstance(method, DSGD) and not method.is_alike:
+        return _shifting(objective, method)
     if isinstance(method, DSGD) and isinstance(objective, Mast) and not _is_plain(method):
         return SampledRecursion(_sampled_gradient(objective, method), method.rule.stepsize)
     if not _is_plain(method):
@@ -171,6 +176,17 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     if isinstance(method, PAGE):
         return PAGERecursion(operator, gamma, method.probability, method.sketches)
     raise ValueError(f"no closed moment recursion is known for {method.name}")
+
+
+def _shifting(objective: Objective, method: DSGD) -> ShiftRecursion:
+    """Return the recursion of a refreshed shift, refusing any other that moves, and other orders."""
+    rule, known = method.shift, type(method.order) is IndependentSketches and _is_plain(method)
+    if not (known and type(rule) is Refreshed and rule.moves and isinstance(objective, Mast)):
+        raise ValueError(f"no closed moment recursion is known for {method.name}")
+    assert isinstance(rule, Refreshed)
+    operators = objective.sketch.moment_operators(objective.problem.upper_curvature.matrix)
+    u0 = None if rule.is_iterate else objective.center - method.target(objective)
+    return ShiftRecursion(operators, method.rule.largest, rule.probability, rule.variant, u0)
 
 
 def _is_plain(method: Method) -> bool:

@@ -3,6 +3,7 @@
 from mastsim.moments.operators.descent import DistributedRecursion, DSGDRecursion, largest_stable_stepsize
 from mastsim.moments.operators.gradients import DistributedGradient, GradientMoments, SketchedGradient
 from mastsim.moments.operators.leading import FactorBracket
+from mastsim.moments.operators.moving_shift import ShiftRecursion
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState, run
 from mastsim.moments.operators.sampled import SampledGradient, SampledRecursion
 from mastsim.moments.operators.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
@@ -19,6 +20,7 @@ __all__ = [
     "SVRGRecursion",
     "SampledGradient",
     "SampledRecursion",
+    "ShiftRecursion",
     "SketchedGradient",
     "anchor_variance",
     "largest_stable_stepsize",
