@@ -161,8 +161,9 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"mastsim.{_HOME[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"mastsim.{name}")
-    if name[:1].isupper() and hasattr(families := importlib.import_module("mastsim.sketches"), name):
-        return getattr(families, name)
+    for folder in ("sketches", "problems", "methods") if name[:1].isupper() else ():
+        if hasattr(families := importlib.import_module(f"mastsim.{folder}"), name):
+            return getattr(families, name)
     raise AttributeError(f"module 'mastsim' has no attribute {name!r}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from mastsim.validation import number, one_of, plain_number, shown
@@ -25,6 +25,18 @@ Settings = tuple[tuple[str, Any], ...]
 def by_keyword(kinds: Iterable[Kind]) -> dict[str, Kind]:
     """Return those of some families that have a keyword, under it."""
     return {kind.keyword: kind for kind in kinds if kind.keyword}
+
+
+def named(module: str, kinds: Iterable[type[Any]]) -> Callable[[str], type[Any]]:
+    """Return the ``__getattr__`` of a module that finds the classes of a list by name, so that nothing else lists them."""
+    known = {kind.__name__: kind for kind in kinds}
+
+    def find(name: str) -> type[Any]:
+        if name not in known:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        return known[name]
+
+    return find
 
 
 def read_choice(

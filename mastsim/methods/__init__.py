@@ -1,5 +1,6 @@
 """x⁺: the methods."""
 
+from mastsim.keywords import named
 from mastsim.methods.base import Method, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
@@ -14,6 +15,8 @@ from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch
 from mastsim.methods.states import ShiftedState, State
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
+
+__getattr__ = named(__name__, ALL_METHODS)
 
 __all__ = [
     "ALL_COMPRESSORS",

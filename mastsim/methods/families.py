@@ -8,7 +8,15 @@ from mastsim.methods.distributed import DistributedDSGD
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
 
-ALL_METHODS: tuple[type[Method], ...] = (GD, DSGD, LSVRDSG, PAGE, DistributedDSGD, SGD, GDCI)
+ALL_METHODS: tuple[type[Method], ...] = (
+    GD,
+    DSGD,
+    LSVRDSG,
+    PAGE,
+    DistributedDSGD,
+    SGD,
+    GDCI,
+)
 """Every method; tests, command line and documentation are generated from this tuple."""
 
 

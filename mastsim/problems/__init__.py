@@ -1,5 +1,6 @@
 """f: the problems, their losses and their data."""
 
+from mastsim.keywords import named
 from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
 from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
@@ -17,6 +18,8 @@ from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.splits import split
 from mastsim.problems.welsch import WelschRegression
+
+__getattr__ = named(__name__, ALL_PROBLEMS)
 
 __all__ = [
     "ALL_PROBLEMS",

@@ -1,5 +1,6 @@
 """S: the sketch distributions."""
 
+from mastsim.keywords import named
 from mastsim.sketches.base import DiagonalBatch, MatrixBatch, Sketch, SketchBatch
 from mastsim.sketches.bernoulli import Bernoulli
 from mastsim.sketches.blocks import BlockBernoulli, BlockRandK
@@ -18,13 +19,7 @@ from mastsim.sketches.rotated import Rotated
 from mastsim.sketches.selection import SelectionSketch
 from mastsim.sketches.unscaled import Unscaled
 
-
-def __getattr__(name: str) -> type[Sketch]:
-    """Return a family of `ALL_SKETCHES` that is not named above."""
-    for family in ALL_SKETCHES:
-        if family.__name__ == name:
-            return family
-    raise AttributeError(f"module 'mastsim.sketches' has no attribute {name!r}")
+__getattr__ = named(__name__, ALL_SKETCHES)
 
 
 __all__ = [

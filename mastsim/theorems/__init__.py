@@ -1,5 +1,6 @@
 """What is claimed: theorems as records that compute, refuse and can be refuted."""
 
+from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
 from mastsim.theorems.base import Inequality, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
@@ -40,6 +41,8 @@ ALL: tuple[type[Theorem], ...] = (
     CompressedIterates,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
+
+__getattr__ = named(__name__, ALL)
 
 __all__ = [
     "ALL",
