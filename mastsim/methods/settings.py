@@ -11,7 +11,7 @@ from mastsim.methods.minibatch import Sampling
 from mastsim.methods.orders import ALL_ORDERS
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement
-from mastsim.methods.shifts import ALL_SHIFT_RULES
+from mastsim.methods.shifts import ALL_SHIFT_RULES, ShiftRule
 from mastsim.problems import Problem
 from mastsim.validation import integer, one_of, shown
 
@@ -142,6 +142,32 @@ def _keyword(name: str, value: Any, known: Iterable[str]) -> tuple[str, str]:
         )
     text = tidy(value)
     return one_of(name, text.partition(":")[0], known), text
+
+
+def parse_shift(text: str) -> ShiftRule:
+    """Return the shift rule that a text such as ``refreshed:0.1`` names.
+
+    Parameters
+    ----------
+    text : str
+        Keyword of a rule and, after a colon, its argument.
+
+    Raises
+    ------
+    ValueError
+        If the keyword is unknown or its argument is not accepted.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> parse_shift("held:8").name
+    'shift held for 8 steps'
+    """
+    rule: ShiftRule = _KNOWN["shift"]["shift"].build(tidy(text), None)  # type: ignore[arg-type]
+    return rule
 
 
 def _rule(field: str, known: Iterable[Any]) -> dict[str, Setting]:

@@ -11,9 +11,24 @@ from mastsim.theorems.distributed import (
     NonconvexDistributedQuoted,
 )
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
+from mastsim.theorems.moving_shift import (
+    ConvexQuadraticShift,
+    NonconvexHeldSketch,
+    PolyakLojasiewiczHeldSketch,
+    StronglyConvexQuadraticShift,
+    StronglyConvexShift,
+)
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.rates import Rate
 from mastsim.theorems.shapes import HorizonRate, LinearRate, SublinearRate
+from mastsim.theorems.sketched_gradient import (
+    ConvexSketchedGradient,
+    NonconvexSketchedGradient,
+    PolyakLojasiewiczSketchedGradient,
+    SketchedGradientAverage,
+    SketchedGradientDistance,
+    StronglyConvexSketchedGradient,
+)
 from mastsim.theorems.theorem1 import MinimizerSuboptimality
 from mastsim.theorems.theorem2 import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.theorem4 import SampledNonconvexDSGD, SampledStronglyConvexDSGD
@@ -39,6 +54,17 @@ ALL: tuple[type[Theorem], ...] = (
     IndependentDistributed,
     StronglyConvexSGD,
     CompressedIterates,
+    NonconvexSketchedGradient,
+    PolyakLojasiewiczSketchedGradient,
+    ConvexSketchedGradient,
+    StronglyConvexSketchedGradient,
+    SketchedGradientDistance,
+    SketchedGradientAverage,
+    ConvexQuadraticShift,
+    StronglyConvexQuadraticShift,
+    StronglyConvexShift,
+    NonconvexHeldSketch,
+    PolyakLojasiewiczHeldSketch,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -52,6 +78,8 @@ __all__ = [
     "ConvexDSGD",
     "ConvexDSGDAnyStep",
     "ConvexDistributed",
+    "ConvexQuadraticShift",
+    "ConvexSketchedGradient",
     "DoubleSketchedPAGE",
     "HorizonRate",
     "IndependentDistributed",
@@ -65,12 +93,21 @@ __all__ = [
     "NonconvexDSGD",
     "NonconvexDistributed",
     "NonconvexDistributedQuoted",
+    "NonconvexHeldSketch",
+    "NonconvexSketchedGradient",
     "PolyakLojasiewiczDSGD",
+    "PolyakLojasiewiczHeldSketch",
+    "PolyakLojasiewiczSketchedGradient",
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",
+    "SketchedGradientAverage",
+    "SketchedGradientDistance",
     "StronglyConvexDSGD",
+    "StronglyConvexQuadraticShift",
     "StronglyConvexSGD",
+    "StronglyConvexShift",
+    "StronglyConvexSketchedGradient",
     "SublinearRate",
     "Theorem",
 ]

@@ -17,6 +17,7 @@ from mastsim.theorems import HorizonRate, Inequality, NonconvexDistributedQuoted
 from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
 from mastsim.verification.controls import false_inequalities, false_rates, published_constants
+from mastsim.verification.false_shifts import false_shifts
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion
@@ -145,7 +146,9 @@ def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     """Return the false variants of the chosen theorems: exactly, and the rates also from replicas."""
     wrong = [_inequality(claim, seed, effort, "refuted") for claim in false_inequalities() if _root(claim) in chosen]
     trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
-    return [*wrong, *(_rate(t, seed, effort) for t in trials), *(_sampled(t, seed, effort) for t in trials)]
+    shown = [trial for trial in false_shifts() if _root(trial.theorem) in chosen]
+    exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]
+    return [*wrong, *exact, *(_sampled(t, seed, effort) for t in trials)]
 
 
 def _root(variant: Theorem) -> str:

@@ -16,6 +16,7 @@ from mastsim.verification.attack import Bowl, Instance, SketchPart, attack, atta
 from mastsim.verification.attack.cosines import Cosines, global_minimizers
 from mastsim.verification.attack.family import REGIMES, SPANS, Plan
 from mastsim.verification.attack.powers import by_powers
+from mastsim.verification.false_shifts import SketchOnTheRight
 from mastsim.verification.false_variants import ALL_FALSE, GapAgainstSketchedInfimum, NaiveSharpStep, NonconvexMinimizer
 
 
@@ -112,7 +113,8 @@ def test_theorem_6_as_quoted_is_refuted_from_a_random_start():
 @pytest.mark.parametrize("kind", ALL_FALSE, ids=lambda kind: kind.id)
 def test_false_variants_are_refuted_from_a_random_start(kind):
     # Seeds that are soon successful; docs/attacks.md says how often others are, and with what budgets.
-    seed, budget = {GapAgainstSketchedInfimum: (1, 2500), NaiveSharpStep: (1, 2500), NonconvexMinimizer: (0, 500)}[kind]
+    soon = {GapAgainstSketchedInfimum: (1, 2500), NaiveSharpStep: (1, 2500), NonconvexMinimizer: (0, 500)}
+    seed, budget = (soon | {SketchOnTheRight: (2, 400)}).get(kind, (0, 600))
     found = attack(kind, seed=seed, budget=budget, target=1.1)
     assert found.verdict == "refuted"
     assert found.ratio > 1.02

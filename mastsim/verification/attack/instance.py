@@ -11,6 +11,7 @@ import numpy as np
 
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.memory import check_room
+from mastsim.methods.settings import parse_shift
 from mastsim.moments import EnumeratedRecursion, recursion
 from mastsim.problems import FiniteSum
 from mastsim.theorems import Inequality, Rate, Theorem
@@ -47,7 +48,7 @@ class Instance:
         T: every number of steps up to it is tried; for rates that plan for a horizon also the one planned for.
     settings : dict
         The theorem's own settings where it has any: sharp, sampling, compression (k of Rand-k, 0 for none), probability,
-        anchor, sketches.
+        anchor, sketches, shift.
     decayed : bool
         Count only steps after which the part of the bound that shrinks is a tenth of the start: no trivial equality.
 
@@ -114,6 +115,8 @@ class Instance:
             chosen.pop("compression", None)
             if k := self.settings.get("compression", 0):
                 chosen["compression"] = compressor(k, self.dim)
+        if "shift" in chosen:
+            chosen["shift"] = parse_shift(chosen["shift"])
         if "horizon" in known:
             chosen["horizon"] = self.horizon
         return kind(F, **chosen)
