@@ -16,6 +16,8 @@ from mastsim.methods.shifts import Once
 from mastsim.readonly import ReadOnly
 from mastsim.sketches import PermK, RandK, Sketch
 
+_LISTED = 6
+
 
 class Order(ReadOnly, ABC):
     """A law of the sketches of successive gradient steps; subclasses are frozen dataclasses of settings."""
@@ -198,8 +200,8 @@ class RandomOrder:
 
     @property
     def support_size(self) -> float:
-        """N!, infinite where that overflows."""
-        return float(math.factorial(self.count)) if self.count <= 170 else math.inf
+        """N!; infinite beyond six, where there are better ways than to list all orders."""
+        return float(math.factorial(self.count)) if self.count <= _LISTED else math.inf
 
     def support(self) -> tuple[Orders, np.ndarray]:
         """Return every order and its probability."""

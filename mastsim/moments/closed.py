@@ -19,6 +19,7 @@ from mastsim.methods import (
     IndependentSketches,
     Method,
     Refreshed,
+    Reshuffled,
     SketchCompressor,
     StochasticMethod,
     Uncompressed,
@@ -32,6 +33,7 @@ from mastsim.moments.operators import (
     MomentRecursion,
     MomentState,
     PAGERecursion,
+    ReshuffledRecursion,
     SampledGradient,
     SampledRecursion,
     ShiftRecursion,
@@ -40,6 +42,7 @@ from mastsim.moments.operators import (
     anchor_variance,
 )
 from mastsim.moments.operators.recursion import Path, nonnegative_path
+from mastsim.moments.operators.reshuffled import fits
 from mastsim.problems import Problem
 from mastsim.validation import instance
 
@@ -57,8 +60,9 @@ class ClosedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift; or `LSVRDSG`,
-        `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step size.
+        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift or reshuffled
+        sketches; or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step
+        size.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     if own is GD:
         return _Deterministic(objective.curvature, method.rule.stepsize)
     if isinstance(method, DSGD) and not method.is_alike:
-        return _shifting(objective, method)
+        return _reshuffled(objective, method) if type(method.order) is Reshuffled else _shifting(objective, method)
     if isinstance(method, DSGD) and isinstance(objective, Mast) and not _is_plain(method):
         return SampledRecursion(_sampled_gradient(objective, method), method.rule.stepsize)
     if not _is_plain(method):
@@ -176,6 +180,20 @@ def closed_chain(objective: Objective, method: Method) -> MomentRecursion:
     if isinstance(method, PAGE):
         return PAGERecursion(operator, gamma, method.probability, method.sketches)
     raise ValueError(f"no closed moment recursion is known for {method.name}")
+
+
+def _reshuffled(objective: Objective, method: DSGD) -> ReshuffledRecursion:
+    """Return the recursion of epochs in random order."""
+    if not (_is_plain(method) and isinstance(objective, Mast)):
+        raise ValueError(f"no closed moment recursion is known for {method.name}")
+    count = method.order.length(objective.sketch)
+    if not fits(count, objective.dim):
+        raise ValueError(f"an epoch of {count} steps in dimension {objective.dim} is too long for a closed moment recursion")
+    S, A = np.asarray(objective.support[0].matrices()), objective.problem.upper_curvature.matrix
+    H, z = S.transpose(0, 2, 1) @ A @ S, objective.minimize().x - objective.center
+    g0 = np.asarray(objective.problem.gradient(objective.center))
+    noises = np.einsum("nij,i->nj", S, g0) + H @ z
+    return ReshuffledRecursion(H, noises, method.rule.largest)
 
 
 def _shifting(objective: Objective, method: DSGD) -> ShiftRecursion:

@@ -20,6 +20,7 @@ from mastsim.theorems.moving_shift import (
 )
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.rates import Rate
+from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.shapes import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.sketched_gradient import (
     ConvexSketchedGradient,
@@ -65,6 +66,8 @@ ALL: tuple[type[Theorem], ...] = (
     StronglyConvexShift,
     NonconvexHeldSketch,
     PolyakLojasiewiczHeldSketch,
+    StronglyConvexReshuffled,
+    ConvexReshuffled,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -79,6 +82,7 @@ __all__ = [
     "ConvexDSGDAnyStep",
     "ConvexDistributed",
     "ConvexQuadraticShift",
+    "ConvexReshuffled",
     "ConvexSketchedGradient",
     "DoubleSketchedPAGE",
     "HorizonRate",
@@ -105,6 +109,7 @@ __all__ = [
     "SketchedGradientDistance",
     "StronglyConvexDSGD",
     "StronglyConvexQuadraticShift",
+    "StronglyConvexReshuffled",
     "StronglyConvexSGD",
     "StronglyConvexShift",
     "StronglyConvexSketchedGradient",

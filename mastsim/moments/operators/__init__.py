@@ -5,6 +5,7 @@ from mastsim.moments.operators.gradients import DistributedGradient, GradientMom
 from mastsim.moments.operators.leading import FactorBracket
 from mastsim.moments.operators.moving_shift import ShiftRecursion
 from mastsim.moments.operators.recursion import MomentRecursion, MomentState, run
+from mastsim.moments.operators.reshuffled import ReshuffledRecursion
 from mastsim.moments.operators.sampled import SampledGradient, SampledRecursion
 from mastsim.moments.operators.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
@@ -17,6 +18,7 @@ __all__ = [
     "MomentRecursion",
     "MomentState",
     "PAGERecursion",
+    "ReshuffledRecursion",
     "SVRGRecursion",
     "SampledGradient",
     "SampledRecursion",
