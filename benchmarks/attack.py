@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mastsim import theorems
 from mastsim.verification.attack import Attack, attack
-from mastsim.verification.false_variants import ALL_FALSE
+from mastsim.verification.attack.false_variants import ALL_FALSE
 
 BUDGETS = {"theorem6-quoted": 20_000, "theorem4/sketched-gap": 10_000, "theorem2/naive-sharp-step": 10_000}
 """Evaluations for what is harder to refute than the rest."""

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import mastsim as ms
 from benchmarks.numpy_rule import value_and_gradient
 from benchmarks.timing import interleaved, machine, median, ratio_line
-from mastsim.problems.data import locate
+from mastsim.problems.catalogue import locate
 
 
 def data_like_a5a(seed=0):

@@ -7,14 +7,14 @@ from threadpoolctl import threadpool_limits
 
 import mastsim as ms
 from benchmarks.timing import interleaved, machine, median
-from mastsim.moments.operators import (
-    DistributedRecursion,
-    DSGDRecursion,
+from mastsim.recursions import (
+    DistributedGradient,
+    GradientRecursion,
     PAGERecursion,
+    SketchedGradient,
     SVRGRecursion,
-    largest_stable_stepsize,
-    moment_operators,
     run,
+    stability_limit,
 )
 
 
@@ -27,8 +27,8 @@ def quadratic(d, seed=0):
 
 def dsgd(sketch, A, g0):
     """Return the recursion at a hundredth of 2/(λ_max(A)·L_S^max)."""
-    operators = moment_operators(sketch, A)
-    return DSGDRecursion(operators, 0.02 / sketch.L_max, -np.linalg.solve(operators.mean, g0), g0)
+    operators = sketch.moment_operators(A)
+    return GradientRecursion(SketchedGradient(operators, -np.linalg.solve(operators.mean, g0), g0), 0.02 / sketch.L_max)
 
 
 def after(recursion, steps=2):
@@ -42,9 +42,9 @@ def after(recursion, steps=2):
 def step_times(d=300):
     """Print the time of one step for every kind of sketch and method."""
     A, g0 = quadratic(d)
-    randk = moment_operators(ms.RandK(d, d // 10), A)
+    randk = ms.RandK(d, d // 10).moment_operators(A)
     z = -np.linalg.solve(randk.mean, g0)
-    clients = [moment_operators(ms.PermK(d, 10), A * scale) for scale in np.linspace(0.5, 1.5, 10)]
+    clients = [ms.PermK(d, 10).moment_operators(A * scale) for scale in np.linspace(0.5, 1.5, 10)]
     work = {
         "DSGD, Rand-K": dsgd(ms.RandK(d, d // 10), A, g0),
         "DSGD, Bernoulli": dsgd(ms.Bernoulli(d, 0.1), A, g0),
@@ -53,7 +53,7 @@ def step_times(d=300):
         "DSGD, rotated Rand-K": dsgd(ms.Rotated(ms.RandK(d, d // 10), "dct"), A, g0),
         "L-SVRDSG, Rand-K": SVRGRecursion(randk, 1e-4, 0.1, z, g0, 0.1),
         "PAGE, Rand-K": PAGERecursion(randk, 1e-4, 0.1),
-        "10 clients, Perm-K": DistributedRecursion(clients, 1e-4, z, np.tile(g0, (10, 1)), "permk"),
+        "10 clients, Perm-K": GradientRecursion(DistributedGradient(clients, z, np.tile(g0, (10, 1)), "permk"), 1e-4),
     }
     steps = {name: after(recursion) for name, recursion in work.items()}
     times = interleaved({"product": lambda: A @ A, **steps}, rounds=15)
@@ -79,10 +79,10 @@ def stable_stepsizes():
     for d in (20, 100, 300):
         A, g0 = quadratic(d)
         begin = time.perf_counter()
-        limit = largest_stable_stepsize(moment_operators(ms.RandK(d, d // 10), A))
+        limit = stability_limit(ms.RandK(d, d // 10).moment_operators(A))
         middle = time.perf_counter()
         recursion = dsgd(ms.RandK(d, d // 10), A, g0)
-        rate = DSGDRecursion(recursion.operators, limit.lower / 2, recursion.z_star, g0).contraction()
+        rate = GradientRecursion(recursion.gradient, limit.lower / 2).contraction()
         end = time.perf_counter()
         wide = limit.upper / limit.lower - 1
         print(f"  d = {d}: largest stable step {limit.lower:.6g}, bracket {wide:.1e} wide, {middle - begin:.2f} s")

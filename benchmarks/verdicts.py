@@ -20,14 +20,15 @@ import numpy as np
 
 import mastsim as ms
 from mastsim import theorems
-from mastsim.theorems import HorizonRate, Inequality, NonconvexDistributedQuoted, Rate, Theorem
+from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Verdict
 
 STEPS = 12
-_TRUE = [kind for kind in theorems.ALL if kind is not NonconvexDistributedQuoted]
+_TRUE = [kind for kind in theorems.ALL if kind.status != "refuted as quoted"]
 
 
 def matrix(rng: np.random.Generator, rows: int, dim: int) -> np.ndarray:
@@ -106,7 +107,7 @@ def decided(case: Theorem) -> Iterator[Verdict]:
     assert isinstance(case, Rate)
     trial = Trial.of(case)
     if (chain := exact_recursion(trial)) is not None:
-        yield decide_rate_exactly(trial, chain, min(case.horizon, STEPS) if isinstance(case, HorizonRate) else STEPS)
+        yield decide_rate_exactly(trial, chain, min(STEPS, case.planned_steps or STEPS))
 
 
 def tally(count: int, seed: int = 0, progress: bool = False) -> tuple[dict[str, collections.Counter[str]], list[str]]:

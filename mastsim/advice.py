@@ -13,7 +13,7 @@ from mastsim.methods import Method, Nice, Sampling
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
-from mastsim.theorems.theorem4 import SampledRate
+from mastsim.theorems.sampled import SampledRate
 from mastsim.validation import ACCURACIES, instance, positive
 
 _LONGEST = 1e15

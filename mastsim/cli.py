@@ -187,8 +187,8 @@ def verify(
     from mastsim.documents import header
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, as_expected, run_suite
-    from mastsim.verification.pages import write_pages
     from mastsim.verification.report import table, write_report
+    from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
     verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=sys.stderr.isatty())
@@ -213,7 +213,7 @@ def _attack(
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
     from mastsim.verification.attack import attack, attackable, replay
-    from mastsim.verification.false_variants import ALL_FALSE
+    from mastsim.verification.attack.false_variants import ALL_FALSE
 
     if name is not None and saved is not None:
         raise ValueError(f"attack={name!r} and replay={str(saved)!r} exclude each other: pass one")
@@ -442,7 +442,7 @@ def data() -> None:
 def list_data(json_to: str | None) -> None:
     """List the data sets that have a name."""
     from mastsim.documents import header
-    from mastsim.problems.data import listing
+    from mastsim.problems.catalogue import listing
 
     rows = listing()
     lines = [f"{row['name']:16s} n = {row['n']:<8d} d = {row['d']:<6d} {row['where']}" for row in rows]
@@ -454,7 +454,7 @@ def list_data(json_to: str | None) -> None:
 @_command
 def path_of_data(name: str) -> None:
     """Print where a data set's file is."""
-    from mastsim.problems.data import locate
+    from mastsim.problems.catalogue import locate
 
     found = locate(name)
     if found is None:
@@ -467,7 +467,7 @@ def path_of_data(name: str) -> None:
 @_command
 def fetch_data(name: str) -> None:
     """Download a data set unless it is here, check its hash, and print where it is."""
-    from mastsim.problems.data import fetch
+    from mastsim.problems.catalogue import fetch
 
     click.echo(fetch(name))
 

@@ -7,7 +7,7 @@ import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,6 +63,9 @@ class Run(ReadOnly):
     precision : {"float64", "float32"}, default "float64"
         The type of the iterates.
     """
+
+    noun: ClassVar[str] = "run"
+    example: ClassVar[str] = "what simulate returns"
 
     method: str
     objective: str

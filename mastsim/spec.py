@@ -23,7 +23,7 @@ from mastsim.methods import Method
 from mastsim.methods.families import method_names
 from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
-from mastsim.problems.data import DEFAULT_DATA
+from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.families import AUTO, problem_names, problem_settings
 from mastsim.problems.glm import LeastSquares
 from mastsim.provenance import content_hash

@@ -304,6 +304,6 @@ def test_an_error_of_the_machine_is_one_sentence(monkeypatch):
         def fail(*_, error=error, **__):
             raise error
 
-        monkeypatch.setattr("mastsim.problems.data.make_synthetic", fail)
+        monkeypatch.setattr("mastsim.problems.loading.make_synthetic", fail)
         said = refused("constants", "--data", TINY, "--sketch", "identity")
         assert said == f"Error: {words}\n"

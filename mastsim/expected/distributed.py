@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class Distributed(Objective):
     >>> F.minimize().x
     array([0.5, 0.5])
     """
+
+    example: ClassVar[str] = "Distributed(problems, sketches)"
 
     problems: Sequence[Problem]
     sketches: Sketch | Sequence[Sketch]

@@ -15,7 +15,7 @@ from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
 from mastsim.rounding import EPS, summed
 from mastsim.sketches import Sketch, SketchBatch
-from mastsim.sketches.base import DiagonalBatch, MatrixBatch
+from mastsim.sketches.batches import DiagonalBatch, MatrixBatch
 
 ENUMERATION_LIMIT = 4096
 

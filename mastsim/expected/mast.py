@@ -74,6 +74,8 @@ class Mast(Objective):
     (0.0, array([0.5, 0.5]))
     """
 
+    example: ClassVar[str] = "Mast(problem, sketch)"
+
     problem: Problem
     sketch: Sketch
     shift: np.ndarray | None = None

@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +31,9 @@ _EPS = float(np.finfo(float).eps)
 
 class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
+
+    noun: ClassVar[str] = "objective"
+    example: ClassVar[str] = "Mast(problem, sketch)"
 
     problem: Problem
 

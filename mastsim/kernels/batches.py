@@ -1,4 +1,4 @@
-"""Minibatches drawn inside kernels, as `mastsim.methods.sampling` draws them."""
+"""Minibatches drawn inside kernels, as the samplings of `mastsim.methods` draw them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from mastsim.draws import Independent, RandomElement, StreamDraw, Values
 from mastsim.kernels.masks import draw_mask, mask_of, mask_scratch
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.standard import keeps
-from mastsim.sketches.base import DiagonalBatch
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.selection import SelectionSketch
 
 

@@ -15,7 +15,7 @@ from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, mod
 from mastsim.kernels.standard import keeps
 from mastsim.methods import GD, GDCI, SGD, Method, ShiftRule
 from mastsim.problems import Quadratic
-from mastsim.sketches.base import DiagonalBatch, SketchBatch
+from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
 
 Kind = TypeVar("Kind", bound=Objective)

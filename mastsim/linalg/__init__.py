@@ -9,3 +9,4 @@ from mastsim.linalg.quadratic_form import Bottom as Bottom
 from mastsim.linalg.quadratic_form import QuadraticForm as QuadraticForm
 from mastsim.linalg.rank import exact_rank as exact_rank
 from mastsim.linalg.rows import gram_form as gram_form
+from mastsim.linalg.symmetric import symmetric_part as symmetric_part

@@ -9,12 +9,13 @@ from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
-from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement, importance_sampling
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
 from mastsim.methods.states import ShiftedState, State
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
+from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
+from mastsim.methods.weighted_sampling import IndependentSampling, WithReplacement, importance_sampling
 
 __getattr__ = named(__name__, ALL_METHODS)
 

@@ -19,13 +19,14 @@ from mastsim.expected import Distributed, Objective
 from mastsim.keywords import Settings
 from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
-from mastsim.methods.sampling import FullBatch
 from mastsim.methods.settings import Setting, settings_of
 from mastsim.methods.states import State
 from mastsim.methods.steprules import StepRule, step_rule
+from mastsim.methods.uniform_sampling import FullBatch
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
+from mastsim.recursions import MomentRecursion
 from mastsim.validation import instance
 
 
@@ -54,6 +55,9 @@ class Method(ReadOnly, ABC):
     ValueError
         If `stepsize` is not a finite number above zero.
     """
+
+    noun: ClassVar[str] = "method"
+    example: ClassVar[str] = "DSGD(0.1)"
 
     stepsize: float | StepRule
 
@@ -146,6 +150,19 @@ class Method(ReadOnly, ABC):
         known = cls.settings()
         return cls(stepsize, **{known[name].field: known[name].build(value, problem) for name, value in settings})
 
+    def closed_recursion(self, objective: Any) -> MomentRecursion:
+        """Return the closed recursion of mean and second moment on a quadratic, counted from x_D*.
+
+        Exact moments are read off the values of the draws without one, where these are few. A subclass that changes anything
+        about the step must say it again.
+
+        Raises
+        ------
+        ValueError
+            If none is known.
+        """
+        raise ValueError(f"no closed moment recursion is known for {self.name} on {objective.name}")
+
     def check(self, problem: Problem) -> None:
         """Refuse a problem that the settings do not fit; without settings every problem fits."""
 
@@ -210,6 +227,11 @@ class StochasticMethod(Method):
         """Refuse a problem that the sampling or the compression does not fit."""
         self.sampling.check(problem.components)
         self.compression.law(problem.dim)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether gradients are exact, apart from the sketch, and not compressed."""
+        return isinstance(self.sampling, FullBatch) and isinstance(self.compression, Uncompressed)
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from mastsim.backend import Array, asnumpy, namespace
 from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch, sketch_names
+from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import integer, shown
 
 
@@ -23,6 +24,9 @@ class Compressor(ReadOnly, ABC):
     ----------
     Khaled, Richtárik, arXiv 1909.04716, Definition 1 (ω); MAST, arXiv 2311.16086, Section 4 (compressed gradients).
     """
+
+    noun: ClassVar[str] = "compressor"
+    example: ClassVar[str] = "NaturalCompressor()"
 
     keyword: ClassVar[str] = ""
     """The compressor's name in a text such as ``dithering:4``; empty for compressors that cannot be written in one."""
@@ -56,6 +60,10 @@ class Compressor(ReadOnly, ABC):
     @abstractmethod
     def omega(self, dim: int) -> float:
         """Return ω for vectors of length `dim`."""
+
+    def moment_operators(self, dim: int) -> MomentOperators | None:
+        """Return the moments of Q as of a sketch, or None where Q does nothing; only known for diagonal sketches."""
+        raise ValueError(f"no closed moments are known for compression by {self.name}: it is not a sketch")
 
     def sharp_omega(self, dim: int) -> float:
         """Return the smallest valid ω this package has a proof of, at most `omega`."""
@@ -91,6 +99,9 @@ class Uncompressed(Compressor):
         """Return the law with one value, the identity map."""
         return UnchangedLaw(integer("dim", dim, 1))
 
+    def moment_operators(self, dim: int) -> None:
+        """Return None: nothing is done."""
+
     def omega(self, dim: int) -> float:
         """Return 0."""
         integer("dim", dim, 1)
@@ -105,12 +116,6 @@ class UnchangedBatch:
     ----------
     replicas : int
         How many.
-
-    Examples
-    --------
-    >>> UnchangedBatch(2).apply(np.array([3.0, 5.0]))
-    array([[3., 5.],
-           [3., 5.]])
     """
 
     replicas: int
@@ -132,11 +137,6 @@ class UnchangedLaw:
     ----------
     dim : int
         Length of the vectors.
-
-    Examples
-    --------
-    >>> UnchangedLaw(3).support_size
-    1.0
     """
 
     dim: int
@@ -209,6 +209,12 @@ class SketchCompressor(Compressor):
         if integer("dim", dim, 1) != self.sketch.dim:
             raise ValueError(f"dim={dim} is not accepted: {self.name} compresses vectors of length {self.sketch.dim}")
         return self.sketch
+
+    def moment_operators(self, dim: int) -> MomentOperators:
+        """Return the moments of the sketch, refusing one that is not diagonal."""
+        if not self.law(dim).law.symmetric:
+            raise ValueError(f"no closed moments are known for compression by {self.name}: it is not diagonal")
+        return self.sketch.moment_operators(np.eye(dim))
 
     def omega(self, dim: int) -> float:
         """Return L_D − 1."""

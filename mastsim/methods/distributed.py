@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mastsim.backend import Array
 from mastsim.draws import Draw, Independent
 from mastsim.expected import Distributed, Objective
 from mastsim.methods.base import Oracle, StochasticMethod
 from mastsim.methods.compression import Uncompressed
-from mastsim.methods.sampling import FullBatch
 from mastsim.methods.states import State
+from mastsim.methods.uniform_sampling import FullBatch
+from mastsim.recursions import DistributedGradient, GradientRecursion, MomentRecursion
 from mastsim.validation import instance
 
 
@@ -51,10 +54,24 @@ class DistributedDSGD(StochasticMethod):
 
     def init(self, objective: Distributed, x0: Array) -> State:
         """Return the first state."""
+        self._require_clients(objective)
+        return State(x0)
+
+    def closed_recursion(self, objective: Distributed) -> MomentRecursion:
+        """Return the recursion for exact gradients that are not compressed."""
+        self._require_clients(objective)
+        if not self.is_exact:
+            return super().closed_recursion(objective)
+        clients = objective.clients
+        operators = [F.sketch.moment_operators(F.problem.upper_curvature.matrix) for F in clients]
+        slopes = np.stack([np.asarray(F.problem.gradient(F.center)) for F in clients])
+        z_star, joint = objective.minimize().x - objective.center, "permk" if objective.correlated else "independent"
+        return GradientRecursion(DistributedGradient(operators, z_star, slopes, joint), self.rule.largest)
+
+    def _require_clients(self, objective: Objective) -> None:
         instance("objective", objective, Objective)
         if not isinstance(objective, Distributed):
             raise ValueError(f"objective={objective.name} is not accepted: DistributedDSGD needs clients; use DSGD")
-        return State(x0)
 
     def oracle(self, objective: Objective, draw: Draw) -> Oracle:
         """Return an oracle without a minibatch: every client has its own."""

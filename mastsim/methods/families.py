@@ -21,11 +21,5 @@ ALL_METHODS: tuple[type[Method], ...] = (
 
 
 def method_names() -> dict[str, type[Method]]:
-    """Return the methods by keyword.
-
-    Examples
-    --------
-    >>> method_names()["dsgd"].__name__
-    'DSGD'
-    """
+    """Return the methods by keyword."""
     return by_keyword(ALL_METHODS)

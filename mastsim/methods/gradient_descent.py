@@ -13,11 +13,20 @@ from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
-from mastsim.methods.orders import IndependentSketches, Order
+from mastsim.methods.orders import IndependentSketches, Order, Reshuffled
+from mastsim.methods.quadratic_moments import listed_gradients, sampled_gradient, sketched_quadratic
 from mastsim.methods.shifts import FixedShift, Refreshed, ShiftRule
 from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
+from mastsim.recursions import (
+    GDRecursion,
+    GradientRecursion,
+    MomentRecursion,
+    ReshuffledRecursion,
+    ShiftRecursion,
+    SketchedGradient,
+)
 from mastsim.validation import instance, settings
 
 
@@ -54,6 +63,10 @@ class GD(Method):
             return None
         source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
         return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
+
+    def closed_recursion(self, objective: Objective) -> GDRecursion:
+        """Return y⁺ = (I − γH_D)y."""
+        return GDRecursion(objective.curvature, self.rule.largest)
 
     def init(self, objective: Objective, x0: Array) -> State:
         """Return the first state."""
@@ -111,6 +124,8 @@ class DSGD(StochasticMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         instance("shift", self.shift, ShiftRule)
+        if type(self.shift) is Refreshed and not self.shift.moves:
+            object.__setattr__(self, "shift", FixedShift())
         instance("order", self.order, Order)
         if not (isinstance(self.shift, FixedShift) or isinstance(self.order, IndependentSketches)):
             raise ValueError(
@@ -127,8 +142,7 @@ class DSGD(StochasticMethod):
     @property
     def is_alike(self) -> bool:
         """Whether every step is one gradient step with a fresh sketch and the shift of the objective: Algorithm 1."""
-        stays = type(self.shift) in (FixedShift, Refreshed) and not self.shift.moves
-        return stays and type(self.order) is IndependentSketches
+        return type(self.shift) is FixedShift and type(self.order) is IndependentSketches
 
     def target(self, objective: Mast) -> np.ndarray:
         """Return x_D*, or x* where the shift moves."""
@@ -152,6 +166,23 @@ class DSGD(StochasticMethod):
 
         rule = self.shift if isinstance(self.order, IndependentSketches) else self.order
         return rule.step(once, state, objective, draw)
+
+    def closed_recursion(self, objective: Mast) -> MomentRecursion:
+        """Return the recursion for any sampling and compression by a diagonal sketch; or a refreshed shift, or epochs."""
+        require_one_node(self, objective)
+        if self.is_alike and self.is_exact:
+            return GradientRecursion(SketchedGradient(*sketched_quadratic(objective)), self.rule.largest)
+        if self.is_alike:
+            return GradientRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
+        alone = self.is_exact and type(self.order) is IndependentSketches
+        if alone and type(self.shift) is Refreshed:
+            u0 = None if self.shift.is_iterate else objective.center - self.target(objective)
+            operators = sketched_quadratic(objective)[0]
+            return ShiftRecursion(operators, self.rule.largest, self.shift.probability, self.shift.variant, u0)
+        if self.is_exact and type(self.order) is Reshuffled and type(self.shift) is FixedShift:
+            self.order.length(objective.sketch)
+            return ReshuffledRecursion(*listed_gradients(objective), self.rule.largest)
+        return super().closed_recursion(objective)
 
     def direction(self, state: Any, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""

@@ -35,6 +35,8 @@ class Minibatch:
     array([[1, 1]])
     """
 
+    example: ClassVar[str] = "what a sampling draws"
+
     index: Array | None
     weights: Array
 
@@ -50,6 +52,9 @@ class Minibatch:
 
 class Sampling(ReadOnly, ABC):
     """A law of unbiased minibatches of any finite sum; subclasses are frozen dataclasses of settings."""
+
+    noun: ClassVar[str] = "sampling"
+    example: ClassVar[str] = "Nice(32)"
 
     keyword: ClassVar[str] = ""
     """The sampling's name in a text such as ``nice:32``; empty for samplings that cannot be written in one."""
@@ -146,18 +151,6 @@ class SamplingLaw:
         Which sampling.
     n : int
         The number of components, at least 1.
-
-    Raises
-    ------
-    ValueError
-        If the settings of `sampling` do not fit `n`.
-
-    Examples
-    --------
-    >>> from mastsim.methods import Nice
-    >>> law = SamplingLaw(Nice(2), 3)
-    >>> law.uniforms, law.support_size, law.support()[0].index.tolist()
-    (2, 3.0, [[0, 1], [0, 2], [1, 2]])
     """
 
     sampling: Sampling
@@ -181,13 +174,7 @@ class SamplingLaw:
         return self.sampling._support_size(self.n)
 
     def support(self) -> tuple[Minibatch, np.ndarray]:
-        """Return every minibatch, one a row, and the probabilities, shape (support_size,).
-
-        Raises
-        ------
-        ValueError
-            If there are more than 2**20 of them.
-        """
+        """Return every minibatch, one a row, and the probabilities, shape (support_size,)."""
         if self.support_size > SUPPORT_LIMIT:
             raise ValueError(
                 f"the support of {self.sampling.name} of n={self.n} components has {self.support_size:.6g} values and "

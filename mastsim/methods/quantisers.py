@@ -42,11 +42,6 @@ class QuantiserBatch:
         Which rounding.
     u : array, shape (replicas, dim)
         A coordinate is rounded away from zero when its number is below the fraction it has passed.
-
-    Examples
-    --------
-    >>> QuantiserBatch(NaturalCompressor(), np.array([[0.4, 0.6]])).apply(np.array([3.0, -3.0]))
-    array([[ 4., -2.]])
     """
 
     quantiser: Quantiser
@@ -71,11 +66,6 @@ class QuantiserLaw:
         Which rounding.
     dim : int
         Length of the vectors.
-
-    Examples
-    --------
-    >>> QuantiserLaw(NaturalCompressor(), 3).uniforms
-    3
     """
 
     quantiser: Quantiser
@@ -92,13 +82,7 @@ class QuantiserLaw:
         return QuantiserBatch(self.quantiser, u)
 
     def support(self) -> tuple[QuantiserBatch, np.ndarray]:
-        """Refuse.
-
-        Raises
-        ------
-        ValueError
-            Always.
-        """
+        """Refuse."""
         raise ValueError(
             f"the values of {self.quantiser.name} depend on the gradient: they cannot be listed; sample it instead"
         )

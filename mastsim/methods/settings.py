@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from mastsim.keywords import by_keyword, read_number, tidy
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.minibatch import Sampling
 from mastsim.methods.orders import ALL_ORDERS
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
-from mastsim.methods.sampling import FullBatch, IndependentSampling, Nice, WithReplacement
 from mastsim.methods.shifts import ALL_SHIFT_RULES, ShiftRule
+from mastsim.methods.uniform_sampling import FullBatch, Nice
+from mastsim.methods.weighted_sampling import IndependentSampling, WithReplacement
 from mastsim.problems import Problem
 from mastsim.validation import integer, one_of, shown
+
+T = TypeVar("T")
 
 ALL_SAMPLINGS: tuple[type[Sampling], ...] = (FullBatch, Nice, IndependentSampling, WithReplacement)
 """Every sampling."""
@@ -52,63 +55,21 @@ def settings_of(names: Iterable[str]) -> dict[str, Setting]:
 
 
 def parse_sampling(text: str, problem: Problem) -> Sampling:
-    """Return the sampling that a text such as ``nice:32`` names.
-
-    Parameters
-    ----------
-    text : str
-        Keyword of a sampling and, after a colon, its argument.
-    problem : Problem
-        The problem whose components are sampled.
-
-    Raises
-    ------
-    ValueError
-        If the keyword is unknown or its argument is not accepted.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import numpy as np, mastsim as ms
-    >>> parse_sampling("with-replacement:4", ms.Quadratic(np.eye(1), np.ones(1))).name
-    '4 with replacement'
-    """
-    keyword, _, argument = text.partition(":")
-    known = by_keyword(ALL_SAMPLINGS)
-    return known[one_of("sampling", keyword, known)].from_text(argument, problem)
+    """Return the sampling that a text such as ``nice:32`` names."""
+    kind, argument = _split("sampling", text, by_keyword(ALL_SAMPLINGS))
+    return kind.from_text(argument, problem)
 
 
 def parse_compressor(text: str, problem: Problem) -> Compressor:
-    """Return the compressor that a text such as ``dithering:4`` names.
+    """Return the compressor that a text such as ``dithering:4`` names."""
+    read, argument = _split("compression", text, _compressor_readers())
+    return read(argument, problem.dim)
 
-    Parameters
-    ----------
-    text : str
-        Keyword of a compressor and, after a colon, its argument.
-    problem : Problem
-        The problem whose gradients are compressed.
 
-    Raises
-    ------
-    ValueError
-        If the keyword is unknown or its argument is not accepted.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import numpy as np, mastsim as ms
-    >>> parse_compressor("randk:0.5", ms.Quadratic(np.eye(4), np.ones(4))).name
-    'Rand-2 of 4'
-    """
+def _split(setting: str, text: str, known: Mapping[str, T]) -> tuple[T, str]:
+    """Return what the keyword of a text stands for, and the rest of the text."""
     keyword, _, argument = text.partition(":")
-    known = _compressor_readers()
-    return known[one_of("compression", keyword, known)](argument, problem.dim)
+    return known[one_of(setting, keyword, known)], argument
 
 
 def _compressor_readers() -> dict[str, Callable[[str, int], Compressor]]:

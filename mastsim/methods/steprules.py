@@ -13,6 +13,9 @@ from mastsim.validation import STEPS, integer, nonnegative, positive
 class StepRule(ABC):
     """A step size for every step; subclasses are frozen dataclasses whose first field is γ₀ and whose others are numbers."""
 
+    noun: ClassVar[str] = "step rule"
+    example: ClassVar[str] = "InverseSqrtStep(0.1)"
+
     keyword: ClassVar[str] = ""
     """The rule's name in a text such as ``harmonic:0.5*theory:0.01``; empty for rules that cannot be written in one."""
 
@@ -162,23 +165,5 @@ ALL_STEP_RULES: tuple[type[StepRule], ...] = (ConstantStep, InverseSqrtStep, Har
 
 
 def step_rule(stepsize: float | StepRule) -> StepRule:
-    """Return `stepsize` as a rule: a number becomes a constant one.
-
-    Parameters
-    ----------
-    stepsize : float or StepRule
-        A positive number, or a rule, which is returned unchanged.
-
-    Raises
-    ------
-    TypeError
-        If it is neither a rule nor a number.
-    ValueError
-        If the number is not above 0 and at most 1e120.
-
-    Examples
-    --------
-    >>> step_rule(0.5)
-    ConstantStep(stepsize=0.5)
-    """
+    """Return `stepsize` as a rule: a number becomes a constant one."""
     return stepsize if isinstance(stepsize, StepRule) else ConstantStep(stepsize)

@@ -12,7 +12,9 @@ from mastsim.draws import Coin, Draw, Independent, probability
 from mastsim.expected import Mast
 from mastsim.methods.affine import steps_are_constant
 from mastsim.methods.base import Oracle, StochasticMethod, require_one_node
-from mastsim.methods.sampling import Nice
+from mastsim.methods.quadratic_moments import sketched_quadratic
+from mastsim.methods.uniform_sampling import Nice
+from mastsim.recursions import MomentRecursion, PAGERecursion, SVRGRecursion, anchor_variance
 from mastsim.validation import integer
 
 FEW_VALUES = 512
@@ -107,6 +109,14 @@ class LSVRDSG(StochasticMethod):
             return AnchoredState(x0, x0, namespace(x0).zeros_like(x0))
         return AnchoredState(x0, x0, objective.gradient(x0))
 
+    def closed_recursion(self, objective: Mast) -> MomentRecursion:
+        """Return the recursion of iterates and anchors for exact gradients that are not compressed."""
+        require_one_node(self, objective)
+        if not self.is_exact:
+            return super().closed_recursion(objective)
+        operators, z_star, g0 = sketched_quadratic(objective)
+        return SVRGRecursion(operators, self.rule.largest, self.probability, z_star, g0, self.zeta(objective))
+
     def direction(self, state: AnchoredState, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return ∇f_S(x) − ∇f_S(w) + h."""
         batch = draw.of("sketch", objective.sketch)
@@ -126,10 +136,7 @@ class LSVRDSG(StochasticMethod):
 
     def zeta(self, objective: Mast) -> float:
         """Return ζ = (N − b)/(b·max(1, N − 1)), the variance of the anchor's minibatch; 0 with the full anchor."""
-        if self.anchor is None:
-            return 0.0
-        N = objective.sketch.support_size
-        return (N - self.anchor) / (self.anchor * max(1.0, N - 1))
+        return 0.0 if self.anchor is None else anchor_variance(int(objective.sketch.support_size), self.anchor)
 
     def weight_of_anchor(self, objective: Mast) -> float:
         """Return 4(1 + ζ)γ²/p, the weight of the anchor in the Lyapunov function."""
@@ -207,6 +214,14 @@ class PAGE(StochasticMethod):
         require_one_node(self, objective)
         return EstimatingState(x0, objective.gradient(x0))
 
+    def closed_recursion(self, objective: Mast) -> MomentRecursion:
+        """Return the recursion of iterates and estimates for exact gradients that are not compressed."""
+        require_one_node(self, objective)
+        if not self.is_exact:
+            return super().closed_recursion(objective)
+        operators = sketched_quadratic(objective).operators
+        return PAGERecursion(operators, self.rule.largest, self.probability, self.sketches)
+
     def direction(self, state: EstimatingState, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the current estimate."""
         return state.g
@@ -232,28 +247,7 @@ def knows_variation(objective: Mast) -> bool:
 def variation(objective: Mast, points: np.ndarray) -> np.ndarray:
     """Return E‖∇f_S(w) − ∇f_S(x_D*)‖² at every point w, by its quadratic form or over all values of the sketch.
 
-    Parameters
-    ----------
-    objective : Mast
-        A quadratic whose sketch has a known fourth moment, or any f with a sketch of few values; see `knows_variation`.
-    points : ndarray, shape (points, dim)
-        The points w.
-
-    Returns
-    -------
-    ndarray, shape (points,)
-        A point's value does not depend on the points beside it.
-
-    References
-    ----------
-    MAST, arXiv 2311.16086, Theorem 5.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.zeros(2)), ms.RandK(2, k=1))
-    >>> variation(F, np.array([[1.0, 2.0]]))
-    array([40.])
+    Source: MAST, arXiv 2311.16086, Theorem 5.
     """
     best = objective.minimize().x
     if objective.is_quadratic and (fourth := objective.fourth_moment) is not None:

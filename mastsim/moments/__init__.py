@@ -10,8 +10,8 @@ from mastsim.methods import Method
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
-from mastsim.moments.operators import FactorBracket
 from mastsim.moments.stability import contraction, largest_stable_stepsize
+from mastsim.recursions import FactorBracket
 from mastsim.validation import ENTRIES, instance, integer, shown, vector
 
 __all__ = [

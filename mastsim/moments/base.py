@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.expected import Objective
-from mastsim.moments.operators.recursion import UNIT, range_of
 from mastsim.moments.probes import require_linear_gradient
 from mastsim.readonly import ReadOnly
+from mastsim.recursions.base import UNIT, range_of
 from mastsim.validation import instance, vector
 
 Form = dict[tuple[str, str], np.ndarray]

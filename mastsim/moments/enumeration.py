@@ -13,13 +13,13 @@ import numpy as np
 
 from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
+from mastsim.linalg import symmetric_part
 from mastsim.methods import Method
 from mastsim.methods.affine import implementation, require_affine, rules_of
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
-from mastsim.moments.operators.base import symmetric
-from mastsim.moments.operators.recursion import UNIT, absolute, settled
-from mastsim.moments.probes import STEPS, is_of_this_package, probing_points
-from mastsim.validation import instance
+from mastsim.moments.probes import STEPS, probing_points
+from mastsim.recursions.base import UNIT, absolute, nonnegative_values
+from mastsim.validation import instance, is_of_this_package
 
 WORK_LIMIT = 1 << 28
 TABLE_LIMIT = 1 << 22
@@ -209,7 +209,7 @@ class EnumeratedRecursion(Recursion):
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
         with np.errstate(over="ignore", invalid="ignore"):
             history = self._expectations(x0, steps, forms)
-            return settled(history, self.rounding(x0, steps, forms)) if (history < 0).any() else history
+            return nonnegative_values(history, self.rounding(x0, steps, forms)) if (history < 0).any() else history
 
     def _expectations(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         functionals = np.stack([written_out(form, self.fields, self.objective.dim).ravel() for form in forms])
@@ -229,7 +229,7 @@ class EnumeratedRecursion(Recursion):
 
     def after(self, second: np.ndarray) -> np.ndarray:
         """Return E[M second Mᵀ], the second moment after one more step, shape (size, size)."""
-        return symmetric((self.table @ second.ravel()).reshape(self.size, self.size))
+        return symmetric_part((self.table @ second.ravel()).reshape(self.size, self.size))
 
     def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from mastsim.methods.affine import implementation
 from mastsim.problems import Problem
+from mastsim.validation import is_of_this_package
 
 STEPS = (*range(64), 100, 127, 499, 997, 999, 1000, 65535, 65536, 10**6 - 1, 10**6)
 """Numbers of steps: all early ones, and so every phase of short periods, late ones, and both ends of common periods."""
@@ -21,18 +22,6 @@ def probing_points(size: int, reach: float) -> np.ndarray:
 
     The directions are normal, and so are in general position. Some points lie on one line through the origin, others on one
     that misses it. The first two are about as far as `reach`.
-
-    Parameters
-    ----------
-    size : int
-        The length of a point.
-    reach : float
-        The unit of distance.
-
-    Examples
-    --------
-    >>> probing_points(2, 1.0).shape
-    (14, 2)
     """
     rng = np.random.Generator(np.random.Philox(_SEED))
     apart = rng.standard_normal((len(_SCALES), size)) * np.array(_SCALES)[:, None]
@@ -42,46 +31,8 @@ def probing_points(size: int, reach: float) -> np.ndarray:
     return np.asarray(reach * np.concatenate([between[:1], apart, through, between[1:]]))
 
 
-def is_of_this_package(kind: type) -> bool:
-    """Return whether a class is defined in this package, which is known to do what it says.
-
-    Parameters
-    ----------
-    kind : type
-        Any class.
-
-    Examples
-    --------
-    >>> is_of_this_package(Problem), is_of_this_package(int)
-    (True, False)
-    """
-    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
-
-
 def require_linear_gradient(problem: Problem) -> None:
-    """Refuse a quadratic of a class of one's own whose gradients are not those of its matrix, near or far.
-
-    Parameters
-    ----------
-    problem : Problem
-        A problem that says that it is quadratic.
-
-    Raises
-    ------
-    ValueError
-        If the gradient at a probing point is not Hx plus the gradient at zero.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> def clipped(self, x):
-    ...     return np.clip(ms.Quadratic.gradient(self, x), -1, 1)
-    >>> Clipped = type("Clipped", (ms.Quadratic,), {"gradient": clipped, "__module__": "mine"})
-    >>> require_linear_gradient(Clipped(np.eye(2), np.zeros(2)))
-    Traceback (most recent call last):
-        ...
-    ValueError: Clipped says that it is quadratic, but its gradient at distance 1.8 is 0.657 away from that of its matrix
-    """
+    """Refuse a quadratic of a class of one's own whose gradients are not those of its matrix, near or far."""
     for part in (problem, *getattr(problem, "problems", ())):
         if not is_of_this_package(kind := implementation(part)):
             _compare_gradients(part, kind.__name__)

@@ -8,14 +8,14 @@ import numpy as np
 import scipy.linalg
 
 from mastsim.expected import Distributed, Objective
+from mastsim.linalg import symmetric_part
 from mastsim.methods import DSGD, DistributedDSGD, Method
 from mastsim.moments.closed import closed_chain
 from mastsim.moments.enumeration import EnumeratedRecursion
-from mastsim.moments.operators import FactorBracket, MomentRecursion
-from mastsim.moments.operators import largest_stable_stepsize as stable_stepsize
-from mastsim.moments.operators.descent import GradientRecursion, on_range
-from mastsim.moments.operators.leading import PositiveMap
-from mastsim.moments.operators.recursion import UNIT, range_of
+from mastsim.recursions import FactorBracket, MomentRecursion, stability_limit
+from mastsim.recursions.base import UNIT, range_of
+from mastsim.recursions.gradient_descent import GradientRecursion, on_range
+from mastsim.recursions.positive_map import PositiveMap
 from mastsim.validation import instance
 
 _REACHED = 1e-11
@@ -55,7 +55,7 @@ def largest_stable_stepsize(objective: Objective) -> FactorBracket:
     """
     chain = closed_chain(objective, DistributedDSGD(1.0) if isinstance(objective, Distributed) else DSGD(1.0))
     assert isinstance(chain, GradientRecursion)
-    return stable_stepsize(chain.gradient)
+    return stability_limit(chain.gradient)
 
 
 def contraction(objective: Objective, method: Method) -> FactorBracket:
@@ -143,7 +143,7 @@ def _reached(apply: Callable[[np.ndarray], np.ndarray], V: np.ndarray, rounding:
 
 
 def _directions(X: np.ndarray, least: float) -> np.ndarray:
-    values, vectors = np.linalg.eigh((X + X.T) / 2)
+    values, vectors = np.linalg.eigh(symmetric_part(X))
     return np.asarray(vectors[:, values > least])
 
 
@@ -179,10 +179,7 @@ def _linear_starts(chain: EnumeratedRecursion) -> np.ndarray:
 
 
 def _quotient(chain: EnumeratedRecursion, linear: np.ndarray) -> np.ndarray:
-    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all.
-
-    A compressor may turn gradients along the kernel of H_D out of it: then only points are taken modulo the kernel.
-    """
+    """Return a basis of the states modulo those along which H_D vanishes, where no step leads out of these; else of all."""
     U, whole = _starts(chain.objective).T, np.eye(chain.objective.dim)
     points = [name in chain.method.points for name in chain.fields]
     for parts in ([U] * len(points), [U if is_point else whole for is_point in points]):

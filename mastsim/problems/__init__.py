@@ -3,20 +3,22 @@
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
-from mastsim.problems.data import CATALOGUE, DEFAULT_DATA, Dataset, load
+from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
+from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.families import ALL_PROBLEMS, family_for
 from mastsim.problems.finite_sum import FiniteSum
 from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.loading import load
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
-from mastsim.problems.network import TwoLayerNetwork
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.splits import split
+from mastsim.problems.two_layer_network import TwoLayerNetwork
 from mastsim.problems.welsch import WelschRegression
 
 __getattr__ = named(__name__, ALL_PROBLEMS)

@@ -42,6 +42,9 @@ class Problem(ReadOnly, ABC):
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
     """
 
+    noun: ClassVar[str] = "problem"
+    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
+
     keyword: ClassVar[str] = ""
     """The family's name in a text; empty for families that cannot be built from a data set alone."""
     takes_classes: ClassVar[bool] = False
@@ -174,6 +177,11 @@ class Problem(ReadOnly, ABC):
         """Whether f is convex."""
         return self.mu_f >= 0
 
+    @property
+    def components_are_convex(self) -> bool:
+        """Whether every f_i is convex, which that of their mean does not imply."""
+        return self.is_convex
+
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f."""
@@ -255,15 +263,6 @@ def ridge(l2: float | None, condition_number: float | None, curvature: float) ->
 
     Agreeing is what lets ``dataclasses.replace`` change labels or loss of a problem that knows both. Where the data change,
     one of the two has to give way, and that is for the caller to say.
-
-    Parameters
-    ----------
-    l2 : float, optional
-        λ ≥ 0 itself.
-    condition_number : float, optional
-        κ = L_f/μ_f > 1 with μ_f = λ, so that λ = curvature/(κ − 1).
-    curvature : float
-        λ_max of the curvature matrix without regularisation.
     """
     if l2 is None and condition_number is None:
         raise ValueError(f"l2={l2} and condition_number={condition_number}: exactly one of the two must be given")

@@ -80,17 +80,6 @@ def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Mi
     """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
 
     Both hold for the number that is reported: the rounding of the value is added, that of the gradient enlarges its norm.
-
-    Parameters
-    ----------
-    objective : Problem or Objective
-        The function, with `value`, `gradient`, their bounds `error_bound` and `gradient_error`, and `lower_bound`.
-    x : ndarray, shape (dim,)
-        The point.
-    mu : float
-        A strong convexity constant; 0 for functions that are only convex, negative for others.
-    smoothness : float
-        A smoothness constant; a gap of ‖gradient‖²/(2·smoothness) is certain, and the bound is never below it.
     """
     value, gradient = float(objective.value(x)), np.asarray(objective.gradient(x))
     slack, hidden = float(objective.error_bound(x)), float(objective.gradient_error(x))
@@ -115,18 +104,7 @@ def below(constant: Constant) -> float:
 
 
 def certified_minimum(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
-    """Return what `certified` makes of a point that is as good as the search for a minimiser could make it.
-
-    Parameters
-    ----------
-    objective, x, mu, smoothness
-        As in `certified`.
-
-    Warns
-    -----
-    CertificateWarning
-        If the function is convex and the bound is larger than 1e-12 and than 2e-9 of the value.
-    """
+    """Return what `certified` makes of a point that is as good as the search for a minimiser could make it."""
     found = certified(objective, x, mu, smoothness)
     if mu >= 0 and found.gap_bound > max(_ACCURACY * abs(found.value), _NOTHING):
         _warn(objective, found, mu)
@@ -156,17 +134,7 @@ def _warn(objective: Any, found: Minimum, mu: float) -> None:
 
 
 def quadratic_minimum(problem: Any, form: QuadraticForm, center: np.ndarray | None = None) -> Minimum:
-    """Return the minimiser of least norm of a quadratic function that is bounded below.
-
-    Parameters
-    ----------
-    problem : Problem or Objective
-        The function, for the norm of its gradient.
-    form : QuadraticForm
-        The same function of z = x − center.
-    center : ndarray, shape (dim,), optional
-        Zero when left out.
-    """
+    """Return the minimiser of least norm of a quadratic function that is bounded below."""
     bottom = form.minimize(center)
     norm = float(np.linalg.norm(problem.gradient(bottom.point)))
     how = "Cholesky factor with residuals of 106 bits"

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -51,6 +52,9 @@ class Dataset(ReadOnly):
     >>> data.n, data.d, data.A.shape
     (50, 4, (50, 4))
     """
+
+    noun: ClassVar[str] = "data set"
+    example: ClassVar[str] = "what load returns"
 
     name: str
     A: np.ndarray | sp.csr_array = field(repr=False)

@@ -12,13 +12,7 @@ from mastsim.problems.losses import ExponentialSum, ExponentialTerms, Loss, Marg
 
 
 class ExponentialLoss(ExponentialTerms, MarginLoss):
-    """φ(u; y) = e^{−yu} for labels −1 and +1, with ψ(w) = e^{−w} at w = yu.
-
-    Examples
-    --------
-    >>> ExponentialLoss().value(np.array([0.0]), np.array([1.0]))
-    array([1.])
-    """
+    """φ(u; y) = e^{−yu} for labels −1 and +1, with ψ(w) = e^{−w} at w = yu."""
 
     name = "exponential"
     curvature_max = np.inf

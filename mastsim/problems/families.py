@@ -43,13 +43,7 @@ def problem_names() -> dict[str, type[Any]]:
 
 
 def problem_settings() -> dict[str, list[str]]:
-    """Return the names of every family's own settings, by keyword; ``auto`` has none.
-
-    Examples
-    --------
-    >>> problem_settings()["huber"], problem_settings()["logistic"]
-    (['delta'], [])
-    """
+    """Return the names of every family's own settings, by keyword; ``auto`` has none."""
     own = {name: [field.name for field in fields(kind) if field.name not in _DATA] for name, kind in problem_names().items()}
     return {AUTO: [], **own}
 

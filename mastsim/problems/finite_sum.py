@@ -125,6 +125,11 @@ class FiniteSum(Problem):
         return mean_form([part.quadratic_form for part in self.problems])
 
     @property
+    def components_are_convex(self) -> bool:
+        """Whether every f_i is convex."""
+        return all(part.is_convex for part in self.problems)
+
+    @property
     def curvature_is_attained(self) -> bool:
         """Whether all components are quadratic, or there is one and its curvature is attained."""
         return self.is_quadratic or (self.components == 1 and self.problems[0].curvature_is_attained)

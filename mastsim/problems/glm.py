@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total
 from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
 from mastsim.problems.losses import Loss, SquaredLoss
 from mastsim.problems.newton import least_point
-from mastsim.problems.rounding import LinearModel
+from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.rounding import summed
@@ -48,6 +48,8 @@ class GeneralizedLinearModel(Problem):
         If an entry is not finite, a shape or a label does not fit, or not exactly one of the two regularisations is given
         (both are accepted where they agree, as when ``dataclasses.replace`` hands back what a problem knows).
     """
+
+    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
 
     A: Any
     y: np.ndarray
@@ -130,9 +132,9 @@ class GeneralizedLinearModel(Problem):
         return rows_times(self._transposed, bends) / self.rows + self.ridge * w
 
     @cached_property
-    def rounding(self) -> LinearModel:
+    def rounding(self) -> LinearModelRounding:
         """The data as rounding errors see them."""
-        return LinearModel(self.A, self.y, self.loss, self.ridge)
+        return LinearModelRounding(self.A, self.y, self.loss, self.ridge)
 
     @np.errstate(over="ignore", invalid="ignore")
     def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
@@ -299,6 +301,15 @@ class GeneralizedLinearModel(Problem):
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
         squares = np.maximum(self.row_squares, np.finfo(float).tiny)
         return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
+
+    @property
+    def components_are_convex(self) -> bool:
+        """Whether the regularisation outweighs the least second derivative of the loss on the longest row."""
+        if self.loss.curvature_min >= 0:
+            return self.is_convex
+        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
+        longest = float(self.component_smoothness.max() - self.ridge) / bend
+        return bool(self.ridge + self.loss.curvature_min * longest >= 0)
 
     @property
     def component_smoothness_error(self) -> float:

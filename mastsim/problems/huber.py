@@ -19,11 +19,6 @@ class HuberLoss(PiecewiseLoss, ResidualLoss):
     ----------
     delta : float
         δ > 0, where the parabola turns into a line.
-
-    Examples
-    --------
-    >>> HuberLoss(1.0).value(np.array([0.5, 3.0]), np.zeros(2))
-    array([0.125, 2.5  ])
     """
 
     delta: float

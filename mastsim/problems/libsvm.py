@@ -22,15 +22,7 @@ LARGEST_WIDTH = _WIDTH_LIMIT // 8
 
 
 class _Form(NamedTuple):
-    """How the lines of a file have to read.
-
-    Parameters
-    ----------
-    first : int
-        The least index.
-    last : int or None
-        The largest, where the number of features was given.
-    """
+    """How the lines of a file have to read: the least index, and the largest where the number of features was given."""
 
     first: int
     last: int | None
@@ -45,30 +37,7 @@ class _Form(NamedTuple):
 def parse_libsvm(
     content: bytes, origin: str, features: int | None = None, zero_based: bool = False
 ) -> tuple[sp.csr_array, np.ndarray]:
-    """Return rows and raw labels of a LIBSVM file.
-
-    Parameters
-    ----------
-    content : bytes
-        What the file holds.
-    origin : str
-        What errors call it.
-    features : int, optional
-        The number of columns; the largest index when left out.
-    zero_based : bool, default False
-        Whether indices start at 0.
-
-    Raises
-    ------
-    ValueError
-        If the content is malformed, with the line that is; or a vector of its features would need more than 2 GiB.
-
-    Examples
-    --------
-    >>> A, y = parse_libsvm(b"+1 1:0.5 3:-2", "mine", features=4)
-    >>> A.toarray(), y
-    (array([[ 0.5,  0. , -2. ,  0. ]]), array([1.]))
-    """
+    """Return rows and raw labels of a LIBSVM file."""
     from sklearn.datasets import load_svmlight_file
 
     if not isinstance(zero_based, (bool, np.bool_)):

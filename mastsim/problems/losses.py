@@ -96,6 +96,10 @@ class Loss(ABC):
     def check_labels(self, y: np.ndarray) -> None:
         """Raise ValueError when a label cannot be used, saying what would be accepted."""
 
+    def labels_like(self, numbers: np.ndarray) -> np.ndarray:
+        """Return labels that the loss takes, made from real numbers: these as they are, unless a subclass says otherwise."""
+        return numbers
+
     @abstractmethod
     def row_form(self, y: np.ndarray) -> RowForm:
         """Return the reduction to one function ψ of a scalar w."""
@@ -177,6 +181,10 @@ class MarginLoss(Loss):
             raise ValueError(f"y holds the labels {found[0]:g} and {found[1]:g}, but it must hold -1 and +1; pass {fix}")
         shown = ", ".join(f"{label:g}" for label in found[:5]) + (", …" if len(found) > 5 else "")
         raise ValueError(f"y holds the labels {shown}, but the {self.name} loss takes two: -1 and +1")
+
+    def labels_like(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the signs."""
+        return np.where(numbers > 0, 1.0, -1.0)
 
     def row_form(self, y: np.ndarray) -> RowForm:
         """Return w = yu."""

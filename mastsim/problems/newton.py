@@ -13,20 +13,7 @@ _MOST_NUMBERS = 1 << 26  # that a root of the Hessian may hold
 
 
 def least_point(problem: Problem, start: np.ndarray) -> np.ndarray:
-    """Return the minimiser of a convex f, or a stationary point of another, as good as rounding allows.
-
-    Parameters
-    ----------
-    problem : Problem
-        The function f.
-    start : ndarray, shape (dim,)
-        First point.
-
-    Returns
-    -------
-    ndarray, shape (dim,)
-        The point; how good it is, is for the caller to certify.
-    """
+    """Return the minimiser of a convex f, or a stationary point of another, as good as rounding allows."""
 
     def both(x: np.ndarray) -> tuple[float, np.ndarray]:
         return float(problem.value(x)), np.asarray(problem.gradient(x))

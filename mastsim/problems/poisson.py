@@ -12,13 +12,7 @@ from mastsim.problems.losses import ExponentialSum, ExponentialTerms, Loss, RowF
 
 
 class PoissonLoss(ExponentialTerms):
-    """φ(u; y) = e^u − yu for counts y, with ψ(w) = e^w at w = u.
-
-    Examples
-    --------
-    >>> PoissonLoss().value(np.array([0.0]), np.array([3.0]))
-    array([1.])
-    """
+    """φ(u; y) = e^u − yu for counts y, with ψ(w) = e^w at w = u."""
 
     name = "Poisson"
     curvature_max = np.inf
@@ -29,6 +23,10 @@ class PoissonLoss(ExponentialTerms):
         bad = (y < 0) | (y != np.floor(y))
         if bad.any():
             raise ValueError(f"y holds {y[bad][0]:g}, but the Poisson loss takes counts: integers ≥ 0")
+
+    def labels_like(self, numbers: np.ndarray) -> np.ndarray:
+        """Return counts."""
+        return np.floor(np.abs(numbers))
 
     def row_form(self, y: np.ndarray) -> RowForm:
         """Return w = u and slope −y."""

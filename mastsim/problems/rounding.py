@@ -37,7 +37,7 @@ def _slope_change(loss: Loss, w: np.ndarray, away: np.ndarray) -> np.ndarray:
     return np.fmin(change, np.maximum(high - here, here - low) + noise)
 
 
-class LinearModel:
+class LinearModelRounding:
     """The data of a generalised linear model as its rounding errors see them.
 
     Parameters

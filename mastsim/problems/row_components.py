@@ -17,23 +17,7 @@ _EPS = float(np.finfo(float).eps)
 
 
 def rows_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weights: Array) -> Array:
-    """Return Σ_j weights[r, j] φ'(a_iᵀx_r; y_i) a_i with i = index[r, j], shape of `x`.
-
-    Parameters
-    ----------
-    loss : Loss
-        The loss φ.
-    A : array or sparse matrix, shape (n, dim)
-        One row a data point.
-    y : array, shape (n,)
-        Labels.
-    x : array, shape (replicas, dim)
-        One point a replica.
-    index : array of int, shape (replicas, m)
-        Which rows.
-    weights : array, shape (replicas, m)
-        Their weights.
-    """
+    """Return Σ_j weights[r, j] φ'(a_iᵀx_r; y_i) a_i with i = index[r, j], shape of `x`."""
     if hasattr(A, "indptr"):
         return _sparse_gradient(loss, A, y, x, index, weights)
     xp = namespace(x)
@@ -68,19 +52,6 @@ def row_infima(loss: Loss, y: np.ndarray, squares: np.ndarray, flat: np.ndarray,
     The infimum over the points with a_iᵀx = t is φ(t; y_i) + λt²/(2‖a_i‖²), a function of one variable. For a convex loss
     its minimum is bracketed, and the tangent at a point of the bracket bounds it from below, as does strong convexity; the
     rounding of both is taken off. For other losses the infimum of the loss is returned.
-
-    Parameters
-    ----------
-    loss : Loss
-        The loss φ.
-    y : ndarray, shape (n,)
-        Labels.
-    squares : ndarray, shape (n,)
-        ‖a_i‖².
-    flat : ndarray of bool, shape (n,)
-        Whether a_i = 0.
-    ridge : float
-        λ ≥ 0.
     """
     infima = np.asarray(loss.infima(y), dtype=float)
     infima = np.where(flat, loss.value(np.zeros(len(y)), y), infima)

@@ -14,13 +14,7 @@ from mastsim.problems.losses import ExponentialSum, Loss, MarginLoss, hyperbolic
 
 
 class SigmoidLoss(MarginLoss):
-    """φ(u; y) = 1/(1 + e^{yu}) for labels −1 and +1, with ψ(w) = 1/(1 + e^w) at w = yu.
-
-    Examples
-    --------
-    >>> SigmoidLoss().value(np.array([0.0]), np.array([1.0]))
-    array([0.5])
-    """
+    """φ(u; y) = 1/(1 + e^{yu}) for labels −1 and +1, with ψ(w) = 1/(1 + e^w) at w = yu."""
 
     name = "sigmoid"
     largest = 1.0

@@ -11,13 +11,7 @@ from mastsim.problems.losses import Loss, MarginLoss, Pieces, PiecewiseLoss
 
 
 class SmoothedHingeLoss(PiecewiseLoss, MarginLoss):
-    """φ(u; y) = ½ − w for w ≤ 0, ½(1 − w)² for 0 ≤ w ≤ 1 and 0 beyond, at w = yu.
-
-    Examples
-    --------
-    >>> SmoothedHingeLoss().value(np.array([-1.0, 0.5, 2.0]), np.ones(3))
-    array([1.5  , 0.125, 0.   ])
-    """
+    """φ(u; y) = ½ − w for w ≤ 0, ½(1 − w)² for 0 ≤ w ≤ 1 and 0 beyond, at w = yu."""
 
     name = "smoothed hinge"
     curvature_max = 1.0

@@ -137,11 +137,7 @@ def _planted_labels(A: np.ndarray | sp.csr_array, noise: float, rng: np.random.G
 
 
 def _sparse_with(singular_values: np.ndarray, n: int, density: float, rng: np.random.Generator) -> np.ndarray:
-    """Return an (n, d) array with these singular values and a share `density`, or just under, of nonzeros.
-
-    It starts with one entry per row, hence orthogonal columns whose norms are the singular values, and fills in by
-    rotating pairs of columns (which mixes eigenvectors of AᵀA) and of rows, neither of which changes singular values.
-    """
+    """Return an (n, d) array with these singular values and a share `density`, or just under, of nonzeros."""
     d = len(singular_values)
     table = np.zeros((n, d))
     # Away from zero, so that no column of a short table can vanish.

@@ -16,13 +16,7 @@ _TAIL = 9.0
 
 
 class WelschLoss(ResidualLoss):
-    """φ(u; y) = 1 − e^{−(u − y)²/2}, with ψ(w) = 1 − e^{−w²/2} at w = u − y.
-
-    Examples
-    --------
-    >>> WelschLoss().value(np.array([1.0]), np.array([1.0]))
-    array([0.])
-    """
+    """φ(u; y) = 1 − e^{−(u − y)²/2}, with ψ(w) = 1 − e^{−w²/2} at w = u − y."""
 
     name = "Welsch"
     largest = 1.0

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from mastsim.documents import header
 from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.data import DEFAULT_DATA, locate
+from mastsim.problems.catalogue import DEFAULT_DATA, locate
 from mastsim.sketches import RandK
 from mastsim.spec import DEFAULT_CONDITION, Spec
 

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from mastsim.expected import Mast, Objective
 from mastsim.methods import Method
 from mastsim.moments.closed import closed_chain
-from mastsim.moments.operators import MomentState
+from mastsim.recursions import MomentState
 
 _TOLERANCE = 1e-11
 _GROWTH_STEPS = 400

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.data import DEFAULT_DATA, locate
+from mastsim.problems.catalogue import DEFAULT_DATA, locate
 from mastsim.reproduce.common import CONDITION_NUMBER, facts, mean_and_error, rand_k, regression, subtitle
 from mastsim.reproduce.critics import KEEPS, draw_line
 from mastsim.sketches import Bernoulli, RandK

@@ -15,8 +15,7 @@ from mastsim.problems import Dataset
 from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, subtitle
 from mastsim.simulation import simulate
 from mastsim.theorems import NonconvexDistributed, NonconvexDistributedQuoted
-from mastsim.verification.controls import WITNESSES
-from mastsim.verification.instances import theorem6_witness
+from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 TITLE = "Theorem 6 is refuted as quoted: clients on which the constant of public reviews is too small"
 HORIZONS = (100, 900, 10_000)

@@ -16,7 +16,7 @@ from mastsim.reproduce.common import finite_or_none, mean_and_error
 from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.theorems import DoubleSketchedPAGE, HorizonRate, LooplessSVRDSG, Rate
-from mastsim.verification.rates import trace_of
+from mastsim.verification.trial import trace_of
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """S: the sketch distributions."""
 
 from mastsim.keywords import named
-from mastsim.sketches.base import DiagonalBatch, MatrixBatch, Sketch, SketchBatch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch, MatrixBatch, SketchBatch
 from mastsim.sketches.bernoulli import Bernoulli
 from mastsim.sketches.blocks import BlockBernoulli, BlockRandK
 from mastsim.sketches.composed import Composed

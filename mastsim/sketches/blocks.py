@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from mastsim.readonly import frozen
+from mastsim.sketches.arguments import keep_and_count, whole_numbers
 from mastsim.sketches.laws import Selection
 from mastsim.sketches.selection import SelectionSketch
-from mastsim.sketches.text import keep_and_count, whole_numbers
 from mastsim.validation import integer, keep_fraction, refuse_masks
 
 

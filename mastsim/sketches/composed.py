@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.backend import Array, asnumpy, contiguous, namespace
-from mastsim.sketches.base import DiagonalBatch, MatrixBatch, Sketch, SketchBatch
+from mastsim.backend import Array, contiguous, namespace
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.laws import Law, product_law
 
 
@@ -20,12 +21,6 @@ class ComposedBatch(SketchBatch):
     ----------
     outer, inner : SketchBatch
         The two factors, with as many replicas.
-
-    Examples
-    --------
-    >>> twice, first = (DiagonalBatch(np.array([d])) for d in ([2.0, 2.0], [1.0, 0.0]))
-    >>> ComposedBatch(twice, first).apply(np.array([3.0, 5.0]))
-    array([[6., 0.]])
     """
 
     outer: SketchBatch
@@ -121,18 +116,10 @@ class Composed(Sketch):
         """Return all products, outer values first, and their probabilities."""
         (outer, p), (inner, q) = self.outer.support(), self.inner.support()
         i, j = np.divmod(np.arange(len(p) * len(q)), len(q))
-        return _product(_take(outer, i), _take(inner, j)), p[i] * q[j]
+        return _product(outer.take(i), inner.take(j)), p[i] * q[j]
 
 
 def _product(outer: SketchBatch, inner: SketchBatch) -> SketchBatch:
     if isinstance(outer, DiagonalBatch) and isinstance(inner, DiagonalBatch):
         return DiagonalBatch(outer.diagonals * inner.diagonals)
     return ComposedBatch(outer, inner)
-
-
-def _take(batch: SketchBatch, index: np.ndarray) -> SketchBatch:
-    if isinstance(batch, DiagonalBatch):
-        return DiagonalBatch(batch.diagonals[index])
-    if isinstance(batch, MatrixBatch):
-        return MatrixBatch(batch.atoms, batch.index[index])
-    return MatrixBatch(asnumpy(batch.matrices()), index)

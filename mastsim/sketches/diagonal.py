@@ -9,7 +9,8 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.readonly import frozen
-from mastsim.sketches.base import DiagonalBatch, Sketch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.bernoulli import Bernoulli
 from mastsim.sketches.laws import IndependentEntries
 from mastsim.validation import SCALES, entries, floats, vector

@@ -10,7 +10,8 @@ import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.readonly import frozen
-from mastsim.sketches.base import MatrixBatch, Sketch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import MatrixBatch
 from mastsim.sketches.laws import Listed
 from mastsim.validation import SCALES, entries, floats
 

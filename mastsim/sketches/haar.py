@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import ClassVar
 
 from mastsim.backend import Array, namespace
-from mastsim.sketches.base import Sketch, SketchBatch
-from mastsim.sketches.factors import FactorBatch, normal_uniforms, normals
+from mastsim.sketches.arguments import whole_numbers
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import SketchBatch
 from mastsim.sketches.laws import RandomProjection
-from mastsim.sketches.text import whole_numbers
+from mastsim.sketches.thin_factors import FactorBatch, normal_uniforms, normals
 from mastsim.validation import integer
 
 

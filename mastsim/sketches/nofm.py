@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from mastsim.sketches.arguments import whole_numbers
 from mastsim.sketches.laws import Selection
 from mastsim.sketches.selection import SelectionSketch
-from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from mastsim.backend import Array, namespace
 from mastsim.draws import Values
 from mastsim.memory import check_room
-from mastsim.sketches.base import SUPPORT_LIMIT, DiagonalBatch
+from mastsim.sketches.arguments import whole_numbers
+from mastsim.sketches.base import SUPPORT_LIMIT
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.laws import DealtShare
 from mastsim.sketches.selection import SelectionSketch
-from mastsim.sketches.text import whole_numbers
 from mastsim.validation import integer, shown
 
 
@@ -157,11 +158,6 @@ class PermKJoint:
     ----------
     sketch : PermK
         The law of one client.
-
-    Examples
-    --------
-    >>> len(PermK(4, clients=2).joint.support()[1])
-    6
     """
 
     sketch: PermK
@@ -172,18 +168,7 @@ class PermKJoint:
         return self.sketch.dim
 
     def from_uniforms(self, u: Array) -> Values:
-        """Return the sketches of all clients; the order of the numbers of a row is the permutation.
-
-        Parameters
-        ----------
-        u : array, shape (replicas, uniforms)
-            Uniform random numbers in [0, 1).
-
-        Returns
-        -------
-        Values
-            One batch a client; their mean is exactly the identity.
-        """
+        """Return the sketches of all clients; the order of the numbers of a row is the permutation."""
         return self._dealt(namespace(u).argsort(u, axis=-1, stable=True) // self.sketch.k)
 
     @property

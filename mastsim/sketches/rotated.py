@@ -15,7 +15,8 @@ from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
 from mastsim.readonly import frozen
-from mastsim.sketches.base import Sketch, SketchBatch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import SketchBatch
 from mastsim.sketches.laws import RotatedLaw
 from mastsim.validation import finite, floats, one_of
 
@@ -33,13 +34,6 @@ class RotatedBatch(SketchBatch):
         The drawn S₀.
     forward, backward : callable
         Multiplication of the last axis by Q and by Qᵀ.
-
-    Examples
-    --------
-    >>> from mastsim.sketches import DiagonalBatch
-    >>> swap = lambda x: x[..., ::-1]
-    >>> RotatedBatch(DiagonalBatch(np.array([[2.0, 0.0]])), swap, swap).apply(np.array([3.0, 5.0]))
-    array([[ 0., 10.]])
     """
 
     inner: SketchBatch

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array, columns_at, namespace, put
-from mastsim.sketches.base import DiagonalBatch, Sketch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.laws import Selection
 
 
 class SelectionSketch(Sketch):
     """A sketch whose law is a `Selection`; subclasses only say which."""
+
+    example: ClassVar[str] = "RandK(dim, k=3)"
 
     @property
     @abstractmethod

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mastsim.backend import Array, namespace
-from mastsim.sketches.base import DiagonalBatch, Sketch
+from mastsim.sketches.base import Sketch
+from mastsim.sketches.batches import DiagonalBatch
 from mastsim.sketches.laws.selection import Masked
 from mastsim.sketches.selection import SelectionSketch
 from mastsim.validation import shown

@@ -13,7 +13,7 @@ from typing import Any
 
 from mastsim.memory import check_room
 from mastsim.problems import Dataset, load
-from mastsim.problems.data import DEFAULT_DATA
+from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import sha256
 from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes

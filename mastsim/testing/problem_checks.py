@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from mastsim.problems import CertificateWarning, Problem
-from mastsim.testing.comparison import about, agree, at_most, require, same
+from mastsim.testing.assertions import about, agree, at_most, require, same
 from mastsim.validation import instance, integer
 
 _EPS = float(np.finfo(float).eps)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from mastsim.expected.rows import RowExpectation
 from mastsim.problems import LogisticRegression, SigmoidClassification
 from mastsim.sketches import Sketch, SketchBatch
-from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, require, same
+from mastsim.testing.assertions import about, agree, at_most, empirical_bernstein, require, same
 from mastsim.validation import instance, integer
 
 ERROR = 1e-9

@@ -25,7 +25,7 @@ from mastsim.problems import (
     Problem,
     Quadratic,
 )
-from mastsim.problems.losses import Loss, MarginLoss, ResidualLoss
+from mastsim.problems.losses import Loss
 from mastsim.sketches import (
     ALL_SKETCHES,
     Bernoulli,
@@ -91,24 +91,7 @@ def _members(family: type[Sketch], dim: int) -> st.SearchStrategy[Sketch]:
 
 
 def quadratics(max_dim: int = 5) -> st.SearchStrategy[Quadratic]:
-    """Return a strategy for convex `Quadratic` problems, not constant, of any rank and condition number up to 1e6.
-
-    Parameters
-    ----------
-    max_dim : int, default 5
-        Largest dimension.
-
-    Returns
-    -------
-    hypothesis.strategies.SearchStrategy
-        Of problems; its minimiser is the origin in some of them.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> find(quadratics(max_dim=3), lambda f: f.dim == 3 and f.mu_f == 0).is_quadratic
-    True
-    """
+    """Return a strategy for convex `Quadratic` problems, not constant, of any rank and condition number up to 1e6."""
     compile_kernels()
     return _quadratics(max_dim)
 
@@ -158,24 +141,6 @@ def objectives(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEM
 
     The kernels that evaluate f_D are compiled when the strategy is made, once on a machine, and not within the first
     examples, which hypothesis gives 200 milliseconds each. Those of `simulate` are not: pass it ``engine="array"``.
-
-    Parameters
-    ----------
-    max_dim : int, default 5
-        Largest dimension.
-    families : sequence of classes, default `mastsim.problems.ALL_PROBLEMS`
-        Families of the problem, as in `problems`.
-
-    Returns
-    -------
-    hypothesis.strategies.SearchStrategy
-        Of objectives whose value is exact.
-
-    Examples
-    --------
-    >>> from hypothesis import find
-    >>> bool(find(objectives(), lambda F: F.center.any()).shift.any())
-    True
     """
     _compile_kernels()
     return _objectives(max_dim, tuple(families))
@@ -305,23 +270,17 @@ def _linear_models(draw: st.DrawFn, family: type[GeneralizedLinearModel], max_di
     if sparse := draw(st.booleans()):
         A[rng.random(A.shape) < 0.5] = 0
     loss = family(np.ones((1, 1)), np.ones(1), l2=1.0).loss
-    y = _labels(loss, draw(_scales()) * rng.standard_normal(rows))
+    y = loss.labels_like(draw(_scales()) * rng.standard_normal(rows))
     return family(sp.csr_array(A) if sparse else A, y, **draw(_regularisations(bool(A.any()), loss)))
 
 
-def _labels(loss: Loss, real: np.ndarray) -> np.ndarray:
-    if isinstance(loss, MarginLoss):
-        return np.where(real > 0, 1.0, -1.0)
-    return real if isinstance(loss, ResidualLoss) else np.floor(np.abs(real))
-
-
 def _regularisations(any_data: bool, loss: Loss) -> st.SearchStrategy[dict[str, Any]]:
-    ways: st.SearchStrategy[dict[str, Any]] = st.sampled_from([1.0, 0.1, 1e-5]).map(lambda l2: {"l2": l2})
+    choices: st.SearchStrategy[dict[str, Any]] = st.sampled_from([1.0, 0.1, 1e-5]).map(lambda l2: {"l2": l2})
     if not any_data:
-        return ways
+        return choices
     if math.isfinite(loss.curvature_max):
-        ways |= st.sampled_from([100.0, 2.0, 1e6]).map(lambda kappa: {"condition_number": kappa})
-    return ways | st.just({"l2": 0.0})
+        choices |= st.sampled_from([100.0, 2.0, 1e6]).map(lambda kappa: {"condition_number": kappa})
+    return choices | st.just({"l2": 0.0})
 
 
 def _family(family: type[Problem], max_dim: int) -> st.SearchStrategy[Problem]:

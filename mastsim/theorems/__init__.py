@@ -4,6 +4,7 @@ from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
 from mastsim.theorems.base import Inequality, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
+from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.distributed import (
     ConvexDistributed,
     IndependentDistributed,
@@ -11,6 +12,7 @@ from mastsim.theorems.distributed import (
     NonconvexDistributedQuoted,
 )
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.moving_shift import (
     ConvexQuadraticShift,
     NonconvexHeldSketch,
@@ -21,7 +23,7 @@ from mastsim.theorems.moving_shift import (
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.rates import Rate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
-from mastsim.theorems.shapes import HorizonRate, LinearRate, SublinearRate
+from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
 from mastsim.theorems.sketched_gradient import (
     ConvexSketchedGradient,
     NonconvexSketchedGradient,
@@ -30,9 +32,7 @@ from mastsim.theorems.sketched_gradient import (
     SketchedGradientDistance,
     StronglyConvexSketchedGradient,
 )
-from mastsim.theorems.theorem1 import MinimizerSuboptimality
-from mastsim.theorems.theorem2 import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
-from mastsim.theorems.theorem4 import SampledNonconvexDSGD, SampledStronglyConvexDSGD
+from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
 
 ALL: tuple[type[Theorem], ...] = (

@@ -35,6 +35,9 @@ class Theorem(ReadOnly, ABC):
         Naming the assumption, the measured value and the remedy.
     """
 
+    noun: ClassVar[str] = "theorem"
+    example: ClassVar[str] = "theorems.StronglyConvexDSGD(objective)"
+
     objective: Any
 
     id: ClassVar[str]
@@ -46,6 +49,8 @@ class Theorem(ReadOnly, ABC):
     constants_used: ClassVar[tuple[str, ...]]
     status: ClassVar[Status] = "holds"
 
+    family: ClassVar[str] = "quadratic"
+    """The family of instances that an attack searches: one of `verification.attack.FAMILIES`."""
     derived: ClassVar[dict[str, str]] = {}
     """Public members that follow from others, which are what a verdict judges: to be overridden in their place."""
     together: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -113,6 +118,8 @@ class Sides(NamedTuple):
 
 class Inequality(Theorem):
     """A theorem whose parts are inequalities left ≤ right between quantities of points, none of them random."""
+
+    example: ClassVar[str] = "theorems.Lemma1(objective)"
 
     parts: ClassVar[tuple[str, ...]]
     speaks_of: ClassVar[str] = "every point"

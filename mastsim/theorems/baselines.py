@@ -12,7 +12,6 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import GDCI, SGD, Compressor, FullBatch, Method, Sampling
 from mastsim.methods.minibatch import Minibatch
-from mastsim.problems import FiniteSum, GeneralizedLinearModel, Problem
 from mastsim.theorems.assumptions import (
     NO_SKETCH,
     SINGLE_NODE,
@@ -22,27 +21,16 @@ from mastsim.theorems.assumptions import (
     Assumption,
     AssumptionError,
 )
-from mastsim.theorems.shapes import LinearRate
-from mastsim.theorems.theorem4 import sampling_settings
+from mastsim.theorems.linear_and_sublinear import LinearRate
+from mastsim.theorems.sampled import sampling_settings
 from mastsim.validation import UNLIMITED, positive, settings
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
-def _components_are_convex(problem: Problem) -> bool:
-    """Whether every f_i is convex, which that of their mean does not imply."""
-    if isinstance(problem, FiniteSum):
-        return all(part.is_convex for part in problem.problems)
-    if isinstance(problem, GeneralizedLinearModel) and problem.loss.curvature_min < 0:
-        bend = max(problem.loss.curvature_max, -problem.loss.curvature_min)
-        longest = float(problem.component_smoothness.max() - problem.ridge) / bend
-        return bool(problem.ridge + problem.loss.curvature_min * longest >= 0)
-    return problem.is_convex
-
-
 CONVEX_COMPONENTS = Assumption(
     "convex components",
-    lambda F: _components_are_convex(F.problem),
+    lambda F: F.problem.components_are_convex,
     lambda F: f"f is convex, but a component of {F.problem.name} is not",
     "use convex components or more regularisation",
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import numpy as np
+
 from mastsim.constants import DistributedConstants
+from mastsim.expected import Objective
 from mastsim.methods import DistributedDSGD, Method
 from mastsim.theorems.assumptions import (
     BOUNDED,
@@ -18,8 +23,9 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.base import Status
-from mastsim.theorems.rates import Rate
-from mastsim.theorems.shapes import HorizonRate, LinearRate
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
+from mastsim.theorems.rates import Case, Rate
+from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
 
 class DistributedRate(Rate):
@@ -37,8 +43,23 @@ class DistributedRate(Rate):
         return DistributedConstants(self.objective)
 
 
+class NonconvexDistributedRate(DistributedRate, HorizonRate):
+    """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T)."""
+
+    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH)
+
+    @property
+    def gap(self) -> float:
+        """A proven upper bound on gap_M."""
+        return max(self.constants.gap + self.constants.gap.error, 0.0)
+
+    def noise(self, stepsize: float) -> float:
+        """Return γ𝔇·gap_M."""
+        return stepsize * self.variance * self.gap
+
+
 @dataclass(frozen=True, eq=False)
-class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
+class NonconvexDistributedQuoted(NonconvexDistributedRate):
     """Theorem 6 with the constant as quoted, 𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max: false when clients differ.
 
     Parameters
@@ -80,26 +101,27 @@ class NonconvexDistributedQuoted(DistributedRate, HorizonRate):
         r" \frac{3\delta_0}{\gamma T} + \gamma\mathfrak D_{\max}\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}"
         r"\right), \quad \mathfrak D_{\max} = \max_i L_{f_i}^2 L_{D_i} L_{S_i}^{\max}"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH)
     constants_used: ClassVar[tuple[str, ...]] = ("variance_quoted", "gap")
-
-    @property
-    def gap(self) -> float:
-        """A proven upper bound on gap_M."""
-        return max(self.constants.gap + self.constants.gap.error, 0.0)
 
     @property
     def variance(self) -> float:
         """𝔇_max as quoted."""
         return self.constants.variance_quoted.value
 
-    def noise(self, stepsize: float) -> float:
-        """Return γ𝔇·gap_M."""
-        return stepsize * self.variance * self.gap
+    @classmethod
+    def own_cases(cls, small: Sequence[Objective]) -> Sequence[Case]:
+        """Return the witnesses against the theorem, and small quadratics on which the quoted constant is large enough."""
+        found = []
+        for probability, horizon in WITNESSES:
+            F, corner = theorem6_witness(probability)
+            claim = cls(F, horizon=horizon)
+            found.append(Case(claim, np.array([math.sqrt(claim.stepsize / 16), corner[1]]), "refuted"))
+        claims = [cls(F) for F in small if F.is_quadratic and cls.refuse(F) is None]
+        return found + [Case(c, None, "holds") for c in claims if c.constants.variance <= c.constants.variance_quoted]
 
 
 @dataclass(frozen=True, eq=False)
-class NonconvexDistributed(NonconvexDistributedQuoted):
+class NonconvexDistributed(NonconvexDistributedRate):
     """min_{t<T} E‖∇f_D(x^t)‖² ≤ 3δ_0/(γT) + γ𝔇·gap_M for γ ≤ 1/√(𝔇T), with 𝔇 = L̂·L̃, for any dependence between clients.
 
     Parameters

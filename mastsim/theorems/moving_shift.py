@@ -26,9 +26,9 @@ from mastsim.theorems.assumptions import (
     Assumption,
     AssumptionError,
 )
-from mastsim.theorems.shapes import LinearRate, SublinearRate
+from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.sketched_gradient import KNOWN_STEP, POLYAK_LOJASIEWICZ_F, AboutF
-from mastsim.validation import described
+from mastsim.validation.words import described
 
 QUADRATIC = Assumption(
     "quadratic f",

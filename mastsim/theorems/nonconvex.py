@@ -10,8 +10,8 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, UNBIASED, Assumption
-from mastsim.theorems.shapes import HorizonRate, LinearRate
-from mastsim.theorems.theorem2 import DoubleSketched
+from mastsim.theorems.convex import DoubleSketched
+from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
 
 POLYAK_LOJASIEWICZ = Assumption(
     "Polyak-Łojasiewicz condition",

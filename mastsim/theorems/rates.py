@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from mastsim.backend import Array
+from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.moments import Form, standard_forms
 from mastsim.run import Run
@@ -26,6 +28,14 @@ ABOUT_F = ("error", "f_gap", "f_gradient_norm2")
 """Those that are about f and its minimiser x*, not about f_D."""
 
 _FINEST = 1e-14
+
+
+class Case(NamedTuple):
+    """A rate on an instance of its own: from where it starts, None for a choice of several, and what should come out."""
+
+    theorem: Rate
+    start: np.ndarray | None
+    expected: Literal["holds", "refuted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +68,8 @@ class Rate(Theorem):
     """The measure that a Lyapunov function is at least, for where it cannot be computed."""
     instead: ClassVar[tuple[str, ...]] = ("distance", "gap")
     """The measures that a run must have recorded where it did not record the Lyapunov function."""
+    changeable: ClassVar[tuple[str, ...]] = ("step size", "first term", "second term")
+    """What a mutation changes, one at a time: the largest step size, and what `terms` tells apart."""
 
     derived: ClassVar[dict[str, str]] = {"bound": "claim", "initial": "initial_at", "stepsize_sharp": "stepsize"}
     together = (("initial_at", "initial_of"),)
@@ -68,10 +80,13 @@ class Rate(Theorem):
             raise TypeError(
                 f"{cls.__name__}: over={cls.over!r} is not accepted: it must be one of {', '.join(get_args(Over))}"
             )
+        if "claim" in vars(cls) and "terms" not in vars(cls):
+            # Whoever overrides the claim alone means its terms too.
+            cls.terms, cls.changeable = Rate.terms, Rate.changeable  # type: ignore[method-assign]
         own_form = cls.form is not Rate.form
         if own_form == (cls.measure in MEASURES):
-            way = "leave out its own form, or give the measure another name" if own_form else "give its form as well"
-            raise TypeError(f"{cls.__name__}: measure={cls.measure!r} does not say what its form measures: {way}")
+            remedy = "leave out its own form, or give the measure another name" if own_form else "give its form as well"
+            raise TypeError(f"{cls.__name__}: measure={cls.measure!r} does not say what its form measures: {remedy}")
 
     @abstractmethod
     def method_at(self, stepsize: float) -> Method:
@@ -85,6 +100,21 @@ class Rate(Theorem):
     @abstractmethod
     def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
         """Return the claimed bound after `steps`, without asking whether `stepsize` is allowed."""
+
+    def terms(self, steps: Array, stepsize: float, initial: Array, speed: float = 1.0) -> tuple[Array, Array]:
+        """Return the part of the claim that is in proportion to the start, and the rest; `speed` multiplies the rate."""
+        rest = self.claim(steps, stepsize, 0.0)
+        return self.claim(steps, stepsize, initial) - rest, rest
+
+    @property
+    def planned_steps(self) -> int | None:
+        """The number of steps that the step size is for; None where it is for any."""
+        return None
+
+    @classmethod
+    def own_cases(cls, small: Sequence[Objective]) -> Sequence[Case] | None:
+        """Return what the theorem is tried on in place of a suite's instances, given its `small` ones; None by default."""
+        return None
 
     @property
     @abstractmethod

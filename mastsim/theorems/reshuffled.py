@@ -23,9 +23,9 @@ from mastsim.theorems.assumptions import (
     Assumption,
     AssumptionError,
 )
+from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.rates import SingleNodeRate
-from mastsim.theorems.shapes import LinearRate, SublinearRate
-from mastsim.validation import described
+from mastsim.validation.words import described
 
 END = math.sqrt(3) - 1
 """γNL must stay below it."""

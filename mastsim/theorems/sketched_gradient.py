@@ -21,8 +21,8 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.full_model_constants import FullModelConstants
+from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.rates import Rate
-from mastsim.theorems.shapes import LinearRate, SublinearRate
 from mastsim.validation import UNLIMITED, nonnegative, positive
 
 KNOWN_STEP = Assumption(

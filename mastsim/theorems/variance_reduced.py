@@ -17,8 +17,8 @@ from mastsim.methods.variance_reduced import knows_variation, variation
 from mastsim.moments import Form
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems.assumptions import BOUNDED, EXACT, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
+from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.rates import SingleNodeRate
-from mastsim.theorems.shapes import LinearRate, SublinearRate
 from mastsim.validation import integer
 
 

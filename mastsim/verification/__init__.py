@@ -5,17 +5,12 @@ from __future__ import annotations
 from mastsim.run import Run
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.validation import instance, integer, shown
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality
-from mastsim.verification.rates import (
-    Trial,
-    check_run,
-    decide_by_simulation,
-    decide_rate_exactly,
-    exact_recursion,
-    judge_run,
-)
+from mastsim.verification.sampled_rates import check_run, decide_by_simulation, judge_run
 from mastsim.verification.sequential import decide_mean_at_most, family_alpha
 from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, as_expected, run_suite
+from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Curve, Verdict
 
 __all__ = [

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.verification.verdict import ROUNDING, Outcome, Reason
+from mastsim.verification.tolerances import ROUNDING
+from mastsim.verification.verdict import Outcome, Reason
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,6 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
     and are left out, which depends on the errors, not on what was measured; if some of the others are in doubt, the same is
     tried with those points alone at which rounding does not matter. A point that is certainly above the bound as it stands,
     though not above the lenient one, is never left out.
-
-    Parameters
-    ----------
-    left : Measured
-        The left sides.
-    right, lenient : ndarray, shape of the left sides
-        The right sides, as claimed and with every error given to the claim.
-    floor : ndarray or float, default 0.0
-        Sizes below which nothing is told apart: a bound of zero is met where what was measured is below them, error and all.
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         error = np.where(np.isfinite(left.value), left.high - left.value, 0.0)
@@ -94,18 +86,18 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
         confirmed = ~unknown & ((left.high <= right * (1 + ROUNDING)) | (left.high <= floor))
         exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))
     if refuted.any():
-        return _said("refuted", "", ratios, refuted, "")
+        return _compared("refuted", "", ratios, refuted, "")
     if unknown.any():
-        return _said("inconclusive", "not a number", ratios, unknown, "")
+        return _compared("inconclusive", "not a number", ratios, unknown, "")
     if exceeded.any():
-        return _said("inconclusive", "rounding", ratios, exceeded, "")
+        return _compared("inconclusive", "rounding", ratios, exceeded, "")
     for share, words in _LIMITS.items():
         clear = (error <= share * right) | (left.high <= floor)
         if clear.any() and confirmed[clear].all():
-            return _said("holds", "", ratios, clear, "" if clear.all() else words)
-    return _said("inconclusive", "rounding", ratios, ~confirmed, "")
+            return _compared("holds", "", ratios, clear, "" if clear.all() else words)
+    return _compared("inconclusive", "rounding", ratios, ~confirmed, "")
 
 
-def _said(outcome: Outcome, reason: Reason, ratios: np.ndarray, among: np.ndarray, limit: str) -> Comparison:
+def _compared(outcome: Outcome, reason: Reason, ratios: np.ndarray, among: np.ndarray, limit: str) -> Comparison:
     where = int(np.argmax(np.where(among, np.where(np.isnan(ratios), np.inf, ratios), -np.inf)))
     return Comparison(outcome, reason, float(ratios.flat[where]), where, among, limit)

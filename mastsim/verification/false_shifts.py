@@ -19,7 +19,7 @@ from mastsim.theorems import (
     StronglyConvexQuadraticShift,
 )
 from mastsim.theorems.base import Status
-from mastsim.verification.rates import Trial
+from mastsim.verification.trial import Trial
 
 HORIZON = 100
 """For how many steps the witness against a start from the distance alone is made."""

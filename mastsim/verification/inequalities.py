@@ -14,12 +14,8 @@ from mastsim.theorems import Inequality, Theorem
 from mastsim.theorems.base import Sides
 from mastsim.theorems.leniency import lenient
 from mastsim.validation import instance, integer
-from mastsim.verification.verdict import ROUNDING, Outcome, Reason, Verdict
-
-_NOISE = 1e-12
-"""Rounding of a side in proportion to the size of what it was computed from."""
-_ZERO = 1e-14
-"""A left side that is below this, in the same proportion, vanishes."""
+from mastsim.verification.tolerances import ROUNDING, SIDE_ROUNDING, ZERO_SIDE
+from mastsim.verification.verdict import Outcome, Reason, Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +36,7 @@ class Probes:
 
 
 def probe(objective: Mast, points: int, seed: int) -> Probes:
-    """Return points around the minimisers and the shift, near and far, with partners along extreme curvature.
-
-    Parameters
-    ----------
-    objective : Mast
-        The objective.
-    points : int
-        Number of pairs, at least 4.
-    seed : int
-        Seed of the random directions.
-    """
+    """Return points around the minimisers and the shift, near and far, with partners along extreme curvature."""
     integer("points", points, 4)
     streams, d = Streams(seed), objective.dim
     u = streams.uniform("probe", 0, np.arange(points), 2 * d + objective.sketch.uniforms)
@@ -95,7 +81,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     everywhere = all(sides is not None for sides in spectral.values())
     probes = None if everywhere else probe(theorem.objective, points, seed)
     found = [_decided(theorem, part, sides, probes, f"probe {{}} of seed {seed}") for part, sides in spectral.items()]
-    worst = max(found, key=lambda each: (_GRAVITY.index((each.outcome, each.reason)), each.ratio))
+    worst = max(found, key=lambda each: (_SEVERITY.index((each.outcome, each.reason)), each.ratio))
     F = theorem.objective
     return Verdict(
         theorem=theorem.id,
@@ -114,7 +100,7 @@ def decide_inequality(theorem: Inequality, points: int = 24, seed: int = 0) -> V
     )
 
 
-_GRAVITY: list[tuple[Outcome, Reason]] = [
+_SEVERITY: list[tuple[Outcome, Reason]] = [
     ("holds", ""),
     ("inconclusive", "rounding"),
     ("inconclusive", "not a number"),
@@ -159,15 +145,11 @@ def _decided(theorem: Inequality, part: str, everywhere: Sides | None, probes: P
 
 
 def _confirmed(sides: Sides) -> np.ndarray:
-    """Return where left ≤ right, the right side enlarged by 1e-9 of itself at most.
-
-    Where the left side vanishes, beside what it was computed from, the claim is about the sign of the right side, which is
-    known up to rounding of what that was computed from.
-    """
+    """Return where left ≤ right, the right side enlarged by 1e-9 of itself at most."""
     left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
     with np.errstate(invalid="ignore"):
         by_size = left <= np.where(right > 0, right * (1 + ROUNDING), right)
-        by_sign = (left <= _ZERO * scale) & (right >= -np.where(left == 0, _NOISE, _ZERO) * scale)
+        by_sign = (left <= ZERO_SIDE * scale) & (right >= -np.where(left == 0, SIDE_ROUNDING, ZERO_SIDE) * scale)
         return np.asarray((by_size | by_sign) & ~np.isnan(left) & ~np.isnan(right))
 
 
@@ -175,7 +157,7 @@ def _exceeds(sides: Sides, uncertainty: float) -> np.ndarray:
     """Return where left exceeds right by more than rounding and what the sides may be off."""
     left, right, scale = (np.asarray(asnumpy(side), dtype=float) for side in sides)
     with np.errstate(invalid="ignore"):
-        allowed = np.where(right > 0, right * (1 + ROUNDING), right) + _NOISE * scale + np.finfo(float).tiny
+        allowed = np.where(right > 0, right * (1 + ROUNDING), right) + SIDE_ROUNDING * scale + np.finfo(float).tiny
         return np.asarray(left - uncertainty > allowed)
 
 
@@ -185,7 +167,7 @@ def ratio(sides: Sides) -> np.ndarray:
     A negative right side is never met: its ratio is infinite.
     """
     left, right, scale = (asnumpy(side) for side in sides)
-    allowed = np.asarray(right + _NOISE * scale + np.finfo(float).tiny)
+    allowed = np.asarray(right + SIDE_ROUNDING * scale + np.finfo(float).tiny)
     return np.where(allowed <= 0, np.inf, left / np.where(allowed <= 0, 1.0, allowed))
 
 

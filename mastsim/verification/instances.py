@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,11 +40,14 @@ class Instances:
         replicas decide soon.
     exact : list of Objective
         Only what is decided without sampling: for methods that take gradients of f_D, and last values of f_D.
+    small : list of Objective
+        The small instances alone.
     """
 
     whole: list[Objective]
     few_rows: list[Objective]
     exact: list[Objective]
+    small: list[Objective]
 
     @classmethod
     def of(cls, data: Dataset, sketches: list[Sketch]) -> Instances:
@@ -53,7 +55,7 @@ class Instances:
         small = [*small_quadratics(), *degenerate_quadratics(), *finite_sums(), *distributed(), *tiny_losses()]
         whole = [*on_data(data, sketches), *distributed_data(data)]
         exact = [*(F for F in whole if F.is_quadratic), *small]
-        return cls([*whole, *small], [*on_few_rows(data), *exact], exact)
+        return cls([*whole, *small], [*on_few_rows(data), *exact], exact, small)
 
 
 def one_dimension(keep: float = 0.25) -> Mast:
@@ -124,24 +126,6 @@ def distributed() -> list[Distributed]:
         Distributed(bowls[:1], Bernoulli(2, 0.5)),
         *(Distributed([F.problem], [F.sketch], shift=F.center) for F in (one_dimension(), two_signs())),
     ]
-
-
-def theorem6_witness(probability: float) -> tuple[Distributed, np.ndarray]:
-    """Return two clients on which the constant quoted for Theorem 6 is too small by far, and where to start.
-
-    One client is smooth and not sketched, the other nearly flat with a wild sketch: 𝔇_max is 1 for both, while what matters
-    is their mixture. The gap is zero, so that the bound is its first term.
-
-    Parameters
-    ----------
-    probability : float
-        How often the wild sketch is not zero; the smaller, the worse the bound.
-    """
-    S = [np.array([[1.0, 0.0], [sign * c, c]]) for sign, c in ((1, 0.0), (1, 1 / probability), (-1, 1 / probability))]
-    wild = FiniteSupport(S, [1 - probability, probability / 2, probability / 2])
-    flat = 1 / math.sqrt(wild.L_D * wild.L_max)
-    clients = [Quadratic(np.diag([1.0, 0.0]), np.zeros(2)), Quadratic(np.diag([0.0, flat]), np.zeros(2))]
-    return Distributed(clients, [Identity(2), wild]), np.ones(2)
 
 
 def _bowls() -> list[Quadratic]:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mastsim.expected import Objective
-from mastsim.theorems import ALL, HorizonRate, LinearRate, NonconvexDistributedQuoted, Rate, SublinearRate
+from mastsim.theorems import ALL, Rate
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import distributed, finite_sums, small_quadratics
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion, gathered, starting_points
-from mastsim.verification.verdict import ROUNDING, Verdict
-
-PARTS: tuple[str, ...] = ("step size", "rate", "first term", "second term")
-"""What is changed: the largest step size and the rate are raised, the two terms of the bound are lowered."""
+from mastsim.verification.tolerances import ROUNDING
+from mastsim.verification.trial import Trial, exact_recursion, over_steps, starting_points
+from mastsim.verification.verdict import Verdict
 
 FACTORS: tuple[float, ...] = (1.1, 1 / 0.9, 2.0)
 """By how much; 1/0.9 and 2 are the factors 0.9 and 0.5 of a term."""
@@ -31,7 +30,7 @@ class Mutant(Trial):
     Parameters
     ----------
     part : str
-        One of `PARTS`.
+        One of `Rate.changeable`: the step size and the rate are raised, the terms of the bound are lowered.
     factor : float
         At least 1: what the step size or the rate is multiplied by, and a term is divided by.
     """
@@ -41,23 +40,15 @@ class Mutant(Trial):
 
     def claimed(self, theorem: Rate, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
         """Return the changed bound."""
-        first, second = self._terms(theorem, steps, initial)
+        first, second = self.terms(theorem, steps, initial)
         first = first / self.factor if self.part == "first term" else first
         second = second / self.factor if self.part == "second term" else second
         return np.asarray(first + second)
 
-    def terms(self, steps: np.ndarray | int, initial: np.ndarray | float) -> tuple[np.ndarray, float]:
-        """Return the two terms of the bound, the rate changed if that is the part."""
-        return self._terms(self.theorem, steps, initial)
-
-    def _terms(self, claim: Rate, steps: np.ndarray | int, initial: np.ndarray | float) -> tuple[np.ndarray, float]:
-        gamma, T = self.stepsize, np.asarray(steps, dtype=float)
+    def terms(self, claim: Rate, steps: np.ndarray | int, initial: np.ndarray | float) -> tuple[np.ndarray, float]:
+        """Return the two terms of the bound of a claim, the rate changed if that is the part."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if isinstance(claim, LinearRate):
-                rho = claim.contraction(gamma) * (self.factor if self.part == "rate" else 1.0)
-                return (1 - min(rho, 1.0)) ** T * initial, claim.neighbourhood(gamma)
-            assert isinstance(claim, SublinearRate)
-            return np.asarray(claim.weight(T, gamma) * initial / (gamma * T)), claim.noise(gamma)
+            return claim.terms(steps, self.stepsize, initial, self.factor if self.part == "rate" else 1.0)
 
 
 @dataclass(frozen=True)
@@ -87,27 +78,13 @@ class Survey:
 
 
 def survey(kinds: Iterable[type[Rate]] | None = None, steps: int = 100) -> list[Survey]:
-    """Try every change of every rate that is not refuted as quoted, exactly, on small quadratics.
-
-    Parameters
-    ----------
-    kinds : iterable of type of Rate, optional
-        The theorems; all by default.
-    steps : int, default 100
-        Longest horizon.
-
-    Returns
-    -------
-    list of Survey
-        One a theorem and part.
-    """
-    chosen = [kind for kind in ALL if issubclass(kind, Rate) and kind is not NonconvexDistributedQuoted]
+    """Try every change of every rate that is not refuted as quoted, exactly, on small quadratics."""
+    chosen = [kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
     objectives: list[Objective] = [*small_quadratics(), *finite_sums(), *distributed()]
     found = []
     for kind in chosen if kinds is None else kinds:
         cases = [case for F in objectives for case in kind.cases(F)]
-        parts = PARTS if issubclass(kind, LinearRate) else tuple(part for part in PARTS if part != "rate")
-        found += [_surveyed(kind, cases, part, steps) for part in parts]
+        found += [_surveyed(kind, cases, part, steps) for part in kind.changeable]
     return found
 
 
@@ -145,10 +122,10 @@ def _slack(case: Rate, part: str, steps: int) -> Iterator[tuple[float, str]]:
     form = case.form(case.stepsize, chain.center)
     for name, x0 in starting_points(case.objective).items():
         initial = case.initial_at(x0)
-        left = gathered(chain.run(x0, len(times), [form])[:, 0], case.over)
-        first, second = plain.terms(times, initial)
+        left = over_steps(chain.run(x0, len(times), [form])[:, 0], case.over)
+        first, second = plain.terms(case, times, initial)
         term, other = (first, second) if part == "first term" else (np.full(len(times), second), first)
-        rest = left - plain.forgive(np.asarray(other), len(times), initial)
+        rest = left - plain.with_rounding(np.asarray(other), len(times), initial)
         telling = (rest > _TELLING * left) & (rest > 0)
         if telling.any():
             factor = float((term[telling] / rest[telling]).min())
@@ -156,7 +133,7 @@ def _slack(case: Rate, part: str, steps: int) -> Iterator[tuple[float, str]]:
 
 
 def _longest(case: Rate, steps: int) -> int:
-    return min(steps, case.horizon) if isinstance(case, HorizonRate) else steps
+    return min(steps, case.planned_steps or steps)
 
 
 def _where(verdict: Verdict) -> str:

@@ -21,18 +21,7 @@ _CURVES = 4
 
 
 def table(verdicts: list[Verdict]) -> str:
-    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line.
-
-    Parameters
-    ----------
-    verdicts : list of Verdict
-        What was decided.
-
-    Returns
-    -------
-    str
-        Each line with the tightest of its instances; every verdict that is not as expected follows in full.
-    """
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
@@ -68,22 +57,7 @@ def _said_of(name: str, witnesses: list[Verdict]) -> str:
 
 
 def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]) -> Path:
-    """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Created when missing.
-    verdicts : list of Verdict
-        What was decided.
-    document : dict
-        The JSON document of the trial, with version, seed and data.
-
-    Returns
-    -------
-    Path
-        The page, which needs no other file.
-    """
+    """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     chart = _png(tightness_chart(verdicts))
     (folder / "tightness.png").write_bytes(chart)
@@ -95,13 +69,7 @@ def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]
 
 
 def tightness_chart(verdicts: list[Verdict]) -> Figure:
-    """Return a chart of the largest left/right of every verdict, one row a theorem.
-
-    Parameters
-    ----------
-    verdicts : list of Verdict
-        What was decided.
-    """
+    """Return a chart of the largest left/right of every verdict, one row a theorem."""
     titles = list(dict.fromkeys(v.title for v in verdicts))
     figure = Figure(figsize=(8, 0.45 * len(titles) + 1.5), layout="constrained")
     axes = figure.add_subplot()
@@ -127,13 +95,7 @@ def tightness_chart(verdicts: list[Verdict]) -> Figure:
 
 
 def bound_plots(verdicts: list[Verdict]) -> Figure:
-    """Return plots of measured left side against claimed right side, for the tightest trials of each tier.
-
-    Parameters
-    ----------
-    verdicts : list of Verdict
-        What was decided; those without a curve are left out.
-    """
+    """Return plots of measured left side against claimed right side, for the tightest trials of each tier."""
     drawn = _to_draw(verdicts)
     figure = Figure(figsize=(9, 3.6 * ((len(drawn) + 1) // 2)), layout="constrained")
     for i, verdict in enumerate(drawn):

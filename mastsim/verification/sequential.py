@@ -50,8 +50,8 @@ class SequentialDecision:
     upper_limit : float
         Upper confidence limit of ``E[X]`` at level ``1 - alpha``; ``<= bound`` if and only if that side was confirmed.
     log_evidence_against, log_evidence_for : float
-        Log wealth of the bet against / for the claim, stopped when it first reaches ``1 / alpha`` (so it is an e-value
-        and may go into `combine_e_values`, and it is ``>= -log(alpha)`` exactly when that side is decided).
+        Log wealth of the bet against / for the claim, stopped when it first reaches ``1 / alpha`` (so it is an e-value,
+        ``>= -log(alpha)`` exactly when that side is decided).
     samples : int
         Number of samples given.
     needed : float
@@ -156,33 +156,6 @@ def decide_mean_at_most(
         smallest_violation=_crossing_scale(_ratio(x, mean), threshold) if 0 < mean < math.inf else math.inf,
         alpha=alpha,
     )
-
-
-def combine_e_values(log_e_values: ArrayLike) -> float:
-    """Return the log of the average of e-values, an e-value however they depend on each other.
-
-    Parameters
-    ----------
-    log_e_values : array_like of shape (k,)
-        Logs of e-values for one common hypothesis, or for hypotheses whose conjunction is tested.
-
-    Returns
-    -------
-    float
-        Reject the conjunction at level ``alpha`` when this is at least ``-log(alpha)``.
-
-    References
-    ----------
-    V. Vovk, R. Wang, "E-values: calibration, combination and applications", Annals of Statistics 49, 2021.
-
-    Examples
-    --------
-    >>> import math
-    >>> round(math.exp(combine_e_values([math.log(3.0), math.log(1.0)])), 12)
-    2.0
-    """
-    logs = _filled("log_e_values", log_e_values)
-    return float(np.logaddexp.reduce(logs)) - math.log(logs.size)
 
 
 def family_alpha(alpha: float, tests: int) -> float:

@@ -13,16 +13,19 @@ from mastsim import theorems
 from mastsim.expected import Objective
 from mastsim.problems import Dataset
 from mastsim.sketches import parse_sketch
-from mastsim.theorems import HorizonRate, Inequality, NonconvexDistributedQuoted, Rate, Theorem
+from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
-from mastsim.verification.controls import false_inequalities, false_rates, published_constants
+from mastsim.verification.exact_rates import decide_rate_exactly
+from mastsim.verification.false_reshuffling import false_reshuffling
 from mastsim.verification.false_shifts import false_shifts
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
-from mastsim.verification.rates import Trial, decide_by_simulation, decide_rate_exactly, exact_recursion
+from mastsim.verification.negative_controls import false_inequalities, false_rates
+from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
+from mastsim.verification.sampled_rates import decide_by_simulation
 from mastsim.verification.sequential import family_alpha
-from mastsim.verification.trees import decide_rate_on_tree, tree_depth
+from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Outcome, Verdict
 
 FAMILY_ALPHA = 1e-6
@@ -119,13 +122,15 @@ def _claims(instances: Instances, chosen: list[str], seed: int, effort: Effort) 
     tasks = []
     for kind in theorems.ALL:
         if kind.id in chosen:
-            if kind is NonconvexDistributedQuoted:
-                own = [_rate(trial, seed, effort) for trial in published_constants()]
-            else:
-                objectives = _fitting(instances, kind)
-                own = [_task(claim, seed, effort) for F in objectives for claim in kind.cases(F)]
-            tasks += sorted(own, key=lambda task: task.sampled)
+            tasks += sorted(_tasks(instances, kind, seed, effort), key=lambda task: task.sampled)
     return tasks
+
+
+def _tasks(instances: Instances, kind: type[Theorem], seed: int, effort: Effort) -> list[_Task]:
+    """Return what is tried of a theorem: its own cases, or every case on the instances that fit."""
+    if issubclass(kind, Rate) and (own := kind.own_cases(instances.small)) is not None:
+        return [_rate(Trial.of_case(case), seed, effort) for case in own]
+    return [_task(claim, seed, effort) for F in _fitting(instances, kind) for claim in kind.cases(F)]
 
 
 def _fitting(instances: Instances, kind: type[Theorem]) -> list[Objective]:
@@ -146,7 +151,7 @@ def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     """Return the false variants of the chosen theorems: exactly, and the rates also from replicas."""
     wrong = [_inequality(claim, seed, effort, "refuted") for claim in false_inequalities() if _root(claim) in chosen]
     trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
-    shown = [trial for trial in false_shifts() if _root(trial.theorem) in chosen]
+    shown = [trial for trial in (*false_shifts(), *false_reshuffling()) if _root(trial.theorem) in chosen]
     exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]
     return [*wrong, *exact, *(_sampled(t, seed, effort) for t in trials)]
 
@@ -171,7 +176,7 @@ def _rate(trial: Trial, seed: int, effort: Effort) -> _Task:
     if (chain := exact_recursion(trial)) is None:
         depth = tree_depth(trial, most=effort.depth)
         return _sampled(trial, seed, effort) if depth is None else _Task(lambda _: decide_rate_on_tree(trial, depth), False)
-    longest = trial.theorem.horizon if isinstance(trial.theorem, HorizonRate) else effort.steps
+    longest = trial.theorem.planned_steps or effort.steps
     steps = longest if trial.start is not None else min(longest, effort.steps)
     return _Task(lambda _: decide_rate_exactly(trial, chain, steps), sampled=False)
 

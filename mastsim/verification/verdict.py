@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,9 +16,6 @@ Reason = Literal["", "rounding", "a part", "not a number"]
 """Why an exact trial is inconclusive: an excess, or a doubt, within the stated errors; only a part of what is bounded was
 measured, and that is below the bound; a side could not be computed."""
 Tier = Literal["exact", "exact at points", "Monte Carlo", "Monte Carlo, asymptotic"]
-
-ROUNDING = 1e-9
-"""Relative excess of left over right that is put down to rounding: no bound is enlarged further to confirm a claim."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +80,8 @@ class Verdict:
     curve : Curve, optional
         For plots.
     """
+
+    example: ClassVar[str] = "what verify returns"
 
     theorem: str
     title: str

@@ -84,15 +84,6 @@ class Program:
         μ/L in (0, 1].
     blocks, keep : int
         1 ≤ keep ≤ blocks.
-
-    References
-    ----------
-    This package; interpolation conditions: Taylor, Hendrickx and Glineur, Math. Program. 161 (2017), Theorem 4.
-
-    Examples
-    --------
-    >>> round(Program(stepsize=0.25, ratio=0.1, blocks=2, keep=1).attained, 12)
-    0.905
     """
 
     stepsize: float

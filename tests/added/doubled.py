@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mastsim.theorems.theorem2 import StronglyConvexDSGD
+from mastsim.theorems.convex import StronglyConvexDSGD
 
 
 @dataclass(frozen=True, eq=False)

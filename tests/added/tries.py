@@ -13,7 +13,7 @@ from mastsim.methods.families import method_names
 from mastsim.reproduce import ALL_FIGURES
 from mastsim.sketches import parse_sketch
 from mastsim.testing import strategies
-from mastsim.verification.pages import write_pages
+from mastsim.verification.theorem_pages import write_pages
 
 settings.register_profile("once", max_examples=200, database=None, deadline=None)
 settings.load_profile("once")

@@ -15,8 +15,9 @@ from mastsim.methods import FullBatch, NaturalCompressor, Nice, SketchCompressor
 from mastsim.moments import recursion, standard_forms
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError
-from mastsim.verification.instances import theorem6_witness
-from mastsim.verification.rates import Trial, decide_rate_exactly
+from mastsim.theorems.theorem6_witness import theorem6_witness
+from mastsim.verification.exact_rates import decide_rate_exactly
+from mastsim.verification.trial import Trial
 from tests.oracles.listed_laws import law
 
 V, GAMMA = np.array([0.5, -1.0]), 0.3

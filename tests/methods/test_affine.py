@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mastsim as ms
-from mastsim.methods.affine import declares
+from mastsim.methods.affine import declared
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, contraction, propagate, recursion
 from tests.oracles.affine_methods import CHANGING, NOT_AFFINE, AdaGradNorm, ChangedOnce, HeavyBall, OneSketch, SignCompressor
 
@@ -107,7 +107,7 @@ def test_a_compressor_says_for_itself_whether_it_is_linear():
         recursion(F, ms.DSGD(0.1, compression=Compressed(ms.RandK(3, k=1))))
     with pytest.raises(ValueError, match=r"natural, which does not say that it is linear"):
         recursion(F, ms.DSGD(0.1, compression=ms.NaturalCompressor()))
-    assert declares(SignCompressor(), "linear")
+    assert declared(SignCompressor(), "linear")
 
 
 def test_a_subclass_with_another_name_or_default_is_what_its_parent_is():

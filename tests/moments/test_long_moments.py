@@ -7,8 +7,8 @@ import pytest
 import mastsim as ms
 from mastsim.draws import outcomes
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, standard_forms
-from mastsim.moments.operators import DSGDRecursion, run
-from mastsim.moments.operators.recursion import settled
+from mastsim.recursions import GradientRecursion, SketchedGradient, run
+from mastsim.recursions.base import nonnegative_values
 
 STEPS = 10_000
 SEEN = (0, 1, 2, 7, 50, 400, 3000, STEPS)
@@ -202,12 +202,12 @@ def test_moments_of_many_coordinates_shrink_as_long_as_they_are_followed(keep):
         assert (distance > 0).all()
         assert distance[-1] < 1e-12 * distance[0]
         factor = ms.moments.contraction(F, method)
-        settled = (distance[-1] / distance[STEPS // 2]) ** (2 / STEPS)
-        assert factor.lower <= settled * (1 + 1e-3)
-        assert settled <= factor.upper * (1 + 1e-6)
+        late = (distance[-1] / distance[STEPS // 2]) ** (2 / STEPS)
+        assert factor.lower <= late * (1 + 1e-3)
+        assert late <= factor.upper * (1 + 1e-6)
 
 
-class Shrinking(DSGDRecursion):
+class Shrinking(GradientRecursion):
     """A recursion that is wrong: it takes the noise away instead of adding it."""
 
     def _advance(self, state):
@@ -220,13 +220,13 @@ def test_a_squared_distance_below_zero_is_an_error_and_never_cut_off():
     with pytest.raises(
         ArithmeticError, match=r"a squared length has the expectation -.* after 5 steps, and rounding explains only \d"
     ):
-        run(Shrinking(half, 0.25, np.zeros(2), np.zeros(2)), np.array([0.1, 0.1]), 5)
+        run(Shrinking(SketchedGradient(half, np.zeros(2), np.zeros(2)), 0.25), np.array([0.1, 0.1]), 5)
 
 
 def test_what_rounding_explains_is_zero_and_nothing_else_is():
-    assert settled(np.array([[-1e-18], [3.0]]), np.full((2, 1), 1e-17)).ravel().tolist() == [0.0, 3.0]
+    assert nonnegative_values(np.array([[-1e-18], [3.0]]), np.full((2, 1), 1e-17)).ravel().tolist() == [0.0, 3.0]
     with pytest.raises(ArithmeticError, match="rounding explains only 1e-19"):
-        settled(np.array([[1.0], [-1e-18]]), np.full((2, 1), 1e-19))
+        nonnegative_values(np.array([[1.0], [-1e-18]]), np.full((2, 1), 1e-19))
 
 
 def test_rounding_grows_with_the_steps_and_is_infinite_where_moments_are():

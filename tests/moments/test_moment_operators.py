@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim.moments.operators import (
-    DistributedRecursion,
-    DSGDRecursion,
+from mastsim.recursions import (
+    DistributedGradient,
+    GradientRecursion,
     PAGERecursion,
     SketchedGradient,
     SVRGRecursion,
     anchor_variance,
-    largest_stable_stepsize,
     run,
+    stability_limit,
 )
 from mastsim.sketches import Selection, SelectionSketch
 from mastsim.sketches.laws import crossed_operators
@@ -555,7 +555,7 @@ def test_dsgd_equals_the_tree_of_sketches(data):
             yield (x - gamma * c.gradient(S, x, v), size + gamma * c.size(S, size, v)), w
 
     layers, sizes = with_sizes(tree((x0, absolute(x0) + absolute(best)), 3, branch))
-    recursion = DSGDRecursion(c.sketch.moment_operators(c.A), gamma, z, g0)
+    recursion = GradientRecursion(SketchedGradient(c.sketch.moment_operators(c.A), z, g0), gamma)
     compare(recursion, y0, layers, H, best, sizes)
 
 
@@ -669,7 +669,7 @@ def test_distributed_equals_the_tree_of_joint_sketches(data, joint):
 
     layers, sizes = with_sizes(tree((x0, absolute(x0) + absolute(best)), 2, branch))
     operators = [c.sketch.moment_operators(c.A) for c in clients]
-    compare(DistributedRecursion(operators, gamma, z, gradients, joint), y0, layers, H, best, sizes)
+    compare(GradientRecursion(DistributedGradient(operators, z, gradients, joint), gamma), y0, layers, H, best, sizes)
 
 
 def test_noise_is_exactly_zero_where_every_sketch_agrees():
@@ -680,13 +680,13 @@ def test_noise_is_exactly_zero_where_every_sketch_agrees():
     assert one.noiseless
     assert not SketchedGradient(ms.RandK(3, 2).moment_operators(A), np.zeros(3), g0).noiseless
     # Then the distance goes far below the rounding of x_D* itself.
-    recursion = DSGDRecursion(one.operators, 0.1, one.z_star, g0)
+    recursion = GradientRecursion(one, 0.1)
     assert run(recursion, np.ones(3), 2000)[-1, 0] < 1e-60
 
 
 def test_what_overflows_is_infinite_and_steps_may_be_zero():
     operators = ms.Bernoulli(2, 0.1).moment_operators(np.diag([1.0, 2.0]))
-    recursion = DSGDRecursion(operators, 1e6, np.zeros(2), np.zeros(2))
+    recursion = GradientRecursion(SketchedGradient(operators, np.zeros(2), np.zeros(2)), 1e6)
     history = run(recursion, np.ones(2), 100)
     assert np.isfinite(history[:5]).all()
     assert np.isinf(history[-1]).all()
@@ -731,20 +731,20 @@ def test_contraction_brackets_the_enumerated_one(name, fraction):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
     operators = sketch.moment_operators(A)
-    gamma = fraction * largest_stable_stepsize(operators).lower
+    gamma = fraction * stability_limit(operators).lower
     exact = contraction_by_enumeration(values, A, gamma)
     d = sketch.dim
-    found = DSGDRecursion(operators, gamma, np.zeros(d), np.zeros(d)).contraction()
+    found = GradientRecursion(SketchedGradient(operators, np.zeros(d), np.zeros(d)), gamma).contraction()
     assert found.lower <= exact * (1 + 1e-10)
     assert exact <= found.upper * (1 + 1e-10)
     assert found.upper - found.lower <= 1e-6 * exact
 
 
 @pytest.mark.parametrize("name", CONTRACTIONS)
-def test_largest_stable_stepsize_is_where_the_enumerated_contraction_is_one(name):
+def test_stability_limit_is_where_the_enumerated_contraction_is_one(name):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
-    found = largest_stable_stepsize(sketch.moment_operators(A))
+    found = stability_limit(sketch.moment_operators(A))
     low, high = 1e-12, 100.0 / np.trace(A)
     for _ in range(60):
         middle = (low + high) / 2
@@ -758,12 +758,12 @@ def test_contraction_where_coordinates_do_not_mix():
     # Coordinates are independent: the slowest decides, and the leading eigenvector is singular.
     A = np.diag(np.linspace(1, 2, 12))
     operators = ms.Bernoulli(12, 0.5).moment_operators(A)
-    found = DSGDRecursion(operators, 0.1, np.zeros(12), np.zeros(12)).contraction()
+    found = GradientRecursion(SketchedGradient(operators, np.zeros(12), np.zeros(12)), 0.1).contraction()
     exact = max(0.5 + 0.5 * (1 - 0.4 * a) ** 2 for a in np.diag(A))
     assert found.lower <= exact * (1 + 1e-12)
     assert exact <= found.upper * (1 + 1e-12)
     assert found.upper - found.lower < 1e-6
-    limit = largest_stable_stepsize(operators)
+    limit = stability_limit(operators)
     assert limit.lower <= 0.25 * (1 + 1e-12)
     assert limit.upper >= 0.25 * (1 - 1e-12)
     assert limit.upper - limit.lower < 1e-6
@@ -771,38 +771,41 @@ def test_contraction_where_coordinates_do_not_mix():
 
 def test_contraction_of_nothing_and_of_a_step_that_ends_at_once():
     zero = ms.RandK(3, 1).moment_operators(np.zeros((3, 3)))
-    assert DSGDRecursion(zero, 1.0, np.zeros(3), np.zeros(3)).contraction().upper == 0
-    assert largest_stable_stepsize(zero).lower == np.inf
+    assert GradientRecursion(SketchedGradient(zero, np.zeros(3), np.zeros(3)), 1.0).contraction().upper == 0
+    assert stability_limit(zero).lower == np.inf
     once = ms.Identity(12).moment_operators(np.eye(12))
-    assert 0 <= DSGDRecursion(once, 1.0, np.zeros(12), np.zeros(12)).contraction().upper < 1e-10
-    assert largest_stable_stepsize(once).lower == pytest.approx(2, rel=1e-9)
+    assert 0 <= GradientRecursion(SketchedGradient(once, np.zeros(12), np.zeros(12)), 1.0).contraction().upper < 1e-10
+    assert stability_limit(once).lower == pytest.approx(2, rel=1e-9)
     with pytest.raises(ValueError, match="positive semidefinite"):
-        largest_stable_stepsize(ms.RandK(2, 1).moment_operators(np.diag([1.0, -1.0])))
+        stability_limit(ms.RandK(2, 1).moment_operators(np.diag([1.0, -1.0])))
 
 
 def test_distributed_contraction_of_one_permutation():
     # Homogeneous diagonal clients of Perm-K with K = 1: (1/n)ΣH_i is n·A surely, so it is gradient descent.
     operators = [ms.PermK(3, 3).moment_operators(np.diag([1.0, 2.0, 3.0]))] * 3
-    recursion = DistributedRecursion(operators, 0.1, np.zeros(3), np.zeros((3, 3)), "permk")
+    recursion = GradientRecursion(DistributedGradient(operators, np.zeros(3), np.zeros((3, 3)), "permk"), 0.1)
     assert recursion.contraction().lower == pytest.approx((1 - 0.3) ** 2, rel=1e-12)
-    assert largest_stable_stepsize(recursion.gradient).lower == pytest.approx(2 / 9, rel=1e-12)
+    assert stability_limit(recursion.gradient).lower == pytest.approx(2 / 9, rel=1e-12)
 
 
 @pytest.mark.parametrize(
     ("build", "match"),
     [
-        (lambda o: DSGDRecursion(o, 0.0, np.zeros(2), np.zeros(2)), "stepsize"),
-        (lambda o: DSGDRecursion(o, 1.0, np.zeros(3), np.zeros(2)), "z_star"),
-        (lambda o: DSGDRecursion(o, 1.0, np.zeros(2), np.zeros(3)), "g0"),
+        (lambda o: GradientRecursion(SketchedGradient(o, np.zeros(2), np.zeros(2)), 0.0), "stepsize"),
+        (lambda o: SketchedGradient(o, np.zeros(3), np.zeros(2)), "z_star"),
+        (lambda o: SketchedGradient(o, np.zeros(2), np.zeros(3)), "g0"),
         (lambda o: SVRGRecursion(o, 1.0, 0.0, np.zeros(2), np.zeros(2)), "probability"),
         (lambda o: SVRGRecursion(o, 1.0, 1.5, np.zeros(2), np.zeros(2)), "probability"),
         (lambda o: SVRGRecursion(o, 1.0, 0.5, np.zeros(2), np.zeros(2), -1.0), "spread"),
         (lambda o: PAGERecursion(o, 1.0, 0.5, 0), "batch"),
-        (lambda o: DistributedRecursion([], 1.0, np.zeros(2), np.zeros((0, 2))), "operators"),
-        (lambda o: DistributedRecursion([o], 1.0, np.zeros(2), np.zeros((2, 2))), "gradients"),
-        (lambda o: DistributedRecursion([o, o], 1.0, np.zeros(2), np.zeros((2, 2)), "permk"), "same PermK"),
-        (lambda o: run(DSGDRecursion(o, 1.0, np.zeros(2), np.zeros(2)), np.zeros(3), 1), "y0"),
-        (lambda o: run(DSGDRecursion(o, 1.0, np.zeros(2), np.zeros(2)), np.zeros(2), -1), "steps"),
+        (lambda o: DistributedGradient([], np.zeros(2), np.zeros((0, 2))), "operators"),
+        (lambda o: DistributedGradient([o], np.zeros(2), np.zeros((2, 2))), "gradients"),
+        (
+            lambda o: GradientRecursion(DistributedGradient([o, o], np.zeros(2), np.zeros((2, 2)), "permk"), 1.0),
+            "same PermK",
+        ),
+        (lambda o: run(GradientRecursion(SketchedGradient(o, np.zeros(2), np.zeros(2)), 1.0), np.zeros(3), 1), "y0"),
+        (lambda o: run(GradientRecursion(SketchedGradient(o, np.zeros(2), np.zeros(2)), 1.0), np.zeros(2), -1), "steps"),
         (lambda o: anchor_variance(3, 4), "batch"),
     ],
 )

@@ -13,7 +13,7 @@ import mastsim as ms
 from mastsim import sweeps
 from mastsim.cli import main
 from mastsim.problems import Dataset, LeastSquares, LogisticRegression, family_for
-from mastsim.problems.data import CATALOGUE
+from mastsim.problems.catalogue import CATALOGUE
 from mastsim.problems.dataset import spell_label
 from mastsim.verification import instances
 

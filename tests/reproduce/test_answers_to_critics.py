@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import mastsim as ms
 from mastsim.documents import dumps
-from mastsim.problems.data import locate
+from mastsim.problems.catalogue import locate
 from mastsim.reproduce import ALL_FIGURES, bernoulli_randk, cost, gap, shift, step_sizes
 from mastsim.reproduce.counts import FORMULAS, Counts
 from mastsim.reproduce.critics import Rows, accuracy, beside_bound, distances, held_out_rows

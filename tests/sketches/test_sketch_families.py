@@ -16,13 +16,13 @@ from mastsim.sketches import Bernoulli, DiagonalBatch, FiniteSupport, Identity, 
 from mastsim.sketches.blocks import BlockBernoulli, BlockRandK
 from mastsim.sketches.composed import Composed
 from mastsim.sketches.diagonal import IndependentDiagonal
-from mastsim.sketches.factors import FactorBatch, normals
 from mastsim.sketches.gaussian import Gaussian
 from mastsim.sketches.haar import Haar
 from mastsim.sketches.laws import IndependentLaw
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.rotated import Rotated
+from mastsim.sketches.thin_factors import FactorBatch, normals
 
 LONG = np.longdouble
 ERROR = 1e-9  # probability with which a correct sampler fails a test that rests on samples

@@ -16,7 +16,7 @@ from mastsim.provenance import Constant
 from mastsim.sketches import ALL_SKETCHES, DiagonalBatch, MatrixBatch, ScalarLaw, Sketch
 from mastsim.sketches.laws import DealtShare
 from mastsim.testing import check_problem, check_sketch, strategies
-from mastsim.testing.comparison import about, agree, at_most, empirical_bernstein, same
+from mastsim.testing.assertions import about, agree, at_most, empirical_bernstein, same
 from tests.oracles.fresh_interpreter import run_python
 
 

@@ -17,9 +17,10 @@ from mastsim.sketches.laws import Law
 from mastsim.theorems import AssumptionError
 from mastsim.theorems.full_model_constants import FullModelConstants, transposed_moment
 from mastsim.verification import verify
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.false_shifts import agreeing, false_shifts, rare_and_large, sheared
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
-from mastsim.verification.trees import decide_rate_on_tree, tree_depth
+from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
+from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
 K = theorems
@@ -274,8 +275,9 @@ def test_other_rules_are_refused(make, message):
 def test_step_sizes_are_found_for_the_rule_that_is_run():
     F = objective(0, symmetric=True)
     assert covering(F, ms.DSGD(1.0), 10, sharp=False).id == "theorem2"
-    assert covering(F, ms.DSGD(1.0, shift=ms.Refreshed(0)), 10, sharp=False) is None
+    assert covering(F, ms.DSGD(1.0, shift=ms.Refreshed(0)), 10, sharp=False).id == "theorem2"
     assert covering(F, ms.DSGD(1.0, shift=ms.Refreshed(0.3, variant="a")), 10, sharp=False).id == "moving-shift-quadratic"
     assert covering(F, ms.DSGD(1.0, shift=ms.HeldSketch(7)), 10, sharp=False).shift.tau == 7
     assert covering(F, ms.DSGD(1.0, shift=ms.Refreshed(1)), 10, sharp=False).id.startswith("sketched-gradient")
-    assert covering(F, ms.DSGD(1.0, order=ms.Reshuffled()), 10, sharp=False) is None
+    assert covering(F, ms.DSGD(1.0, order=ms.Reshuffled()), 10, sharp=False).id == "reshuffled-strongly-convex"
+    assert covering(F, ms.DSGD(1.0, order=ms.FreshPartition()), 10, sharp=False) is None

@@ -13,11 +13,16 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.moments import EnumeratedRecursion
 from mastsim.verification.attack import Bowl, Instance, SketchPart, attack, attackable, replay, shrink
-from mastsim.verification.attack.cosines import Cosines, global_minimizers
-from mastsim.verification.attack.family import REGIMES, SPANS, Plan
-from mastsim.verification.attack.powers import by_powers
+from mastsim.verification.attack.false_variants import (
+    ALL_FALSE,
+    GapAgainstSketchedInfimum,
+    NaiveSharpStep,
+    NonconvexMinimizer,
+)
+from mastsim.verification.attack.long_histories import by_powers
+from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS, QuadraticPlan
+from mastsim.verification.cosine_sums import Cosines, global_minimizers
 from mastsim.verification.false_shifts import SketchOnTheRight
-from mastsim.verification.false_variants import ALL_FALSE, GapAgainstSketchedInfimum, NaiveSharpStep, NonconvexMinimizer
 
 
 def wild(rare: float, horizon: int) -> Instance:
@@ -163,7 +168,7 @@ def test_what_is_drawn_is_unbiased_and_goes_to_json_and_back(kind):
     rng, applied = np.random.default_rng(5), 0
     for regime in REGIMES:
         for span in SPANS:
-            plan = Plan.draw(kind, rng, regime, span, sharp=False)
+            plan = QuadraticPlan.random(kind, rng, regime, span, sharp=False)
             instance = plan.decode(rng.standard_normal(plan.size()))
             assert Instance.from_record(json.loads(json.dumps(instance.record()))) == instance
             for part in instance.sketches:

@@ -16,8 +16,10 @@ from mastsim.methods import FullBatch, IndependentSampling, Nice, SketchCompress
 from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
 from mastsim.theorems.moving_shift import HeldSketchRate, RefreshedRate
+from mastsim.theorems.reshuffled import UNIFORM_LIST
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import one_dimension, two_signs
-from mastsim.verification.rates import Trial, decide_rate_exactly, exact_recursion
+from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
 RATES = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
@@ -51,6 +53,11 @@ def sketch(rng, dim):
     return ms.FiniteSupport(values + np.eye(dim) - np.tensordot(weights, values, axes=1), weights)
 
 
+def uniform(values):
+    """Return equally likely matrices, moved so that their mean is the identity."""
+    return ms.FiniteSupport(values + np.eye(values.shape[1]) - values.mean(axis=0))
+
+
 def sampling(rng, f):
     n, kind = f.components, rng.integers(5)
     q = rng.dirichlet(np.full(n, 3.0)) * 0.9 + 0.1 / n
@@ -78,6 +85,9 @@ def objective(rng, kind):
     S = sketch(rng, dim)
     if kind is theorems.StronglyConvexSGD or rng.random() < 0.1:
         S = ms.Identity(dim)
+    elif UNIFORM_LIST in kind.assumptions:
+        values = rng.standard_normal((int(rng.integers(1, 5)), dim, dim)) * rng.choice([0.1, 1.0, 3.0])
+        S = ms.RandK(dim, int(rng.integers(1, dim + 1))) if rng.random() < 0.3 else uniform(values + np.eye(dim))
     elif kind is theorems.CompressedIterates:
         S = ms.Bernoulli(dim, 1 - 10.0 ** -rng.uniform(1, 6, dim))
     return ms.Mast(parts[0] if n == 1 else ms.FiniteSum(parts), S, shift=shift)

@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from mastsim.verification import sequential
-from mastsim.verification.sequential import combine_e_values, decide_mean_at_most, family_alpha
+from mastsim.verification.sequential import decide_mean_at_most, family_alpha
 
 EXACT = settings(deadline=None, derandomize=True, max_examples=15)
 TOP = 12  # the laws below live on {0, ..., TOP}
@@ -365,35 +365,6 @@ def test_what_is_refused(arguments, message):
 
 
 # ------------------------------------------------------------------------------------------------------------- families
-
-
-@EXACT
-@given(st.lists(st.floats(-600, 600), min_size=1, max_size=9))
-def test_combined_evidence_is_the_average(logs):
-    assert math.exp(combine_e_values(logs)) == pytest.approx(math.fsum(map(math.exp, logs)) / len(logs), rel=1e-9)
-
-
-def test_combined_evidence_beyond_floating_point():
-    assert combine_e_values([1e4, -1e4]) == pytest.approx(1e4 - math.log(2))
-    assert combine_e_values([math.inf, -math.inf]) == math.inf
-    assert combine_e_values([-math.inf, -math.inf]) == -math.inf
-    with pytest.raises(ValueError, match=r"log_e_values has shape \(0,\)"):
-        combine_e_values([])
-    with pytest.raises(ValueError, match=r"log_e_values\[0\] is nan"):
-        combine_e_values([math.nan])
-
-
-@EXACT
-@given(laws())
-def test_combined_evidence_of_dependent_tests_is_an_e_value(law):
-    # The same samples through two tests: the average is still fair.
-    bound = float(mean_of(law))
-    assume(bound > 0)
-    total = math.fsum(
-        p * math.exp(combine_e_values([decide(x, bound, a).log_evidence_against for a in (0.5, 0.1)]))
-        for x, p in outcomes(law)
-    )
-    assert total == pytest.approx(1.0, rel=1e-9)
 
 
 def test_family_alpha():

@@ -18,12 +18,12 @@ from mastsim.constants import Constants, DistributedConstants
 from mastsim.problems import Minimum
 from mastsim.provenance import Constant
 from mastsim.theorems import Lemma1, LooplessSVRDSG, NonconvexDSGD, Rate, StronglyConvexDSGD
-from mastsim.theorems.leniency import SMALLER_IS_WEAKER, forgiving, lenient
-from mastsim.verification import rates, verify
+from mastsim.theorems.leniency import SMALLER_IS_WEAKER, allowed_by, lenient
+from mastsim.verification import sampled_rates, verify
 from mastsim.verification.comparison import Measured, compare
 from mastsim.verification.instances import distributed, finite_sums, one_dimension, small_quadratics, two_signs
-from mastsim.verification.rates import Trial
-from mastsim.verification.trees import decide_rate_on_tree
+from mastsim.verification.outcome_tree import decide_rate_on_tree
+from mastsim.verification.trial import Trial
 
 
 class Shifted:
@@ -117,7 +117,7 @@ def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
             for case in kind.cases(F) if issubclass(kind, Rate) else []:
                 case.__dict__["constants"] = Shifted(case.constants, error=1e-3)
                 weaker, times = lenient(case), np.array([1, 7])
-                claimed = [np.asarray(forgiving(each.claim, times, case.stepsize, 2.0)) for each in (case, weaker)]
+                claimed = [np.asarray(allowed_by(each.claim, times, case.stepsize, 2.0)) for each in (case, weaker)]
                 assert (claimed[1] >= claimed[0]).all(), kind.id
                 tried.add((kind.id, bool((claimed[1] > claimed[0]).all())))
     assert {name for name, strictly in tried if strictly} >= {
@@ -131,7 +131,7 @@ def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
 
 def test_a_claim_that_cannot_be_computed_with_weaker_constants_refutes_nothing():
     off = with_constant(two_signs(), "mu_fD", 1.0, 2.0)
-    assert math.isinf(forgiving(lenient(off).neighbourhood, 0.1))
+    assert math.isinf(allowed_by(lenient(off).neighbourhood, 0.1))
     assert verify(off).verdict == "holds"
 
 
@@ -231,7 +231,7 @@ def test_the_curve_of_a_minimum_is_the_least_of_the_means():
     t = NonconvexDSGD(F, horizon=20)
     run = ms.simulate(ms.DSGD(t.stepsize), F, steps=20, replicas=50, every=1, engine="array")
     means = (run.gradient_norm**2).mean(axis=0)
-    curve = rates._curve(Trial.of(t), run)
+    curve = sampled_rates._curve(Trial.of(t), run)
     assert curve.measured == pytest.approx(np.minimum.accumulate(means[:-1]))
     assert (curve.measured > np.minimum.accumulate(run.gradient_norm**2, axis=1).mean(axis=0)[:-1]).any()
     assert (curve.band[0] <= curve.measured).all()

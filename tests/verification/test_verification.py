@@ -14,22 +14,27 @@ import mastsim as ms
 from mastsim import sketches, theorems
 from mastsim.problems import Dataset
 from mastsim.simulation import simulate
-from mastsim.theorems import AssumptionError, Inequality, Lemma1, Lemma3, Rate, StronglyConvexDSGD, Theorem
+from mastsim.theorems import (
+    AssumptionError,
+    Inequality,
+    Lemma1,
+    Lemma3,
+    NonconvexDistributedQuoted,
+    Rate,
+    StronglyConvexDSGD,
+    Theorem,
+)
 from mastsim.theorems.assumptions import DISTRIBUTED, EXACT
 from mastsim.theorems.base import Sides
-from mastsim.verification import FAMILY_ALPHA, QUICK, Effort, Verdict, as_expected, rates, run_suite, suite, verify
-from mastsim.verification.controls import WITNESSES, false_inequalities, false_rates, published_constants
+from mastsim.theorems.theorem6_witness import WITNESSES
+from mastsim.verification import FAMILY_ALPHA, QUICK, Effort, Verdict, as_expected, run_suite, sampled_rates, suite, verify
+from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
-from mastsim.verification.instances import degenerate_quadratics, one_dimension, small_quadratics, two_signs
-from mastsim.verification.rates import (
-    Trial,
-    decide_by_simulation,
-    decide_rate_exactly,
-    decide_run,
-    exact_recursion,
-    judge_run,
-)
-from mastsim.verification.trees import decide_rate_on_tree, tree_depth
+from mastsim.verification.instances import degenerate_quadratics, distributed, one_dimension, small_quadratics, two_signs
+from mastsim.verification.negative_controls import false_inequalities, false_rates
+from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
+from mastsim.verification.sampled_rates import decide_by_simulation, decide_run, judge_run
+from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.sketched_quadratics import quadratics, tree
 
 SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8, replicas=256)
@@ -508,8 +513,8 @@ def test_replicas_double_only_while_more_would_decide(monkeypatch, answers, aske
         levels.append((alpha, asymptotic))
         return verdict_like("inconclusive", math.inf) if asymptotic else verdict_like(*left.pop(0))
 
-    monkeypatch.setattr(rates, "simulated", lambda trial, steps, replicas, seed: seen.append(replicas))
-    monkeypatch.setattr(rates, "decide_run", decided)
+    monkeypatch.setattr(sampled_rates, "simulated", lambda trial, steps, replicas, seed: seen.append(replicas))
+    monkeypatch.setattr(sampled_rates, "decide_run", decided)
     found = decide_by_simulation(Trial.of(StronglyConvexDSGD(correlated())), 5, 10, 0, 1e-6)
     assert seen == asked
     assert not left
@@ -537,7 +542,7 @@ def test_what_proven_bounds_leave_open_is_settled_asymptotically(monkeypatch, pr
         spent.append(alpha)
         return verdict_like(*(normal if asymptotic else proven))
 
-    monkeypatch.setattr(rates, "decide_run", decided)
+    monkeypatch.setattr(sampled_rates, "decide_run", decided)
     found = judge_run(Trial.of(StronglyConvexDSGD(correlated())), None, 1e-3)
     assert (found.verdict, found.alpha) == (expected[0], 1e-3)
     assert found.needed == pytest.approx(expected[1], nan_ok=True)
@@ -547,7 +552,7 @@ def test_what_proven_bounds_leave_open_is_settled_asymptotically(monkeypatch, pr
 def test_more_replicas_extend_fewer():
     """Looking again is free because the first replicas are the same: the test is anytime-valid along them."""
     trial = Trial.of(StronglyConvexDSGD(logistic()))
-    few, many = (rates.simulated(trial, 6, count, seed=3) for count in (4, 16))
+    few, many = (sampled_rates.simulated(trial, 6, count, seed=3) for count in (4, 16))
     assert np.array_equal(few.distance, many.distance[:4])
 
 
@@ -639,17 +644,19 @@ def test_false_rates_are_refuted_exactly_and_by_replicas(trial):
 def test_what_has_a_control():
     roots = {claim.id.split("/")[0] for claim in false_inequalities()} | {t.theorem.id.split("/")[0] for t in false_rates()}
     assert roots == {"lemma1", "lemma3", "theorem1", "theorem2"}
-    published = published_constants()
-    assert [trial.expected for trial in published].count("refuted") == len(WITNESSES) == 4
-    assert "holds" in {trial.expected for trial in published}
+    published = [case.expected for case in NonconvexDistributedQuoted.own_cases(distributed())]
+    assert published.count("refuted") == len(WITNESSES) == 4
+    assert "holds" in published
 
 
 def test_an_almost_sure_bound_about_something_else_is_not_used(monkeypatch):
     """The control without scaling runs another objective than the theorem's: nothing is proven about its range."""
-    uppers, decide = [], rates.decide_mean_at_most
-    monkeypatch.setattr(rates, "decide_mean_at_most", lambda *a, upper=None: uppers.append(upper) or decide(*a, upper=upper))
+    uppers, decide = [], sampled_rates.decide_mean_at_most
+    monkeypatch.setattr(
+        sampled_rates, "decide_mean_at_most", lambda *a, upper=None: uppers.append(upper) or decide(*a, upper=upper)
+    )
     for trial in (false_rates()[-1], Trial.of(StronglyConvexDSGD(two_signs()))):
-        decide_run(trial, rates.simulated(trial, 4, 16, 0), 1e-6)
+        decide_run(trial, sampled_rates.simulated(trial, 4, 16, 0), 1e-6)
     assert [upper is None for upper in uppers] == [True] * 4 + [False] * 4
 
 
@@ -698,7 +705,7 @@ def test_real_data_meets_every_theorem_under_every_default_sketch(trial_of_all):
 
 def test_the_error_budget_is_kept(data, monkeypatch):
     """Every test of every checkpoint of every trial, together: 1e-6, however often the replicas were doubled."""
-    spent, decide = {}, rates.decide_mean_at_most
+    spent, decide = {}, sampled_rates.decide_mean_at_most
     current = []
 
     def noting(samples, bound, alpha, upper=None):
@@ -710,8 +717,8 @@ def test_the_error_budget_is_kept(data, monkeypatch):
         spent[current[-1]] = []
         return decide_run(trial, run, alpha, asymptotic=asymptotic)
 
-    monkeypatch.setattr(rates, "decide_mean_at_most", noting)
-    monkeypatch.setattr(rates, "decide_run", naming)
+    monkeypatch.setattr(sampled_rates, "decide_mean_at_most", noting)
+    monkeypatch.setattr(sampled_rates, "decide_run", naming)
     verdicts = run_suite(data, only=("theorem2",), effort=dataclasses.replace(SMALL, replicas=32))
     sampled = [v for v in verdicts if v.samples]
     assert len({key[:2] for key in spent}) == len(sampled) >= 6

@@ -69,11 +69,6 @@ class IndependentPair(CrossedOperators):
     ----------
     first, second : ndarray, shape (dim, dim)
         E[H_i] and E[H_j].
-
-    Examples
-    --------
-    >>> IndependentPair(2 * np.eye(1), 3 * np.eye(1)).curvature2(np.eye(1))
-    array([[6.]])
     """
 
     first: np.ndarray
@@ -102,16 +97,6 @@ class PermKPair(CrossedOperators):
         With two clients at least.
     first, second : ndarray, shape (dim, dim)
         A_i and A_j; the maps are linear in each.
-
-    References
-    ----------
-    This package; the sketches are those of Szlendak, Tyurin, Richtárik, arXiv 2110.03300.
-
-    Examples
-    --------
-    >>> PermKPair(DealtShare.deal(2, clients=2), np.eye(2), np.eye(2)).curvature2(np.ones((2, 2)))
-    array([[0., 8.],
-           [8., 0.]])
     """
 
     law: DealtShare

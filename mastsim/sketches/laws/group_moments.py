@@ -30,17 +30,6 @@ class GroupOperators(MomentOperators):
         As for `MomentOperators`.
     selection : Selection
         The law of the kept set.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> S = ms.NofM(4, n=1, m=2)
-    >>> GroupOperators(S.law, np.eye(4), S.law).curvature2(np.eye(4)).diagonal()
-    array([8., 8., 8., 8.])
     """
 
     selection: Selection

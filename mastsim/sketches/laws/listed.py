@@ -19,14 +19,14 @@ def few(count: float, dim: int) -> bool:
     return count * dim**2 <= SPECTRA_LIMIT
 
 
-def written_out(values: np.ndarray) -> np.ndarray:
+def as_matrices(values: np.ndarray) -> np.ndarray:
     """Return values as matrices, shape (N, dim, dim), from matrices or diagonals."""
     return values if values.ndim == 3 else values[:, :, None] * np.eye(values.shape[1])
 
 
 def largest_curvature(values: np.ndarray, weights: np.ndarray, A: np.ndarray) -> float:
     """Return the largest λ_max(SᵀAS) over values of positive probability."""
-    S = written_out(values[weights > 0])
+    S = as_matrices(values[weights > 0])
     return float(np.linalg.eigvalsh(S.transpose(0, 2, 1) @ A @ S)[:, -1].max())
 
 
@@ -122,12 +122,6 @@ class EnumeratedOperators(MomentOperators):
         The values of S.
     weights : ndarray, shape (N,)
         Their probabilities.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> ms.FiniteSupport([[[2.0]], [[0.0]]]).moment_operators(np.array([[3.0]])).curvature2(np.array([[1.0]]))
-    array([[72.]])
     """
 
     atoms: np.ndarray

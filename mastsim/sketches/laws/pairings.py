@@ -26,13 +26,7 @@ Type = tuple[int, ...]
 
 
 def pairings(n: int) -> Iterator[Pairing]:
-    """Yield all ways to pair the indices 0, …, 2n − 1.
-
-    Examples
-    --------
-    >>> list(pairings(2))
-    [(1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0)]
-    """
+    """Yield all ways to pair the indices 0, …, 2n − 1."""
 
     def extend(partner: dict[int, int]) -> Iterator[Pairing]:
         left = [i for i in range(2 * n) if i not in partner]
@@ -46,13 +40,7 @@ def pairings(n: int) -> Iterator[Pairing]:
 
 
 def cycle_type(first: Pairing, second: Pairing) -> Type:
-    """Return half the lengths of the cycles of two pairings of the same indices.
-
-    Examples
-    --------
-    >>> cycle_type((1, 0, 3, 2), (2, 3, 0, 1))
-    (2,)
-    """
+    """Return half the lengths of the cycles of two pairings of the same indices."""
     left, lengths = set(range(len(first))), []
     while left:
         at, length = min(left), 0
@@ -70,20 +58,6 @@ def invariant_coefficients(d: int, traces: tuple[tuple[Type, Fraction], ...]) ->
     The delta tensor of a pairing of type (a, b, …), contracted with S ⊗ S ⊗ …, is tr(S^a)·tr(S^b)·…; two delta tensors have
     the inner product d^(number of their cycles). So the coefficients solve a linear system, here in exact arithmetic; where
     d is so small that the delta tensors are dependent, any solution will do.
-
-    Parameters
-    ----------
-    d : int
-        The dimension.
-    traces : tuple of (type, Fraction)
-        E[tr(S^a) tr(S^b) …] for every type (a, b, …) of a number n of factors.
-
-    Examples
-    --------
-    For S = I in dimension 2:
-
-    >>> invariant_coefficients(2, (((2,), Fraction(2)), ((1, 1), Fraction(4))))[(1, 1)]
-    Fraction(1, 1)
     """
     types, n = [kind for kind, _ in traces], sum(traces[0][0])
     base = tuple(i ^ 1 for i in range(2 * n))
@@ -124,21 +98,7 @@ def _solve(rows: list[list[Fraction]]) -> list[Fraction]:
 
 @lru_cache
 def words(letters: str) -> dict[tuple[str, tuple[str, ...]], dict[Type, int]]:
-    """Return how often each word, times traces of words, stands for a pairing of each type in E[S M₁ S M₂ … S].
-
-    Parameters
-    ----------
-    letters : str
-        One letter for each matrix: a capital one, "A" for a symmetric matrix, "I" for the identity, which is left out of
-        words. A small letter is a transpose.
-
-    Examples
-    --------
-    E[S M S] is a combination of M, Mᵀ and tr(M)·I:
-
-    >>> sorted(words("M"))
-    [('', ('M',)), ('M', ()), ('m', ())]
-    """
+    """Return how often each word, times traces of words, stands for a pairing of each type in E[S M₁ S M₂ … S]."""
     n = len(letters) + 1
     base = tuple(i ^ 1 for i in range(2 * n))
     found: dict[tuple[str, tuple[str, ...]], dict[Type, int]] = {}
@@ -261,14 +221,7 @@ def _polynomial(weights: dict[str, float], named: dict[str, np.ndarray]) -> np.n
 
 @dataclass(frozen=True, eq=False)
 class PairedOperators(MomentOperators):
-    """The operators of a law that no rotation changes, by sums over 105, 15 and 3 pairings.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> ms.Gaussian(1, k=1).moment_operators(np.array([[1.0]])).curvature2(np.array([[1.0]]))
-    array([[105.]])
-    """
+    """The operators of a law that no rotation changes, by sums over 105, 15 and 3 pairings."""
 
     law: InvariantLaw
 
@@ -286,12 +239,6 @@ class PairedOperators(MomentOperators):
 
 
 def types_of(n: int) -> list[Type]:
-    """Return the types of pairings of n factors.
-
-    Examples
-    --------
-    >>> types_of(3)
-    [(3,), (2, 1), (1, 1, 1)]
-    """
+    """Return the types of pairings of n factors."""
     base = tuple(i ^ 1 for i in range(2 * n))
     return sorted({cycle_type(pairing, base) for pairing in pairings(n)}, key=lambda kind: (len(kind), kind))

@@ -10,7 +10,7 @@ import numpy as np
 
 from mastsim.sketches.laws.base import Law, MomentOperators
 from mastsim.sketches.laws.diagonal import DiagonalLaw
-from mastsim.sketches.laws.listed import few, written_out
+from mastsim.sketches.laws.listed import as_matrices, few
 
 
 def product_law(outer: Law, inner: Law) -> Law:
@@ -55,7 +55,7 @@ class ProductLaw(Law):
         """L_S^max where all products can be listed; otherwise the product of the two constants, an upper bound."""
         if few(self.support_size, self.dim):
             S, weights = self.values()
-            return float((np.linalg.norm(written_out(S[weights > 0]), ord=2, axis=(1, 2)) ** 2).max())
+            return float((np.linalg.norm(as_matrices(S[weights > 0]), ord=2, axis=(1, 2)) ** 2).max())
         return self.outer.L_max * self.inner.L_max
 
     @property
@@ -96,7 +96,7 @@ class ProductLaw(Law):
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all products, outer values first, and their probabilities."""
         (outer, p), (inner, q) = self.outer.values(), self.inner.values()
-        each = written_out(outer)[:, None] @ written_out(inner)[None]
+        each = as_matrices(outer)[:, None] @ as_matrices(inner)[None]
         return each.reshape(-1, self.dim, self.dim), np.outer(p, q).ravel()
 
 

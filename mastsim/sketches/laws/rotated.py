@@ -10,7 +10,7 @@ import numpy as np
 
 from mastsim.provenance import Constant
 from mastsim.sketches.laws.base import Law, MomentOperators
-from mastsim.sketches.laws.listed import written_out
+from mastsim.sketches.laws.listed import as_matrices
 
 Turn = Callable[[Any], Any]
 """Multiplication of the last axis by a fixed orthogonal matrix."""
@@ -127,7 +127,7 @@ class RotatedLaw(Law):
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all matrices, written out, and their probabilities."""
         values, weights = self.inner.values()
-        right = np.asarray(self.backward(written_out(values)))
+        right = np.asarray(self.backward(as_matrices(values)))
         return np.asarray(self.backward(right.transpose(0, 2, 1).copy())).transpose(0, 2, 1), weights
 
     def inside(self, M: np.ndarray) -> np.ndarray:

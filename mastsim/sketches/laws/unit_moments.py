@@ -76,16 +76,6 @@ class UnitOperators(MomentOperators):
         The weights of E[c_i c_k c_l c_j], E[c_i c_k c_j] and E[c_i c_j].
     scale : ndarray, shape (dim,)
         E[c]; the weights belong to c divided by it.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import mastsim as ms
-    >>> ms.Bernoulli(1, 0.5).law.moment_operators(np.array([[3.0]])).curvature2(np.array([[1.0]]))
-    array([[72.]])
     """
 
     units: Units

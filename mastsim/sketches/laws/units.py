@@ -70,13 +70,7 @@ class Units(ABC):
 
 
 class Singletons(Units):
-    """Every coordinate is its own unit; a part is a diagonal.
-
-    Examples
-    --------
-    >>> Singletons(np.arange(2)).part(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    array([1., 4.])
-    """
+    """Every coordinate is its own unit; a part is a diagonal."""
 
     def part(self, X: np.ndarray) -> Part:
         """Return X∘E."""
@@ -114,14 +108,7 @@ class Singletons(Units):
 
 
 class Blocks(Units):
-    """Units of any size; a part is one array of diagonal blocks for each size of unit.
-
-    Examples
-    --------
-    >>> Blocks(np.array([0, 1, 0])).part(np.arange(9.0).reshape(3, 3))
-    [array([[[4.]]]), array([[[0., 2.],
-            [6., 8.]]])]
-    """
+    """Units of any size; a part is one array of diagonal blocks for each size of unit."""
 
     def part(self, X: np.ndarray) -> Part:
         """Return X∘E."""

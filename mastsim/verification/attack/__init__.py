@@ -14,16 +14,19 @@ from mastsim import theorems
 from mastsim.documents import dumps, header
 from mastsim.theorems import Theorem
 from mastsim.validation import integer, one_of
-from mastsim.verification.attack.cosines import CosineInstance, Cosines
-from mastsim.verification.attack.family import REGIMES, Regime
-from mastsim.verification.attack.instance import Instance
-from mastsim.verification.attack.parts import Bowl, SketchPart
+from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart
+from mastsim.verification.attack.cosines import CosineInstance
+from mastsim.verification.attack.false_variants import ALL_FALSE
+from mastsim.verification.attack.families import FAMILIES
+from mastsim.verification.attack.quadratic_instance import Instance
+from mastsim.verification.attack.quadratic_plan import REGIMES, Regime
 from mastsim.verification.attack.search import Evaluator, confirmed, search
 from mastsim.verification.attack.shrinking import shrink
-from mastsim.verification.false_variants import ALL_FALSE
-from mastsim.verification.verdict import ROUNDING
+from mastsim.verification.cosine_sums import Cosines
+from mastsim.verification.tolerances import ROUNDING
 
 __all__ = [
+    "FAMILIES",
     "REGIMES",
     "Attack",
     "Bowl",
@@ -215,9 +218,8 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     text = _read(path)
     known = attackable() if kind is None else {kind.id: kind}
     chosen = known[one_of("theorem", text["theorem"], known)]
-    families: dict[str, Any] = {"quadratic": Instance, "cosines": CosineInstance}
     saved = text["witness"]
-    witness = None if saved is None else families[saved["family"]].from_record(saved)
+    witness = None if saved is None else FAMILIES[saved["family"]].instance.from_record(saved)
     ratio = 0.0 if witness is None else confirmed(witness, chosen)
     if not abs(ratio - float(text["ratio"])) <= ROUNDING * max(1.0, abs(ratio)):
         raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {text['ratio']}, but it is {ratio!r}")

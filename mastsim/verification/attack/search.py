@@ -11,9 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from mastsim.theorems import Theorem
-from mastsim.verification.attack.cosines import CosinePlan
-from mastsim.verification.attack.family import SPANS, Plan, Regime
-from mastsim.verification.false_variants import NonconvexMinimizer
+from mastsim.verification.attack.families import FAMILIES
+from mastsim.verification.attack.quadratic_plan import SPANS, Regime
 
 ROUNDS = 4
 _FIRST_SHARE = 0.55
@@ -140,9 +139,9 @@ def search(evaluate: Evaluator, regimes: Sequence[Regime], sharp: bool, rng: np.
         if evaluate.done:
             break
         span, regime = divmod(i, len(regimes))
-        climbers.append(
-            _start(evaluate, _structure(evaluate.kind, regimes[regime], SPANS[span % len(SPANS)], sharp, rng), rng)
-        )
+        plan = FAMILIES[evaluate.kind.family].plan
+        structure = plan.random(evaluate.kind, rng, regimes[regime], SPANS[span % len(SPANS)], sharp)
+        climbers.append(_start(evaluate, structure, rng))
         climbers[-1].climb(evaluate, rng, _FIRST_CLIMB)
     for _ in range(1, ROUNDS):
         bar.update()
@@ -154,14 +153,6 @@ def search(evaluate: Evaluator, regimes: Sequence[Regime], sharp: bool, rng: np.
         max(climbers, key=lambda climber: climber.ratio).climb(evaluate, rng, evaluate.budget)
     bar.update()
     bar.close()
-
-
-def _structure(
-    kind: type[Theorem], regime: Regime, span: tuple[float, float], sharp: bool, rng: np.random.Generator
-) -> Structure:
-    if issubclass(kind, NonconvexMinimizer):
-        return CosinePlan.draw(rng, regime)
-    return Plan.draw(kind, rng, regime, span, sharp)
 
 
 def _start(evaluate: Evaluator, structure: Structure, rng: np.random.Generator) -> Climber:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mastsim.theorems import Theorem
 from mastsim.verification.attack.cosines import CosineInstance
-from mastsim.verification.attack.instance import Instance
-from mastsim.verification.attack.parts import vector
+from mastsim.verification.attack.quadratic_instance import Instance
 from mastsim.verification.attack.search import confirmed
 
 Found = Instance | CosineInstance
-_HORIZONS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000)
 _PASSES = 4
 
 
@@ -41,7 +38,7 @@ def shrink(instance: Found, kind: type[Theorem], floor: float, evaluations: int 
     Examples
     --------
     >>> from mastsim import theorems
-    >>> from mastsim.verification.attack.parts import Bowl, SketchPart
+    >>> from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart
     >>> found = Instance((Bowl(((1.2345,),), (0.0,)),), (SketchPart("bernoulli", keep=(0.4987,)),), (0.0,), (1.7,))
     >>> small, _ = shrink(found, theorems.StronglyConvexDSGD, 0.999)
     >>> small.bowls[0].curvature, small.start, small.horizon
@@ -94,18 +91,12 @@ def _tried(candidates: Iterator[Any]) -> Iterator[Any]:
 
 
 def _shorter(instance: Found) -> Iterator[list[Found]]:
-    if isinstance(instance, Instance):
-        yield [replace(instance, horizon=T) for T in _HORIZONS if instance.horizon > T]
-        if instance.fraction < 1:
-            yield [replace(instance, fraction=1.0)]
+    yield from instance.shorter()  # type: ignore[misc]
 
 
 def _rounder(instance: Found) -> Iterator[list[Found]]:
     """Yield, for every number, the instances in which it is replaced by a simpler one, the simplest first."""
-    if isinstance(instance, Instance):
-        yield list(_centred(instance))
-        for i, bowl in enumerate(instance.bowls):
-            yield [replace(instance, bowls=(*instance.bowls[:i], b, *instance.bowls[i + 1 :])) for b in bowl.rounder()]
+    yield from instance.simplified()  # type: ignore[misc]
     record = instance.record()
     for path, value in _numbers(record):
         changed = []
@@ -117,18 +108,6 @@ def _rounder(instance: Found) -> Iterator[list[Found]]:
             except (ValueError, ZeroDivisionError, FloatingPointError):
                 continue
         yield [candidate for candidate in changed if candidate != instance]
-
-
-def _centred(instance: Instance) -> Iterator[Instance]:
-    """Yield the instance moved so that v = 0, with all minimisers there too, and with them where they are."""
-    if any(instance.shift) or any(any(bowl.best) for bowl in instance.bowls):
-        zero, moved = vector(np.zeros(instance.dim)), np.array(instance.shift)
-        one_point = tuple(replace(bowl, best=zero) for bowl in instance.bowls)
-        yield replace(instance, bowls=one_point, shift=zero, start=instance.start)
-        yield replace(instance, bowls=one_point, shift=zero, start=vector(np.array(instance.start) - moved))
-        if any(instance.shift):
-            bowls = tuple(replace(bowl, best=vector(np.array(bowl.best) - moved)) for bowl in instance.bowls)
-            yield replace(instance, bowls=bowls, shift=zero, start=vector(np.array(instance.start) - moved))
 
 
 def _numbers(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:

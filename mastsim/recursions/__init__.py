@@ -1,0 +1,33 @@
+"""The moment recursions that the linear operators E[HMH], E[HMS], E[SᵀMS] of a sketch's law close."""
+
+from mastsim.recursions.base import MomentRecursion, MomentState, run
+from mastsim.recursions.gradient_descent import (
+    GDRecursion,
+    GradientRecursion,
+    stability_limit,
+)
+from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.moving_shift import ShiftRecursion
+from mastsim.recursions.positive_map import FactorBracket
+from mastsim.recursions.reshuffled import ReshuffledRecursion
+from mastsim.recursions.sampled import SampledGradient
+from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
+
+__all__ = [
+    "DistributedGradient",
+    "FactorBracket",
+    "GDRecursion",
+    "GradientMoments",
+    "GradientRecursion",
+    "MomentRecursion",
+    "MomentState",
+    "PAGERecursion",
+    "ReshuffledRecursion",
+    "SVRGRecursion",
+    "SampledGradient",
+    "ShiftRecursion",
+    "SketchedGradient",
+    "anchor_variance",
+    "run",
+    "stability_limit",
+]
