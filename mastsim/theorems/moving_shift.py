@@ -332,7 +332,7 @@ class StronglyConvexShift(RefreshedRate, LinearRate):
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
     constants_used = ("L_f", "mu_f", "L_S_max", "L_D")
     measure = "error"
-    starts_from = "error"
+    starts_from = "lyapunov"
     variants = "b"
     shifts = ("refreshed:0.03", "refreshed:0.3", "refreshed:1")
 
@@ -355,6 +355,14 @@ class StronglyConvexShift(RefreshedRate, LinearRate):
     def neighbourhood(self, stepsize: float) -> float:
         """Return 0."""
         return 0.0
+
+    def start_mixture(self, stepsize: float) -> dict[str, float]:
+        """Return the part of V_0 that any run records."""
+        return {"error": 1.0}
+
+    def displacement(self, measure: str) -> float:
+        """Return how far the distance may be off because x* is known up to its certificate; ‖x⁰ − v⁰‖ is not."""
+        return super().displacement("error" if measure == "lyapunov" else measure)
 
     def weight_of_shift(self, stepsize: float) -> float:
         """Return p/(8(1 − p)γL), the weight of ‖x − v‖²; 0 where the shift is the iterate."""

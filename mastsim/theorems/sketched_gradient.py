@@ -32,7 +32,7 @@ KNOWN_STEP = Assumption(
     "use a sketch of symmetric matrices, or one with few values",
 )
 POLYAK_LOJASIEWICZ_F = Assumption(
-    "Polyak-Łojasiewicz condition for f",
+    "Polyak-Łojasiewicz condition",
     lambda F: F.problem.is_quadratic or F.problem.mu_f > 0,
     lambda F: f"no constant is known for {F.problem.name}",
     "use a quadratic or a strongly convex loss",

@@ -604,6 +604,14 @@ TABLE = [
     (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "L", HALF, RARE),
     (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "mu_step", 2.0, RARE),
     (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "mu", 2.0, RARE),
+    # Reshuffled lists: no noise of few orders reaches more than about a third of the bound, here a sixth.
+    (K.StronglyConvexReshuffled, {}, "contraction", 2.0, bowl),
+    (K.StronglyConvexReshuffled, {}, "mu", 2.0, three_values),
+    (K.StronglyConvexReshuffled, {}, "L", 0.2, three_values),
+    (K.StronglyConvexReshuffled, {}, "neighbourhood", 0.15, three_values),
+    (K.ConvexReshuffled, {}, "weight", HALF, bowl),
+    (K.ConvexReshuffled, {}, "L", 0.2, three_values),
+    (K.ConvexReshuffled, {}, "noise", 0.1, three_values),
 ]
 
 
