@@ -8,8 +8,10 @@ from mastsim.methods.families import ALL_METHODS
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
+from mastsim.methods.participation import Participation
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
+from mastsim.methods.shifting import ShiftingMethod
 from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
 from mastsim.methods.states import ShiftedState, State
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
@@ -50,11 +52,13 @@ __all__ = [
     "NaturalCompressor",
     "Nice",
     "Order",
+    "Participation",
     "Refreshed",
     "Reshuffled",
     "Sampling",
     "ShiftRule",
     "ShiftedState",
+    "ShiftingMethod",
     "SketchCompressor",
     "State",
     "StepRule",

@@ -46,7 +46,7 @@ def steps_are_constant(method: Method) -> bool:
 
 def rules_of(method: Method) -> tuple[Any, ...]:
     """Return the rules that a step of a method follows: how the shift moves, and in which order sketches come."""
-    return tuple(getattr(method, name) for name in ("shift", "order") if hasattr(method, name))
+    return tuple(getattr(method, name) for name in ("shift", "order", "participation") if hasattr(method, name))
 
 
 def require_affine(method: Method) -> None:

@@ -175,6 +175,11 @@ class Method(ReadOnly, ABC):
         best: np.ndarray = objective.minimize().x
         return best
 
+    @property
+    def unproved(self) -> str:
+        """Why no theorem is about the method, in words; empty where one may be."""
+        return ""
+
     def gradient_steps(self, objective: Any) -> int:
         """Return how many gradient steps one after the other a step on an objective takes: one unless a subclass says so."""
         return 1

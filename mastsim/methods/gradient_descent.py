@@ -15,7 +15,8 @@ from mastsim.methods.base import Method, Oracle, StochasticMethod, require_one_n
 from mastsim.methods.compression import Compressor
 from mastsim.methods.orders import IndependentSketches, Order, Reshuffled
 from mastsim.methods.quadratic_moments import listed_gradients, sampled_gradient, sketched_quadratic
-from mastsim.methods.shifts import FixedShift, Refreshed, ShiftRule
+from mastsim.methods.shifting import ShiftingMethod
+from mastsim.methods.shifts import FixedShift, Refreshed
 from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
@@ -79,7 +80,7 @@ class GD(Method):
 
 
 @dataclass(frozen=True)
-class DSGD(StochasticMethod):
+class DSGD(ShiftingMethod):
     """Double-sketched gradient descent x⁺ = x − γ Q(Sᵀg), g an unbiased estimate of ∇f(v + S(x − v)), a fresh S a step.
 
     Parameters
@@ -116,16 +117,10 @@ class DSGD(StochasticMethod):
 
     keyword = "dsgd"
     affine = True
-    points = ("x", "v")
-
-    shift: ShiftRule = field(default_factory=FixedShift, kw_only=True)
     order: Order = field(default_factory=IndependentSketches, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        instance("shift", self.shift, ShiftRule)
-        if type(self.shift) is Refreshed and not self.shift.moves:
-            object.__setattr__(self, "shift", FixedShift())
         instance("order", self.order, Order)
         if not (isinstance(self.shift, FixedShift) or isinstance(self.order, IndependentSketches)):
             raise ValueError(
@@ -134,23 +129,17 @@ class DSGD(StochasticMethod):
 
     @property
     def name(self) -> str:
-        """For example ``DSGD, 32-nice, shift refreshed with p = 0.1 (b)``."""
-        parts = [] if isinstance(self.shift, FixedShift) else [self.shift.name]
-        parts += [] if isinstance(self.order, IndependentSketches) else [self.order.name]
-        return ", ".join([super().name, *parts])
+        """For example ``DSGD, 32-nice, reshuffled``."""
+        return super().name if isinstance(self.order, IndependentSketches) else f"{super().name}, {self.order.name}"
 
     @property
     def is_alike(self) -> bool:
         """Whether every step is one gradient step with a fresh sketch and the shift of the objective: Algorithm 1."""
         return type(self.shift) is FixedShift and type(self.order) is IndependentSketches
 
-    def target(self, objective: Mast) -> np.ndarray:
-        """Return x_D*, or x* where the shift moves."""
-        return objective.problem.minimize().x if self.shift.moves else super().target(objective)
-
     def gradient_steps(self, objective: Mast) -> int:
         """Return the length of a cycle or an epoch."""
-        return self.shift.length * self.order.length(objective.sketch)
+        return super().gradient_steps(objective) * self.order.length(objective.sketch)
 
     def init(self, objective: Mast, x0: Array) -> Any:
         """Return the first state."""
@@ -159,13 +148,10 @@ class DSGD(StochasticMethod):
         return self.shift.first(objective, x0)
 
     def step(self, state: Any, objective: Objective, draw: Draw) -> Any:
-        """Return the state after one more step, which is a cycle of gradient steps where the shift or the order says so."""
-
-        def once(within: Any, own: Draw) -> Any:
-            return StochasticMethod.step(self, within, objective, own)
-
-        rule = self.shift if isinstance(self.order, IndependentSketches) else self.order
-        return rule.step(once, state, objective, draw)
+        """Return the state after one more step: of a cycle or an epoch where the shift or the order says so."""
+        if isinstance(self.order, IndependentSketches):
+            return super().step(state, objective, draw)
+        return self.order.step(self.once(objective), state, objective, draw)
 
     def closed_recursion(self, objective: Mast) -> MomentRecursion:
         """Return the recursion for any sampling and compression by a diagonal sketch; or a refreshed shift, or epochs."""
@@ -187,10 +173,6 @@ class DSGD(StochasticMethod):
     def direction(self, state: Any, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""
         return gradient.sketched(state.x, draw.of("sketch", objective.sketch), getattr(state, "v", None))
-
-    def carry(self, state: Any, x: Array, objective: Mast, gradient: Oracle, draw: Draw) -> Any:
-        """Return the next state, the shift moved as its rule says."""
-        return self.shift.after(state, x, draw)
 
 
 @dataclass(frozen=True)

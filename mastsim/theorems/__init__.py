@@ -21,6 +21,7 @@ from mastsim.theorems.moving_shift import (
     StronglyConvexShift,
 )
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
+from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
 from mastsim.theorems.rates import Rate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
@@ -68,6 +69,9 @@ ALL: tuple[type[Theorem], ...] = (
     PolyakLojasiewiczHeldSketch,
     StronglyConvexReshuffled,
     ConvexReshuffled,
+    ParticipationByProbability,
+    ParticipationByNumber,
+    DependentParticipation,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -84,6 +88,7 @@ __all__ = [
     "ConvexQuadraticShift",
     "ConvexReshuffled",
     "ConvexSketchedGradient",
+    "DependentParticipation",
     "DoubleSketchedPAGE",
     "HorizonRate",
     "IndependentDistributed",
@@ -99,6 +104,8 @@ __all__ = [
     "NonconvexDistributedQuoted",
     "NonconvexHeldSketch",
     "NonconvexSketchedGradient",
+    "ParticipationByNumber",
+    "ParticipationByProbability",
     "PolyakLojasiewiczDSGD",
     "PolyakLojasiewiczHeldSketch",
     "PolyakLojasiewiczSketchedGradient",

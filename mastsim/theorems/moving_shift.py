@@ -46,7 +46,7 @@ class RefreshedRate(AboutF):
 
     variants: ClassVar[str] = "ab"
     """The variants of the rule that the theorem is about."""
-    shifts: ClassVar[tuple[str, ...]] = (
+    tried: ClassVar[tuple[str, ...]] = (
         "refreshed:0.03",
         "refreshed:0.3",
         "refreshed:0.3:a",
@@ -334,7 +334,7 @@ class StronglyConvexShift(RefreshedRate, LinearRate):
     measure = "error"
     starts_from = "lyapunov"
     variants = "b"
-    shifts = ("refreshed:0.03", "refreshed:0.3", "refreshed:1")
+    tried = ("refreshed:0.03", "refreshed:0.3", "refreshed:1")
 
     @property
     def omega(self) -> float:
@@ -400,7 +400,7 @@ class HeldSketchRate(AboutF):
 
     shift: HeldSketch = field(default_factory=lambda: HeldSketch(4), kw_only=True)
 
-    shifts: ClassVar[tuple[str, ...]] = ("held-sketch:1", "held-sketch:2", "held-sketch:5")
+    tried: ClassVar[tuple[str, ...]] = ("held-sketch:1", "held-sketch:2", "held-sketch:5")
     """Rules that an attack tries, as texts."""
 
     def __post_init__(self) -> None:

@@ -21,7 +21,15 @@ from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.sketches.laws import Law
 from mastsim.theorems import ALL, Inequality, Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, Rate, StronglyConvexDSGD
-from mastsim.theorems.assumptions import CONVEX, DISTRIBUTED, NO_SKETCH, SINGLE_NODE, STRONGLY_CONVEX, AssumptionError
+from mastsim.theorems.assumptions import (
+    CONVEX,
+    DISTRIBUTED,
+    INDEPENDENT,
+    NO_SKETCH,
+    SINGLE_NODE,
+    STRONGLY_CONVEX,
+    AssumptionError,
+)
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
 
@@ -245,7 +253,7 @@ def test_the_constants_a_record_names_are_the_ones_it_reads(kind, monkeypatch):
     assert found - BESIDES.get(kind.id, set()) <= used
 
 
-DISTRIBUTED_IDS = {kind.id for kind in ALL if kind.id.startswith(("theorem6", "distributed"))}
+DISTRIBUTED_IDS = {kind.id for kind in ALL if DISTRIBUTED in kind.assumptions}
 ABOUT_SKETCHES = {kind.id for kind in ALL} - DISTRIBUTED_IDS - {"sgd"}
 UNBOUNDED_TOO = {kind.id for kind in ALL if kind.id.startswith("sketched-gradient")}
 ABOUT_PATHS = ABOUT_SKETCHES - {"lemma1", "lemma2", "lemma3", "theorem1", "gdci"} - UNBOUNDED_TOO
@@ -260,7 +268,9 @@ def refusals():
     flat = ms.LogisticRegression(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, -1.0]), l2=0.0)
     tilted = ms.LogisticRegression(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([1.0, -1.0]), l2=0.1)
     flips = ms.FiniteSupport([[[0.0]], [[2.0]]])
-    one, waves, pair = ms.RandK(2, k=1), ms.Mast(Waves(), flips), {"distributed-convex", "distributed-independent"}
+    one, waves = ms.RandK(2, k=1), ms.Mast(Waves(), flips)
+    pair = {kind.id for kind in ALL if {STRONGLY_CONVEX, DISTRIBUTED} <= set(kind.assumptions)}
+    independent = {kind.id for kind in ALL if INDEPENDENT in kind.assumptions}
     single = ABOUT_SKETCHES | {"sgd"}
     half = ms.Distributed([ms.Quadratic(np.eye(1), np.ones(1)), Waves()], flips)
     unscaled = ms.Unscaled(one)
@@ -281,7 +291,7 @@ def refusals():
         (distributed(), single, "one node", "2 clients", "distributed objectives"),
         (correlated(), DISTRIBUTED_IDS, "distributed objective", "one node", "Distributed(problems, sketches)"),
         (correlated(), {"sgd"}, "no sketch", "the sketch is Rand-1", "identity sketch"),
-        (distributed(ms.PermK(2, clients=2)), {"distributed-independent"}, "independent clients", "Perm-K", "independently"),
+        (distributed(ms.PermK(2, clients=2)), independent, "independent clients", "Perm-K", "independently"),
         (
             ms.Mast(two, ms.Bernoulli(2, 0.1)),
             {"gdci"},

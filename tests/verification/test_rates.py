@@ -109,6 +109,10 @@ def settings(rng, kind, F):
     if issubclass(kind, RefreshedRate):
         variant = str(rng.choice(list(kind.variants)))
         chosen["shift"] = ms.Refreshed(float(rng.choice([1e-3, 0.1, 0.5, 1.0])), variant=variant)
+    if kind in (theorems.ParticipationByProbability, theorems.DependentParticipation):
+        chosen["participation"] = ms.Participation(p=float(rng.choice([0.05, 0.3, 0.8, 1.0])))
+    if kind is theorems.ParticipationByNumber:
+        chosen["participation"] = ms.Participation(m=int(rng.integers(1, len(F.clients) + 1)))
     if issubclass(kind, HeldSketchRate):
         chosen["shift"] = ms.HeldSketch(int(rng.integers(1, 6)))
     return chosen
@@ -612,6 +616,15 @@ TABLE = [
     (K.ConvexReshuffled, {}, "weight", HALF, bowl),
     (K.ConvexReshuffled, {}, "L", 0.2, three_values),
     (K.ConvexReshuffled, {}, "noise", 0.1, three_values),
+    # Participation: attained by one client that is there, and nearly by many that are rarely there.
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=1.0)}, "stepsize", 2.0, ALONE_RARE),
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=0.1)}, "L_share", HALF, ALONE),
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=0.5)}, "neighbourhood", HALF, many_wild),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=1)}, "L_share", HALF, ALONE_RARE),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=2)}, "neighbourhood", HALF, many_wild),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=1)}, "mu", 2.0, ALONE_RARE),
+    (K.DependentParticipation, {"participation": ms.Participation(p=0.1)}, "L_share", HALF, ALONE),
+    (K.DependentParticipation, {"participation": ms.Participation(p=1.0)}, "neighbourhood", HALF, ALONE_WILD),
 ]
 
 

@@ -179,6 +179,7 @@ def _settings(kind: type[Theorem], known: set[str], rng: np.random.Generator, sh
         "probability": lambda: 1.0,
         "anchor": lambda: None if rng.random() < 0.5 else int(rng.integers(1, 3)),
         "sketches": lambda: int(rng.integers(1, 3)),
-        "shift": lambda: str(rng.choice(getattr(kind, "shifts"))),  # noqa: B009
+        "shift": lambda: str(rng.choice(getattr(kind, "tried"))),  # noqa: B009
+        "participation": lambda: str(rng.choice(getattr(kind, "tried"))),  # noqa: B009
     }
     return {name: draw() for name, draw in choices.items() if name in known}
