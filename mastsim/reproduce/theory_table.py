@@ -34,7 +34,7 @@ WEAK = 0.99
 ROUNDING = 1e-26
 """A squared distance that rounding leaves at x_D*."""
 
-_RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted")
+_RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted" and not kind.beyond)
 _NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
 
 

@@ -30,6 +30,8 @@ from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.sketched_gradient import KNOWN_STEP, POLYAK_LOJASIEWICZ_F, AboutF
 from mastsim.validation.words import described
 
+_SMALL = 8
+
 QUADRATIC = Assumption(
     "quadratic f",
     lambda F: F.is_quadratic,
@@ -66,11 +68,11 @@ class RefreshedRate(AboutF):
 
     @classmethod
     def cases(cls, objective: Objective) -> Sequence[Self]:
-        """Return the variants with a small and a moderate p, and the shift that is the iterate."""
+        """Return the variants with a small and a moderate p, and v = x; this alone in many dimensions."""
         if cls.refuse(objective) is not None:
             return []
-        tried = [Refreshed(0.1), Refreshed(0.4, variant="a"), Refreshed(1.0)]
-        return [cls(objective, shift=rule) for rule in tried if rule.variant in cls.variants]
+        few = [Refreshed(0.1), Refreshed(0.4, variant="a")] if objective.dim <= _SMALL else []
+        return [cls(objective, shift=rule) for rule in (*few, Refreshed(1.0)) if rule.variant in cls.variants]
 
     @property
     def settings(self) -> str:
@@ -413,7 +415,7 @@ class HeldSketchRate(AboutF):
         """Return a sketch that is held for one step, and for several."""
         if cls.refuse(objective) is not None:
             return []
-        return [cls(objective, shift=HeldSketch(tau)) for tau in (1, 4)]
+        return [cls(objective, shift=HeldSketch(tau)) for tau in ((1, 4) if objective.dim <= _SMALL else (4,))]
 
     @property
     def settings(self) -> str:

@@ -21,6 +21,7 @@ class ParticipationRate(ConvexDistributed):
 
     tried: ClassVar[tuple[str, ...]] = ("p:0.1", "p:0.5", "p:1")
     """Participations that an attack tries, as texts."""
+    beyond = True
     by: ClassVar[str] = "p"
     """Whether clients take part by probability or by number."""
 

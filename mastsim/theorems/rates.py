@@ -64,6 +64,8 @@ class Rate(Theorem):
     """Whether the bound after T steps is on x^T, or on the average or minimum of the means over x^0, …, x^{T−1}."""
     starts_from: ClassVar[str] = "distance"
     """The measure at the start that the bound is in proportion to."""
+    beyond: ClassVar[bool] = False
+    """Whether it is about more than the algorithms of the paper and its baselines; such rates have figures of their own."""
     part: ClassVar[str] = "distance"
     """The measure that a Lyapunov function is at least, for where it cannot be computed."""
     instead: ClassVar[tuple[str, ...]] = ("distance", "gap")

@@ -52,6 +52,7 @@ class ReshuffledRate(SingleNodeRate):
     order: Reshuffled = field(default_factory=Reshuffled, kw_only=True)
 
     method = "DSGD"
+    beyond = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.order, Reshuffled):

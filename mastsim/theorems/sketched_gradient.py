@@ -43,6 +43,7 @@ class AboutF(Rate):
     """What theorems about the minimiser of f itself share."""
 
     method = "DSGD"
+    beyond = True
     part = "error"
     instead = ("error",)
 
