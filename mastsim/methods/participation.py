@@ -10,7 +10,7 @@ from mastsim.draws import Coin, Draw, Independent, probability
 from mastsim.keywords import read_number
 from mastsim.methods.uniform_sampling import Nice
 from mastsim.readonly import ReadOnly
-from mastsim.validation import integer
+from mastsim.validation import integer, shown
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Participation(ReadOnly):
 
     def __post_init__(self) -> None:
         if self.p is not None and self.m is not None:
-            raise ValueError(f"p={self.p} and m={self.m} are not accepted together: give one of them")
+            given = f"p={shown(self.p)} and m={shown(self.m)}"
+            raise ValueError(f"{given} are not accepted together: give one of them")
         if self.p is not None:
             object.__setattr__(self, "p", probability("p", self.p))
         if self.m is not None:

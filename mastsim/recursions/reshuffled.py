@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +11,9 @@ import numpy as np
 from mastsim.recursions.base import MomentRecursion, MomentState
 from mastsim.validation import STEPS, finite, floats, integer, positive, vector
 
-EPOCH_WORK = 1 << 28
+EPOCH_WORK = 1 << 24
 """The largest 2^N·N·d³, the work of one epoch, that is accepted."""
+_TABLE_WORK = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +98,27 @@ class ReshuffledRecursion(MomentRecursion):
     def _advance(self, state: MomentState) -> MomentState:
         mean, second = state
         whole = np.block([[second, mean[:, None]], [mean[None], np.ones((1, 1))]])
-        after = mean_over_orders(self._maps, whole)
+        after = self._epoch(whole)
         return MomentState(after[:-1, -1], after[:-1, :-1])
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (dim, dim)."""
-        return mean_over_orders(self._maps[:, :-1, :-1], X)
+        return self._epoch(np.pad(X, ((0, 1), (0, 1))))[:-1, :-1]
+
+    def _epoch(self, whole: np.ndarray) -> np.ndarray:
+        """Return the second moment of (y, 1) after one epoch."""
+        if self._table is None:
+            return mean_over_orders(self._maps, whole)
+        return np.asarray((self._table @ whole.ravel()).reshape(whole.shape))
+
+    @cached_property
+    def _table(self) -> np.ndarray | None:
+        """The epoch as one matrix on second moments, where that is found soon."""
+        N, size = len(self._maps), self._maps.shape[1]
+        if 2**N * N * size**6 > _TABLE_WORK:
+            return None
+        pairs = np.einsum("nij,nkl->nikjl", self._maps, self._maps).reshape(N, size**2, size**2)
+        return _over_sets(N, np.eye(size**2), lambda i, tables: pairs[i] @ tables)
 
 
 def fits(count: int, dim: int) -> bool:
@@ -124,13 +141,17 @@ def mean_over_orders(maps: np.ndarray, X: np.ndarray) -> np.ndarray:
     >>> mean_over_orders(np.array([[[2.0]], [[3.0]]]), np.ones((1, 1)))
     array([[36.]])
     """
-    N = len(maps)
-    sets = np.arange(1 << N)
+    return _over_sets(len(maps), X, lambda i, seconds: maps[i] @ seconds @ maps[i].T)
+
+
+def _over_sets(count: int, start: np.ndarray, move: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return the mean over all orders of what `count` moves make of a matrix, from that over the orders of every set."""
+    sets = np.arange(1 << count)
     sizes = np.array([int(s).bit_count() for s in sets])
-    means = np.zeros((1 << N, *X.shape))
-    means[0] = X
-    for size in range(N):
-        for i, T in enumerate(maps):
+    means = np.zeros((1 << count, *start.shape))
+    means[0] = start
+    for size in range(count):
+        for i in range(count):
             rest = sets[(sizes == size) & (sets >> i & 1 == 0)]
-            means[rest | 1 << i] += T @ means[rest] @ T.T / (size + 1)
+            means[rest | 1 << i] += move(i, means[rest]) / (size + 1)
     return np.asarray(means[-1])

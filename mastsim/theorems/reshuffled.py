@@ -29,7 +29,7 @@ from mastsim.validation.words import described
 
 END = math.sqrt(3) - 1
 """γNL must stay below it."""
-_TRIED = 32
+_TRIED = 8
 
 
 def _is_uniform_list(objective: Objective) -> bool:
