@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mastsim.version import __version__ as __version__
 
 _HOME = {
     "Bernoulli": "sketches",
@@ -21,7 +21,6 @@ _HOME = {
     "Constants": "constants",
     "DSGD": "methods",
     "Distributed": "expected",
-    "DistributedConstants": "constants",
     "DistributedDSGD": "methods",
     "DitheringCompressor": "methods",
     "ExponentialClassification": "problems",
@@ -42,6 +41,7 @@ _HOME = {
     "IndependentDiagonal": "sketches",
     "IndependentSampling": "methods",
     "IndependentSketches": "methods",
+    "Interrupted": "interruption",
     "InverseSqrtStep": "methods",
     "LSVRDSG": "methods",
     "LeastSquares": "problems",
@@ -87,8 +87,9 @@ __all__ = [*_HOME, *_MODULES]
 if TYPE_CHECKING:
     from mastsim import moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
-    from mastsim.constants import Constants, DistributedConstants
+    from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
+    from mastsim.interruption import Interrupted
     from mastsim.methods import (
         DSGD,
         GD,

@@ -138,6 +138,7 @@ def _cases(kind: type[Rate], objective: Objective, sampling: Sampling | None, me
 
 
 def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
+    """Return what a theorem that applies says of its objective."""
     initial = theorem.initial
     # A start nearer than any accuracy that can be asked for is taken to be there.
     target = accuracy if accuracy is not None else 0.01 * initial if initial >= 100 * ACCURACIES.least else 0.0

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-import mastsim
+from mastsim import version
 from mastsim.problems.dataset import spell_label
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def header(data: Dataset | None, seed: int | None) -> dict[str, Any]:
     """Return what every document starts with: package version, seed, the data, and which label is which class, if any."""
     if data is None:
-        return {"mastsim": mastsim.__version__, "seed": seed, "data": None, "labels": None}
+        return {"mastsim": version.__version__, "seed": seed, "data": None, "labels": None}
     facts = {"name": data.name, "sha256": data.sha256, "n": data.n, "d": data.d}
     labels = None if data.labels is None else {spell_label(label): sign for label, sign in data.labels.items()}
-    return {"mastsim": mastsim.__version__, "seed": seed, "data": facts, "labels": labels}
+    return {"mastsim": version.__version__, "seed": seed, "data": facts, "labels": labels}
 
 
 def dumps(document: Any) -> str:

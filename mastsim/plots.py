@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS
+from mastsim.files import write_whole
 from mastsim.run import LYAPUNOV, Run
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import Rate
 
-MEASURED, BOUND, REFUTED = "#0072B2", "#000000", "#D55E00"
-"""Colours that remain apart for colour-blind readers (Okabe and Ito)."""
+MEASURED, BOUND, REFUTED = COLOURS[0], COLOURS[3], COLOURS[1]
 
 LABELS = {
     "distance": "E‖x − x_D*‖²",
@@ -65,7 +67,7 @@ def check_format(path: Path) -> None:
         If plots are not written in that format.
     """
     known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in known:
+    if path.suffix[1:].lower() not in known:
         raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
@@ -81,12 +83,19 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
         bounds; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
+
+    Raises
+    ------
+    ValueError
+        If the run is a part: it was interrupted.
     """
+    if not run.complete:
+        raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not drawn; resume it")
     measure = "distance" if theorem is None else theorem.measure
     if measure == LYAPUNOV and LYAPUNOV not in run.traces:
         measure = "distance"
     table = run.traces["gradient_norm"] ** 2 if measure == "gradient_norm2" else run.traces[measure]
-    mean, error = table.mean(axis=0), table.std(axis=0) / run.replicas**0.5
+    mean, error = mean_and_error(table)
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     bound = np.full(len(mean), np.nan)
@@ -95,4 +104,4 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
     axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
-    figure.savefig(path, dpi=150)
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))

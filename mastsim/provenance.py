@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from mastsim.readonly import FrozenDict, FrozenRows, ReadOnly, frozen, is_frozen
 from mastsim.validation import a_float, shown, text
 
 Kind = Literal["exact", "upper", "lower", "estimate"]
@@ -120,6 +122,8 @@ def graded(value: float, error: float, source: str, otherwise: Kind, scale: floa
 def content_hash(thing: Any) -> str:
     """Return a SHA-256 of what an object contains, the same in every process.
 
+    Objects whose arrays can never change keep the hash, so that data are read once, whatever is made of them.
+
     Parameters
     ----------
     thing : object
@@ -140,33 +144,48 @@ def content_hash(thing: Any) -> str:
     >>> content_hash((1, 2.0)) == content_hash((1, 2.0)), content_hash(1) == content_hash(1.0)
     (True, False)
     """
-    digest = hashlib.sha256()
-    _feed(digest, thing)
-    return digest.hexdigest()
+    return _digest(thing)[0].hex()
 
 
-def _feed(digest: Any, thing: Any) -> None:
-    digest.update(f"{type(thing).__name__}(".encode())
+_KEPT = "_content_digest"
+
+
+def _digest(thing: Any) -> tuple[bytes, bool]:
+    """Return the SHA-256 of a content, and whether the content can never change."""
+    if isinstance(thing, ReadOnly) and _KEPT in vars(thing):
+        return vars(thing)[_KEPT], True
+    data, parts, lasting = _content(thing)
+    digest = hashlib.sha256(f"{type(thing).__name__}(".encode())
+    for each in data:
+        digest.update(each)
+    for part in parts:
+        own, lasts = _digest(part)
+        digest.update(own)
+        lasting = lasting and lasts
+    if lasting and isinstance(thing, ReadOnly):
+        object.__setattr__(thing, _KEPT, digest.digest())
+    return digest.digest(), lasting
+
+
+def _content(thing: Any) -> tuple[tuple[bytes, ...], Iterable[Any], bool]:
+    """Return the bytes of an object itself, what else it holds, and whether it will always hold these."""
     if thing is None or type(thing) in (bool, int, float, str):
-        digest.update(repr(thing).encode())
-    elif isinstance(thing, Constant):
-        _feed(digest, thing.record())
-    elif hasattr(thing, "tocsr"):
+        return (repr(thing).encode(),), (), True
+    if isinstance(thing, Constant):
+        return (), thing.record().items(), True
+    if hasattr(thing, "tocsr"):
         rows = thing.tocsr()
-        _feed(digest, (rows.shape, rows.indptr.astype(np.int64), rows.indices.astype(np.int64), rows.data))
-    elif isinstance(thing, (np.ndarray, np.generic)) and not thing.dtype.hasobject:
+        places = (frozen(part.astype(np.int64), copy=False) for part in (rows.indptr, rows.indices))
+        return (), (rows.shape, *places, rows.data), isinstance(thing, FrozenRows)
+    if isinstance(thing, (np.ndarray, np.generic)) and not thing.dtype.hasobject:
         array = np.asarray(thing)
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    elif isinstance(thing, (tuple, list)):
-        for item in thing:
-            _feed(digest, item)
-    elif isinstance(thing, dict):
-        for key in sorted(thing):
-            _feed(digest, (key, thing[key]))
-    elif is_dataclass(thing) and not isinstance(thing, type):
-        for field in fields(thing):
-            _feed(digest, (field.name, getattr(thing, field.name)))
-    else:
-        raise TypeError(f"the content of {thing!r} is not known: it must be made of dataclasses, arrays and plain values")
-    digest.update(b")")
+        data = f"{array.dtype.str}{array.shape}".encode(), np.ascontiguousarray(array).tobytes()
+        return data, (), isinstance(thing, np.generic) or is_frozen(thing)
+    if isinstance(thing, (tuple, list)):
+        return (), thing, isinstance(thing, tuple)
+    if isinstance(thing, dict):
+        return (), ((key, thing[key]) for key in sorted(thing)), isinstance(thing, FrozenDict)
+    if is_dataclass(thing) and not isinstance(thing, type):
+        held = ((field.name, getattr(thing, field.name)) for field in fields(thing))
+        return (), held, thing.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    raise TypeError(f"the content of {thing!r} is not known: it must be made of dataclasses, arrays and plain values")

@@ -102,7 +102,7 @@ def frozen(array: np.ndarray, copy: bool = True) -> np.ndarray:
     >>> mine[0], held.flags.writeable, frozen(held) is held
     (np.float64(1.0), False, True)
     """
-    if _is_frozen(array):
+    if is_frozen(array):
         return array
     own = np.array(array, order="C") if copy else array
     own.setflags(write=False)
@@ -117,7 +117,7 @@ def frozen_rows(matrix: Any, copy: bool = True) -> FrozenRows:
 
     Without a copy the parts of a canonical CSR matrix of floats are shared and become read-only.
     """
-    if isinstance(matrix, FrozenRows) and _is_frozen(matrix.data):
+    if isinstance(matrix, FrozenRows) and is_frozen(matrix.data):
         return matrix
     shared = not copy and matrix.format == "csr" and matrix.dtype == float and matrix.has_canonical_format
     rows = matrix if shared else sp.csr_array(matrix, dtype=float, copy=True)
@@ -149,7 +149,7 @@ def frozen_in_place(value: Any) -> Any:
     return value
 
 
-def _is_frozen(array: np.ndarray) -> bool:
-    # A view of a read-only array cannot be made writable; an array that owns its data can.
+def is_frozen(array: np.ndarray) -> bool:
+    """Return whether an array can never be written to again: a view of a read-only one, which owns its data and could."""
     base = array.base
     return type(array) is np.ndarray and isinstance(base, np.ndarray) and not (array.flags.writeable or base.flags.writeable)

@@ -29,7 +29,6 @@ from mastsim.problems.glm import LeastSquares
 from mastsim.provenance import content_hash
 from mastsim.sketches import parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
-from mastsim.theorems.assumptions import nodes
 from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
 
@@ -318,7 +317,7 @@ class Spec:
         if self.method is None:
             raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
         trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
-        for node in nodes(objective):
+        for node in objective.nodes:
             trial.check(node.problem)
         return trial
 

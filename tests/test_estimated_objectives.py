@@ -28,18 +28,14 @@ def estimated() -> list[ms.Mast | ms.Distributed]:
     return [ms.Mast(f, sketch), ms.Mast(f, sketch, shift=shift), ms.Distributed(ms.split(f, 2), sketch, shift=shift)]
 
 
-def table(F: ms.Mast | ms.Distributed) -> ms.Constants | ms.DistributedConstants:
-    return ms.Constants(F) if isinstance(F, ms.Mast) else ms.DistributedConstants(F)
-
-
 @pytest.mark.parametrize("F", estimated(), ids=lambda F: F.name)
 def test_an_estimated_objective_has_no_proven_infimum_but_a_proven_gap(F):
     """The gap comes from Lemma 1 (iii) at v and x*, not from the estimate."""
-    c = table(F)
+    c = ms.Constants(F)
     assert (c["fD_inf"].kind, c["gap"].kind) == ("estimate", "upper")
-    lowest = F.clients_minimum().value if isinstance(F, ms.Distributed) else F.problem.minimize().value
+    lowest = F.nodes_minimum().value
     v, best = F.center, F.problem.minimize().x
-    parts = F.clients if isinstance(F, ms.Distributed) else (F,)
+    parts = F.nodes
     bounds = [
         np.mean([p.problem.value(x) + 0.5 * (p.sketch.L_D - 1) * p.problem.L_f * ((x - v) @ (x - v)) for p in parts])
         for x in (v, best)
@@ -57,7 +53,7 @@ def test_guarantees_of_an_estimated_objective_start_from_something_proven(F):
     assert all(math.isfinite(g.radius) for g in found)
     if isinstance(F, ms.Mast):
         excess, t = F.excess_bound(F.center), StronglyConvexDSGD(F)
-        assert t.initial == pytest.approx(2 * excess / F.strong_convexity)
+        assert t.initial == pytest.approx(2 * excess / F.mu_fD_sharp)
         assert t.initial >= float(((F.center - F.minimize().x) ** 2).sum())
         assert NonconvexDSGD(F).initial == pytest.approx(excess)
 
@@ -76,7 +72,7 @@ def test_the_gap_in_place_of_the_sharp_gap_is_only_a_bound_on_it():
     f = ms.LogisticRegression(A, y, l2=0.1)
     single, many = ms.Mast(f, ms.RandK(24, 12)), ms.Distributed([f, f], ms.RandK(24, 12))
     for F in (single, many):
-        assert (table(F)["gap"].kind, table(F)["gap_sharp"].kind) == ("exact", "upper")
+        assert (ms.Constants(F)["gap"].kind, ms.Constants(F)["gap_sharp"].kind) == ("exact", "upper")
 
 
 def test_any_step_below_the_open_end_is_allowed():

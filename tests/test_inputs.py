@@ -149,7 +149,6 @@ CALLS = {
     "F.hessian_product": bound(F.hessian_product, "x", "w"),
     "F.excess_bound": bound(F.excess_bound, "x"),
     "Constants": (ms.Constants, {"objective": Arg(F, "objective")}),
-    "DistributedConstants": (ms.DistributedConstants, {"objective": Arg(D)}),
     "Constant": (
         ms.Constant,
         {"value": Arg(1.0, "nan"), "kind": Arg("exact"), "source": Arg("here", "text"), "error": Arg(0.0, "nan")},
@@ -336,9 +335,7 @@ CALLS = {
 ABSTRACT = "Problem GeneralizedLinearModel Loss Sketch SelectionSketch SketchBatch Expectation Objective Method Sampling "
 ABSTRACT += "Law Compressor StepRule ShiftRule Order ShiftingMethod "
 ABSTRACT += "StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
-RECORDS = (
-    "Constants DistributedConstants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
-)
+RECORDS = "Constants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 RECORDS += "SweepError SweepInterrupted Task Plan Run ExponentialSum Pieces RowForm ScalarLaw Selection FigureModule Form "
 RECORDS += "FactorBracket CertificateWarning family_for "
 RECORDS += "FixedShift IndependentSketches Reshuffled FreshPartition ShiftedState "

@@ -98,7 +98,7 @@ def test_strongly_convex_minima_are_certified_to_rounding(instance):
 def test_the_gradient_certificate_holds_anywhere(instance):
     """f_D(x) − f_D^inf ≤ ‖∇f_D(x)‖²/(2μ) at points that are nowhere near optimal."""
     F = instance.mast()
-    bound = certified(F, instance.x, F.strong_convexity, 1.0).gap_bound
+    bound = certified(F, instance.x, F.mu_fD_sharp, 1.0).gap_bound
     size = instance.value(instance.x)[1]
     assert float(instance.value(instance.x)[0]) - F.minimize().value <= bound + 1e-12 * size
 
@@ -107,8 +107,8 @@ def test_the_gradient_certificate_is_attained():
     """On ½p⁻¹‖x‖², which sketching makes of ½‖x‖², it is an equality: any smaller bound would be false."""
     F = ms.Mast(ms.Quadratic(np.eye(3), np.zeros(3)), ms.Bernoulli(3, 0.25))
     x = np.array([1.0, -2.0, 0.5])
-    assert F.strong_convexity == 4.0
-    assert certified(F, x, F.strong_convexity, 4.0).gap_bound == pytest.approx(2 * x @ x, rel=1e-12)
+    assert F.mu_fD_sharp == 4.0
+    assert certified(F, x, F.mu_fD_sharp, 4.0).gap_bound == pytest.approx(2 * x @ x, rel=1e-12)
     assert F.value(x) == pytest.approx(2 * x @ x, rel=1e-15)
 
 
@@ -245,7 +245,7 @@ def test_sketching_makes_a_singular_quadratic_definite():
     best = F.minimize()
     # ∇f(v) = (2, 2), so z = −(2/3, 2/3).
     np.testing.assert_allclose(best.x, [3 - 2 / 3, -2 / 3], rtol=1e-14)
-    assert F.strong_convexity == pytest.approx(1.0, rel=1e-14)
+    assert F.mu_fD_sharp == pytest.approx(1.0, rel=1e-14)
     assert f.mu_f == 0.0
     assert best.value == pytest.approx(0.5 * 9 - 3 - 0.5 * 8 / 3, rel=1e-14)
     assert float(F.gap()) == pytest.approx((4.5 - 3 - 4 / 3) + 0.5, rel=1e-14)

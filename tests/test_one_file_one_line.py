@@ -17,7 +17,7 @@ PARTS = {
     "cosine": ("problems", "families.py", "ALL_PROBLEMS", "CosineRegression"),
     "momentum": ("methods", "families.py", "ALL_METHODS", "MomentumDSGD"),
     "doubled": ("theorems", "__init__.py", "ALL", "DoubledNeighbourhood"),
-    "spectrum": ("reproduce", "__init__.py", "ALL_FIGURES", None),
+    "spectrum": ("reproduce", "__init__.py", "FIGURES", None),
 }
 """File, the folder it goes to, the file and tuple that its line goes to, and its name."""
 
@@ -28,12 +28,12 @@ def add(home, part):
     shutil.copy(ADDED / f"{part}.py", home / folder / f"{part}.py")
     path = home / folder / listing
     text = path.read_text()
-    opening = re.search(rf"^{tuple_name}: .*[({{]$", text, flags=re.M)
+    opening = re.search(rf"^{tuple_name}: .*\($", text, flags=re.M)
     if opening is None:
         raise AssertionError(f"{path} has no list {tuple_name} with one entry a line")
     where = f"mastsim.{folder}"
     imported = f"from {where}.{part} import {name}" if name else f"from {where} import {part}"
-    entry = f"    {name}," if name else f'    "{part}": {part},'
+    entry = f"    {name or part},"
     path.write_text(text.replace(opening.group(), f"{imported}\n{opening.group()}\n{entry}"))
 
 

@@ -211,7 +211,7 @@ def test_a_loss_whose_sketched_curvature_is_positive_is_still_not_convex():
         f
         for l2 in np.linspace(0.01, 0.2, 60)
         if (f := ms.SigmoidClassification(ms.load(ROWS).A, ms.load(ROWS).signs, l2=float(l2))).mu_f < 0
-        and ms.Mast(f, ms.RandK(4, k=1)).strong_convexity > 1e-3
+        and ms.Mast(f, ms.RandK(4, k=1)).mu_fD_sharp > 1e-3
     )
     F = ms.Mast(f, ms.RandK(4, k=1))
     assert theorems.PolyakLojasiewiczDSGD.refuse(F) is None

@@ -10,31 +10,10 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.problems import Minimum
+from tests.oracles.promises import holds, number
 from tests.oracles.rational import DIGITS, Quadratic, Truth, fractions, masks
 
 BARE = {"L_f", "mu_f", "f_inf"}
-
-
-def number(value):
-    """Return a fraction, a float or a number of many digits as one of many digits."""
-    if hasattr(value, "numerator"):
-        return mpmath.mpf(value.numerator) / value.denominator
-    return mpmath.mpf(value)
-
-
-def holds(name, constant, truth, scale):
-    """Assert what the tier of a constant promises."""
-    with mpmath.workdps(DIGITS):
-        value, error, truth = number(float(constant)), number(constant.error), number(truth)
-        error += mpmath.mpf(10) ** -90 * abs(truth)  # that of eigenvalues to 150 digits
-        where = f"{name} = {constant!r} ± {constant.error:.3g}, but the truth is {mpmath.nstr(truth, 20)}"
-        if constant.kind == "exact":
-            assert abs(value - truth) <= error + mpmath.mpf("1e-290"), where
-            assert constant.error <= max(1e-6 * abs(float(constant)), 1e-9 * scale), where
-        elif constant.kind == "upper":
-            assert truth <= value + error + mpmath.mpf("1e-290"), where
-        elif constant.kind == "lower":
-            assert truth >= value - error - mpmath.mpf("1e-290"), where
 
 
 @st.composite
@@ -249,7 +228,7 @@ def test_a_component_gap_from_a_guess_is_an_estimate():
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
 def test_means_over_clients_carry_their_rounding(values):
     F = ms.Distributed([ms.Quadratic(np.eye(1), np.zeros(1), c) for c in values], ms.Identity(1))
-    truth, constants = sum(fractions(values)) / len(values), ms.DistributedConstants(F)
+    truth, constants = sum(fractions(values)) / len(values), ms.Constants(F)
     holds("clients_inf", constants.clients_inf, truth, max(map(abs, values)))
     holds("sketched_infimum", F.sketched_infimum(), truth, max(map(abs, values)))
 

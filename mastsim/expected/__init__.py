@@ -2,7 +2,8 @@
 
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.distributed import Distributed
-from mastsim.expected.mast import ALL_EXPECTATIONS, Mast
+from mastsim.expected.evaluations import ALL_EXPECTATIONS
+from mastsim.expected.mast import Mast
 from mastsim.expected.objective import Objective
 
 __all__ = ["ALL_EXPECTATIONS", "Distributed", "Evaluation", "Expectation", "Mast", "Objective"]

@@ -15,6 +15,16 @@ from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 
 
+class OutOfReachError(ValueError):
+    """A point at which an exact value of f_D would take more work than is accepted."""
+
+
+MOST_WORK = 1 << 31
+"""The most numbers that one evaluation may compute: seconds."""
+NEAR_WORK, NEAR_FACTOR = 1 << 22, 16
+"""A point is within reach where f_D takes at most so many numbers, or so many times those at the shift."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How values of f_D are obtained.
@@ -46,19 +56,33 @@ class Expectation(ReadOnly, ABC):
         """Whether values and derivatives can be computed on a device."""
         return False
 
+    def at(self, accuracy: float) -> Expectation:
+        """Return the same expectation as accurate as asked for; one that is exact to rounding in any case stays as it is.
+
+        Parameters
+        ----------
+        accuracy : float
+            The largest error, rounding aside, relative to 1 + the largest prediction that a sketch makes.
+        """
+        return self
+
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)
-
-    @classmethod
-    @abstractmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say why this evaluation does not apply, or None when it does."""
 
     @property
     @abstractmethod
     def evaluation(self) -> Evaluation:
         """How values are obtained."""
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``: none by default."""
+        return np.zeros(x.shape[:-1], dtype=bool)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is known as a quadratic form."""
+        return False
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -79,6 +103,10 @@ class Expectation(ReadOnly, ABC):
     @abstractmethod
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point, shape (dim,), rounding included."""
+
+    def standard_error(self, x: Array) -> Array:
+        """Return the standard error of `value`, shape ``x.shape[:-1]``: zero but for estimates."""
+        return np.zeros(x.shape[:-1])
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x); evaluations that share work override this."""
@@ -102,15 +130,15 @@ class HostOnly(Expectation):
     sketch: Sketch
     shift: np.ndarray
 
-    @classmethod
-    def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
-        """Say that this is no evaluation."""
-        return "it stands for an evaluation on the host"
-
     @property
     def evaluation(self) -> Evaluation:
         """That of the host."""
         return self.host.evaluation
+
+    @property
+    def is_quadratic(self) -> bool:
+        """As on the host."""
+        return self.host.is_quadratic
 
     def value(self, x: Array) -> Array:
         """Refuse."""

@@ -46,6 +46,11 @@ class ClosedForm(Expectation):
         """How values are obtained."""
         return Evaluation("closed form", "exact", "f is quadratic: f_D needs only E[SᵀAS]")
 
+    @property
+    def is_quadratic(self) -> bool:
+        """True."""
+        return True
+
     @cached_property
     def form(self) -> QuadraticForm:
         """f_D as a quadratic form of z = x − v, with the matrix H_D = E[SᵀAS]."""

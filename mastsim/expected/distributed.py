@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 
+from mastsim.arithmetic import mean
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.draws import Independent, RandomElement
@@ -18,10 +19,14 @@ from mastsim.expected.objective import Objective, gap_between
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.provenance import Constant, Kind
+from mastsim.provenance import Constant
 from mastsim.rounding import summed
 from mastsim.sketches import PermK, Sketch
 from mastsim.validation import ENTRIES, instances, vector
+
+
+class _DealtOut(tuple[PermK, ...]):
+    """One Perm-K for all clients, once for each: it says so itself, so that a copy of an objective deals out as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +61,7 @@ class Distributed(Objective):
     array([0.5, 0.5])
     """
 
-    example: ClassVar[str] = "Distributed(problems, sketches)"
+    example = "Distributed(problems, sketches)"
 
     problems: Sequence[Problem]
     sketches: Sketch | Sequence[Sketch]
@@ -67,19 +72,27 @@ class Distributed(Objective):
         if isinstance(self.problems, Problem):
             raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
         problems = instances("problems", self.problems, Problem)
-        shared = isinstance(self.sketches, Sketch)
-        if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
-            raise ValueError(f"sketches is for {self.sketches.clients} clients, but there are {len(problems)} problems")
-        sketches = (self.sketches,) * len(problems) if shared else instances("sketches", self.sketches, Sketch)
+        sketches = self._one_for_each(len(problems))
         if len(sketches) != len(problems):
             raise ValueError(f"sketches has {len(sketches)} entries, but there are {len(problems)} problems")
         object.__setattr__(self, "problems", problems)
         object.__setattr__(self, "sketches", sketches)
-        object.__setattr__(self, "correlated", shared and isinstance(sketches[0] if sketches else None, PermK))
+        object.__setattr__(self, "correlated", isinstance(sketches, _DealtOut))
         object.__setattr__(self, "problem", FiniteSum(problems))
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         _ = self.clients
+
+    def _one_for_each(self, clients: int) -> tuple[Sketch, ...]:
+        """Return the sketches of all clients; one Perm-K, or a copy of what came of it, deals out the coordinates."""
+        given = self.sketches[0] if isinstance(self.sketches, _DealtOut) else self.sketches
+        if not isinstance(given, Sketch):
+            return tuple(instances("sketches", given, Sketch))
+        if not isinstance(given, PermK):
+            return (given,) * clients
+        if given.clients != clients:
+            raise ValueError(f"sketches is for {given.clients} clients, but there are {clients} problems")
+        return _DealtOut((given,) * clients)
 
     @cached_property
     def clients(self) -> tuple[Mast, ...]:
@@ -87,14 +100,16 @@ class Distributed(Objective):
         pairs = zip(self.problems, self.sketches, strict=True)  # type: ignore[arg-type]
         return tuple(Mast(problem, sketch, shift=self.shift) for problem, sketch in pairs)
 
+    @property
+    def dealt(self) -> PermK | Sequence[Sketch]:
+        """The sketches as they were given: the `PermK` that deals out coordinates to all clients, or one for each."""
+        sketches: Sequence[Any] = self.sketches  # type: ignore[assignment]
+        return sketches[0] if self.correlated else sketches
+
     @cached_property
     def joint(self) -> RandomElement:
         """The joint law of the clients' sketches."""
-        sketches = tuple(client.sketch for client in self.clients)
-        if self.correlated:
-            assert isinstance(sketches[0], PermK)
-            return sketches[0].joint
-        return Independent(sketches)
+        return self.dealt.joint if isinstance(self.dealt, PermK) else Independent(tuple(self.dealt))
 
     @property
     def name(self) -> str:
@@ -129,7 +144,21 @@ class Distributed(Objective):
         """The weakest evaluation of a client."""
         found = [client.evaluation for client in self.clients]
         estimates = [way for way in found if way.tier == "estimate"]
-        return (estimates or [way for way in found if way.name != "closed form"] or found)[0]
+        return (estimates or [client.evaluation for client in self.clients if not client.is_quadratic] or found)[0]
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether the objectives of all clients are known as quadratics."""
+        return all(client.is_quadratic for client in self.clients)
+
+    @property
+    def nodes(self) -> tuple[Mast, ...]:
+        """The clients."""
+        return self.clients
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which points are far for one of the clients; see `Objective.is_far`."""
+        return np.any([client.is_far(x) for client in self.clients], axis=0)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
@@ -180,36 +209,34 @@ class Distributed(Objective):
         return mean_form([client.quadratic_form for client in self.clients])
 
     @cached_property
-    def smoothness(self) -> Constant:
-        """λ_max of the mean of the clients' E[SᵀLS], a smoothness constant of f_D."""
-        if self.dim > DENSE_LIMIT or not np.isfinite(self.inherited_smoothness):
-            return Constant(self.inherited_smoothness, "upper", "mean of L_D·L_f (MAST, Lemma 1 (ii))")
-        return self._largest_curvature("λ_max of the mean E[SᵀLS] (this package)")
-
-    @property
-    def inherited_smoothness(self) -> float:
-        """L̂, the mean of L_D·L_f."""
-        return float(self._mean([client.inherited_smoothness for client in self.clients]))
+    def L_fD(self) -> Constant:
+        """L̂, the mean of the clients' L_D·L_f, a smoothness constant of f_D."""
+        return mean([client.L_fD for client in self.clients], "L̂ = mean L_Di·L_fi (this package)")
 
     @cached_property
-    def strong_convexity(self) -> Constant:
+    def mu_fD(self) -> Constant:
+        """The mean of the clients' μ_D·μ_f, a strong convexity constant of f_D."""
+        return mean([client.mu_fD for client in self.clients], "mean μ_Di·μ_fi (this package)")
+
+    @cached_property
+    def L_fD_sharp(self) -> Constant:
+        """λ_max of the mean of the clients' E[SᵀLS], which bounds ∇²f_D; in large dimensions the mean of their own."""
+        if self.dim > DENSE_LIMIT or self.L_fD == np.inf:
+            return mean([client.L_fD_sharp for client in self.clients], "mean λ_max(E[SᵀL_iS]) (this package)", "upper")
+        return self._largest_curvature("λ_max of the mean E[SᵀL_iS] (this package)")
+
+    @cached_property
+    def mu_fD_sharp(self) -> Constant:
         """λ_min of the mean of the clients' E[SᵀMS]; in large dimensions the mean of their own constants."""
-        if self.dim > DENSE_LIMIT or any(problem.mu_f == -np.inf for problem in self.problems):
-            parts = [client.strong_convexity for client in self.clients]
-            kind: Kind = "estimate" if any(part.kind == "estimate" for part in parts) else "lower"
-            error = float(self._mean([part.error for part in parts]))
-            return Constant(float(self._mean([part.value for part in parts])), kind, "mean of the clients' own", error)
-        return self._least_curvature("λ_min of the mean E[SᵀMS] (this package)")
+        if self.dim > DENSE_LIMIT or self.mu_fD == -np.inf:
+            return mean([client.mu_fD_sharp for client in self.clients], "mean λ_min(E[SᵀM_iS]) (this package)", "lower")
+        return self._least_curvature("λ_min of the mean E[SᵀM_iS] (this package)")
 
     def sketched_infimum(self) -> Constant:
         """Return the mean of the clients' E inf f_{i,S}, or of their lower bounds."""
-        found = [client.sketched_infimum() for client in self.clients]
-        kinds = {c.kind for c in found}
-        kind: Kind = "estimate" if "estimate" in kinds else "lower" if "lower" in kinds else "exact"
-        error = float(self._mean([c.error for c in found])) + self._mean_rounding([c.value for c in found])
-        return Constant(float(self._mean([c.value for c in found])), kind, "mean over clients of E inf f_{i,S}", error)
+        return mean([client.sketched_infimum() for client in self.clients], "mean over clients of E inf f_{i,S}")
 
-    def clients_minimum(self) -> Minimum:
+    def nodes_minimum(self) -> Minimum:
         """Return the mean of the clients' infima, as the value of a `Minimum` whose point is that of f."""
         found = [problem.minimize() for problem in self.problems]
         names = ("value", "gap_bound", "rounding")
@@ -220,7 +247,9 @@ class Distributed(Objective):
 
     def gap(self) -> Constant:
         """Return gap_M = f_D^inf − (1/M)Σ f_i^inf ≥ 0 with its tier of truth."""
-        return gap_between(self, self.clients_minimum())
+        if len(self.clients) == 1:
+            return self.clients[0].gap()
+        return gap_between(self, self.nodes_minimum(), "f_D^inf − mean f_i^inf")
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return the mean of the clients' bounds; see `Mast.excess_bound`."""
@@ -231,4 +260,5 @@ class Distributed(Objective):
         return summed(len(values) + 2) * float(np.mean(np.abs(values)))
 
     def _mean(self, parts: Sequence[Array]) -> Array:
+        """Return the mean of what the clients have, added up in their order."""
         return sum(parts[1:], parts[0]) / len(self.clients)

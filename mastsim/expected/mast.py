@@ -9,33 +9,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mastsim.arithmetic import product
 from mastsim.backend import Array, namespace
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
-from mastsim.expected.enumeration import Enumeration
-from mastsim.expected.finite_sum import SumExpectation
-from mastsim.expected.monte_carlo import MonteCarlo
+from mastsim.expected.evaluations import ALL_EXPECTATIONS, expectation_of
 from mastsim.expected.objective import Objective, gap_between
-from mastsim.expected.rows import RowExpectation
+from mastsim.expected.rows import ACCURACY
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
 from mastsim.linalg import Curvature, QuadraticForm
-from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.provenance import Constant, Kind
+from mastsim.provenance import Constant
 from mastsim.sketches import Selection, Sketch, SketchBatch
+from mastsim.sketches.eigenvalues import L_D, mu_D
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import ENTRIES, instance, one_of, vector
-
-ALL_EXPECTATIONS: dict[str, type[Expectation]] = {
-    "closed form": ClosedForm,
-    "rows": RowExpectation,
-    "finite sum": SumExpectation,
-    "enumeration": Enumeration,
-    "monte carlo": MonteCarlo,
-}
-"""Ways to evaluate f_D, sharpest first; the first that applies is taken."""
+from mastsim.validation import ENTRIES, EVALUATIONS, instance, one_of, positive, vector
 
 _FEW_SKETCHES = 8
 
@@ -56,11 +47,16 @@ class Mast(Objective):
         How f_D is computed: ``"closed form"``, ``"rows"``, ``"finite sum"``, ``"enumeration"`` (all exact) or
         ``"monte carlo"`` (an estimate; `standard_error` says how good). ``"auto"`` takes the first that applies, and
         `evaluation` says which.
+    accuracy : float, default 1e-14
+        How far exact values may be off, rounding aside, relative to 1 + the largest |aᵢᵀ(v + S(x − v))| of a row; gradients
+        by ten times that. From 1e-15 to 1e-4; less accurate expectations over rows take less time. `error_bound` and
+        `gradient_error` count it.
 
     Raises
     ------
     ValueError
-        If the dimensions differ, `shift` is not a finite vector of length dim, or the evaluation asked for does not apply.
+        If the dimensions differ, `shift` is not a finite vector of length dim, the evaluation asked for does not apply, or
+        `accuracy` is outside its range.
 
     References
     ----------
@@ -74,12 +70,13 @@ class Mast(Objective):
     (0.0, array([0.5, 0.5]))
     """
 
-    example: ClassVar[str] = "Mast(problem, sketch)"
+    example = "Mast(problem, sketch)"
 
     problem: Problem
     sketch: Sketch
     shift: np.ndarray | None = None
     evaluate: str = "auto"
+    accuracy: float = ACCURACY
 
     _device: ClassVar[Device | None] = None
 
@@ -91,6 +88,7 @@ class Mast(Objective):
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
+        object.__setattr__(self, "accuracy", positive("accuracy", self.accuracy, EVALUATIONS))
         _ = self.expectation
 
     @property
@@ -112,16 +110,7 @@ class Mast(Objective):
     @cached_property
     def expectation(self) -> Expectation:
         """The evaluation in use."""
-        if self.evaluate == "auto":
-            # Monte Carlo, the last, never refuses.
-            name = next(name for name, way in ALL_EXPECTATIONS.items() if way.refusal(self.problem, self.sketch) is None)
-        elif (why := ALL_EXPECTATIONS[self.evaluate].refusal(self.problem, self.sketch)) is None:
-            name = self.evaluate
-        else:
-            refusals = {name: way.refusal(self.problem, self.sketch) for name, way in ALL_EXPECTATIONS.items()}
-            accepted = ", ".join(["auto", *(name for name, refusal in refusals.items() if refusal is None)])
-            raise ValueError(f"evaluate={self.evaluate!r} is not accepted here: {why}; what applies: {accepted}")
-        return ALL_EXPECTATIONS[name](self.problem, self.sketch, self.center)  # type: ignore[call-arg]
+        return expectation_of(self.problem, self.sketch, self.center, self.evaluate).at(self.accuracy)
 
     def on(self, device: Device) -> Mast:
         """Return the same objective on a device; see `Objective.on`."""
@@ -143,15 +132,6 @@ class Mast(Objective):
         except ValueError:
             return None
 
-    @cached_property
-    def kernel_tables(self) -> dict[tuple[type, str], Any]:
-        """What kernels read instead of the problem, by type of number and center; they fill it when first used."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Workers make the tables anew in less time than it takes to send them.
-        return {name: value for name, value in self.__dict__.items() if name != "kernel_tables"}
-
     @property
     def runs_on_devices(self) -> bool:
         """Whether f_D itself can be evaluated on a device; sketched gradients always can."""
@@ -161,6 +141,20 @@ class Mast(Objective):
     def evaluation(self) -> Evaluation:
         """How values of f_D are obtained, and why that way."""
         return self.expectation.evaluation
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say at which finite points an exact f_D takes much more work than near the shift, shape ``x.shape[:-1]``."""
+        return self.expectation.is_far(x)
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether f_D is known as a quadratic, with the Hessian `curvature`; see `evaluation` for how it is known."""
+        return self.expectation.is_quadratic
+
+    @property
+    def nodes(self) -> tuple[Mast]:
+        """The node alone."""
+        return (self,)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""
@@ -193,10 +187,7 @@ class Mast(Objective):
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
-        points = self._points("x", x)
-        if isinstance(self.expectation, MonteCarlo):
-            return self.expectation.standard_error(points)
-        return np.zeros(points.shape[:-1])
+        return self.expectation.standard_error(self._points("x", x))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), which may share work."""
@@ -232,7 +223,20 @@ class Mast(Objective):
         return self.expectation.form
 
     @cached_property
-    def smoothness(self) -> Constant:
+    def L_fD(self) -> Constant:
+        """L_D·L_f, a smoothness constant of f_D."""
+        return product([L_D(self.sketch), self.problem.L_f], "upper", "L_D·L_f (MAST, Lemma 1 (ii))")
+
+    @cached_property
+    def mu_fD(self) -> Constant:
+        """μ_D·μ_f, a strong convexity constant of f_D; for a negative μ_f the weaker L_D·μ_f."""
+        mu = self.problem.mu_f
+        if mu < 0:
+            return product([L_D(self.sketch), mu], "lower", "L_D·μ_f, as μ_f < 0 (this package)")
+        return product([mu_D(self.sketch), mu], "lower", "μ_D·μ_f (MAST, Lemma 3 (ii))")
+
+    @cached_property
+    def L_fD_sharp(self) -> Constant:
         """λ_max(E[SᵀLS]), a smoothness constant of f_D; infinite where the curvature of f is unbounded."""
         source = "λ_max(E[SᵀLS]) (this package)"
         if self.problem.L_f == math.inf:
@@ -240,7 +244,7 @@ class Mast(Objective):
         if self.dim <= DENSE_LIMIT:
             return self._largest_curvature(source)
         if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch.law, Selection)):
-            return Constant(self.sketch.L_D * self.problem.L_f, "upper", "L_D·L_f: d is too large for a matrix")
+            return Constant(self.L_fD, "upper", f"{self.L_fD.source}: d is too large for a matrix", self.L_fD.error)
         bracket = self._curvature_bracket(self.problem)
         return Constant(bracket.upper, "upper", f"{source} ≥ {bracket.lower:.9g}, upper end by {bracket.how}")
 
@@ -254,32 +258,29 @@ class Mast(Objective):
             lambda w: plain.hessian_product(zero, w), self.dim, lambda w: majorant.hessian_product(zero, w)
         )
 
-    @property
-    def inherited_smoothness(self) -> float:
-        """L_D·L_f."""
-        return self.sketch.L_D * self.problem.L_f
-
     @cached_property
-    def strong_convexity(self) -> Constant:
-        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker μ_D·μ_f."""
-        mu = self.problem.mu_f
-        if mu == -math.inf:
+    def mu_fD_sharp(self) -> Constant:
+        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker `mu_fD`."""
+        weaker = self.mu_fD
+        if weaker == -math.inf:
             return Constant(-math.inf, "lower", "nothing is known of the curvature of f")
         if self.dim > DENSE_LIMIT:
-            factor, name = (self.sketch.mu_D, "μ_D·μ_f") if mu >= 0 else (self.sketch.L_D, "L_D·μ_f")
-            kind: Kind = "estimate" if mu.kind == "estimate" else "lower"
-            return Constant(factor * mu, kind, f"{name}: d is too large for a matrix", factor * mu.error)
+            return Constant(weaker, weaker.kind, f"{weaker.source}: d is too large for a matrix", weaker.error)
         return self._least_curvature("λ_min(E[SᵀMS]) (this package)")
 
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
         return sketched_infimum(self.problem, self.sketch, self.center)
 
+    def nodes_minimum(self) -> Minimum:
+        """Return the minimum of f."""
+        return self.problem.minimize()
+
     def gap(self) -> Constant:
         """Return f_D^inf − f^inf ≥ 0 with its tier of truth."""
         if self.sketch.support_size == 1 and self.sketch.unbiased:
             return Constant(0.0, "exact", "S = I: f_D is f")
-        return gap_between(self, self.problem.minimize())
+        return gap_between(self, self.nodes_minimum(), "f_D^inf − f^inf")
 
     def excess_bound(self, x: np.ndarray) -> float:
         """Return f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf ≥ f_D(x) − f^inf; infinite for biased sketches, but for x = v."""

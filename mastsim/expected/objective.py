@@ -7,11 +7,12 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from mastsim.arithmetic import difference
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
@@ -22,18 +23,16 @@ from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.problems.certificates import below, certified_minimum, quadratic_minimum
 from mastsim.problems.newton import curvatures
-from mastsim.provenance import Constant, Kind, graded
+from mastsim.provenance import Constant, Kind
 from mastsim.readonly import ReadOnly
 from mastsim.validation import points, vector
-
-_EPS = float(np.finfo(float).eps)
 
 
 class Objective(ReadOnly, ABC):
     """An expectation f_D of sketched functions, with a certified minimiser; `problem` is f without sketches."""
 
-    noun: ClassVar[str] = "objective"
-    example: ClassVar[str] = "Mast(problem, sketch)"
+    noun = "objective"
+    example = "Mast(problem, sketch)"
 
     problem: Problem
 
@@ -68,6 +67,10 @@ class Objective(ReadOnly, ABC):
     @abstractmethod
     def evaluation(self) -> Evaluation:
         """How values of f_D are obtained, and why that way."""
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say at which finite points an exact f_D takes much more work than near the shift, shape ``x.shape[:-1]``."""
+        return np.zeros(x.shape[:-1], dtype=bool)
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -119,22 +122,31 @@ class Objective(ReadOnly, ABC):
 
     @property
     @abstractmethod
-    def smoothness(self) -> Constant:
+    def L_fD(self) -> Constant:
+        """The paper's smoothness constant of f_D, which takes no matrix."""
+
+    @property
+    @abstractmethod
+    def mu_fD(self) -> Constant:
+        """The paper's strong convexity constant of f_D, which takes no matrix."""
+
+    @property
+    @abstractmethod
+    def L_fD_sharp(self) -> Constant:
         """A smoothness constant of f_D; infinite where the curvature of f is unbounded."""
 
     @property
     @abstractmethod
-    def inherited_smoothness(self) -> float:
-        """The smoothness constant of f_D that takes no matrix: L_D·L_f, averaged over clients."""
-
-    @property
-    @abstractmethod
-    def strong_convexity(self) -> Constant:
+    def mu_fD_sharp(self) -> Constant:
         """A strong convexity constant of f_D; negative where f may be nonconvex."""
 
     @abstractmethod
     def sketched_infimum(self) -> Constant:
         """Return the mean infimum of the sketched functions, or a lower bound of it."""
+
+    @abstractmethod
+    def nodes_minimum(self) -> Minimum:
+        """Return the mean of the infima of the nodes' f_i, as the value of a `Minimum` whose point is that of f."""
 
     @abstractmethod
     def gap(self) -> Constant:
@@ -155,9 +167,14 @@ class Objective(ReadOnly, ABC):
         return self.problem.lower_bound
 
     @property
+    @abstractmethod
     def is_quadratic(self) -> bool:
-        """Whether f_D is a quadratic in closed form, with the Hessian `curvature`."""
-        return self.evaluation.name == "closed form"
+        """Whether f_D is known as a quadratic, with the Hessian `curvature`."""
+
+    @property
+    @abstractmethod
+    def nodes(self) -> tuple[Any, ...]:
+        """The objectives of the nodes, of which f_D is the mean; a single node is its own."""
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f_D(x) at one point, shape (dim, dim)."""
@@ -194,11 +211,11 @@ class Objective(ReadOnly, ABC):
             norm = float(np.linalg.norm(self.gradient(x)))
             return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
         dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
-        smoothness = self.smoothness.value if dense else self.inherited_smoothness
-        return certified_minimum(self, x, below(self.strong_convexity), smoothness)
+        smoothness = self.L_fD_sharp if dense else self.L_fD
+        return certified_minimum(self, x, below(self.mu_fD_sharp), smoothness.value)
 
     def _search(self, value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> np.ndarray:
-        if self.strong_convexity < 0:
+        if self.mu_fD_sharp < 0:
             return find_stationary(value_and_gradient, self.hessian_product, self.center)
         known = curvatures(self.problem)
         model = self.hessian_model if self.dim <= DENSE else known.model
@@ -220,33 +237,10 @@ class Objective(ReadOnly, ABC):
         return points(name, x, self.dim)
 
 
-def gap_between(objective: Objective, lower: Minimum) -> Constant:
+def gap_between(objective: Objective, lower: Minimum, source: str) -> Constant:
     """Return f_D^inf less a mean of infima of f, at least 0, with its tier of truth."""
     if objective.evaluation.tier == "estimate":
         least = min(objective.excess_bound(objective.center), objective.excess_bound(lower.x))
-        return Constant(least, "upper", "min over x = v, x* of f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf (MAST, Lemma 1 (iii))")
-    return difference(objective.minimize().infimum(), lower.infimum(), "f_D^inf − f^inf")
-
-
-def difference(upper: Constant, lower: Constant, source: str) -> Constant:
-    """Return a difference of infima that is at least 0, exact where both are and their errors are small beside them.
-
-    Parameters
-    ----------
-    upper : Constant
-        An infimum, exact, or an upper bound that it is not above.
-    lower : Constant
-        A smaller one, exact, or known from above or from below within its error.
-    source : str
-        What the difference is.
-    """
-    value = max(upper.value - lower.value, 0.0)
-    error = upper.error + lower.error + _EPS * value
-    if "estimate" in (upper.kind, lower.kind):
-        return Constant(value, "estimate", f"{source}; {upper.source}; {lower.source}", error)
-    if upper.kind == lower.kind == "exact":
-        return graded(value, error, source, "upper", abs(upper.value) + abs(lower.value))
-    # What is only an upper bound of the smaller infimum is above it by its error at most.
-    least = lower.value - (0.0 if lower.kind == "lower" else lower.error)
-    most = upper.value + (upper.error if upper.kind == "exact" else 0.0)
-    return Constant(max(most - least, 0.0), "upper", f"{source}, bounded", 4 * _EPS * (abs(most) + abs(least)))
+        kind: Kind = "upper" if lower.proven else "estimate"
+        return Constant(least, kind, "min over x = v, x* of f(x) + ½(L_D − 1)L_f‖x − v‖² − f^inf (MAST, Lemma 1 (iii))")
+    return difference(objective.minimize().infimum(), lower.infimum(), source)

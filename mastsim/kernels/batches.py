@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.philox import room
 from mastsim.methods import IndependentSampling, Nice, WithReplacement
 from mastsim.methods.minibatch import Sampling
@@ -60,18 +62,33 @@ def batch_of(sampling: Sampling, n: int, dtype: type) -> Batch | None:
     array([0.5])
     """
     sampling.check(n)
+    law = _LAWS.get(type(sampling))
+    return None if law is None else law(sampling, n, dtype)
+
+
+def _coins(sampling: IndependentSampling, n: int, dtype: type) -> Batch:
+    p = np.broadcast_to(sampling.probabilities, (n,)).astype(float)
+    return Batch(COINS, n, n, p, (1 / p / n).astype(dtype), sampling.law(n).uniforms)
+
+
+def _subset(sampling: Nice, n: int, dtype: type) -> Batch:
+    return Batch(SUBSET, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), sampling.law(n).uniforms)
+
+
+def _draws(sampling: WithReplacement, n: int, dtype: type) -> Batch:
     uniforms = sampling.law(n).uniforms
-    if type(sampling) is IndependentSampling:
-        p = np.broadcast_to(sampling.probabilities, (n,)).astype(float)
-        return Batch(COINS, n, n, p, (1 / p / n).astype(dtype), uniforms)
-    if type(sampling) is Nice:
-        return Batch(SUBSET, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), uniforms)
-    if type(sampling) is WithReplacement:
-        if sampling.probabilities is None:
-            return Batch(UNIFORM, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), uniforms)
-        weights = 1 / (sampling.tau * n * sampling.probabilities)
-        return Batch(WEIGHTED, sampling.tau, n, sampling.edges, weights.astype(dtype), uniforms)
-    return None
+    if sampling.probabilities is None:
+        return Batch(UNIFORM, sampling.tau, n, np.zeros(0), np.full(1, 1 / sampling.tau, dtype), uniforms)
+    weights = 1 / (sampling.tau * n * sampling.probabilities)
+    return Batch(WEIGHTED, sampling.tau, n, sampling.edges, weights.astype(dtype), uniforms)
+
+
+_LAWS: dict[type[Sampling], Callable[..., Batch]] = {
+    IndependentSampling: _coins,
+    Nice: _subset,
+    WithReplacement: _draws,
+}
+"""What kernels read of each sampling that they can draw; of a subclass, which may draw otherwise, they read nothing."""
 
 
 class BatchScratch(NamedTuple):

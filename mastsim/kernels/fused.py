@@ -2,48 +2,92 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from mastsim.backend import Array
-from mastsim.expected import Distributed, Mast, Objective
+from mastsim.expected import Distributed, Expectation, Mast, Objective
 from mastsim.kernels.gradients import gradients_by_block, gradients_by_rows
 from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
-from mastsim.kernels.standard import keeps
+from mastsim.kernels.overrides import keeps
+from mastsim.linalg import Curvature
 from mastsim.methods import GD, GDCI, SGD, Method, ShiftRule
-from mastsim.problems import Quadratic
+from mastsim.problems import Minimum, Quadratic
 from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
 
-Kind = TypeVar("Kind", bound=Objective)
+
+class Sharing(Objective):
+    """An objective that leaves to the original, of which it is a fast copy, whatever takes long and is computed once."""
+
+    original: Objective
+
+    def minimize(self) -> Minimum:
+        """Return the minimiser of the original."""
+        return self.original.minimize()
+
+    @property
+    def upper_curvature(self) -> Curvature:
+        """That of the original."""
+        return self.original.upper_curvature
+
+    @property
+    def lower_curvature(self) -> Curvature:
+        """That of the original."""
+        return self.original.lower_curvature
 
 
-class FusedMast(Mast):
-    """A `Mast` whose sketched gradients are computed by kernels; everything else is shared with the original."""
+@dataclass(frozen=True, eq=False)
+class FusedMast(Sharing, Mast):
+    """A `Mast` whose sketched gradients are computed by kernels.
 
-    @cached_property
-    def _model(self) -> LinearModel | QuadraticModel | None:
-        return model_at_shift(self, np.float64)
+    Parameters
+    ----------
+    problem, sketch, shift, evaluate
+        As those of `original`.
+    original : Mast
+        The objective, whose sketch keeps or drops coordinates.
+    model : LinearModel or QuadraticModel
+        Its problem around its shift, as kernels read it.
+    """
+
+    original: Mast = field(kw_only=True)
+    model: LinearModel | QuadraticModel = field(kw_only=True)
+
+    @property
+    def expectation(self) -> Expectation:
+        """That of the original."""
+        return self.original.expectation
+
+    @property
+    def support(self) -> tuple[SketchBatch, np.ndarray]:
+        """That of the original."""
+        return self.original.support
+
+    @property
+    def fourth_moment(self) -> np.ndarray | None:
+        """That of the original."""
+        return self.original.fourth_moment
 
     def sketched_gradient(self, x: Array, batch: SketchBatch, minibatch: Any = None) -> Array:
         """Return ∇f_S(x) = Sᵀ∇f(v + S(x − v)) for each drawn sketch, ∇f by the components of a minibatch if one is given."""
-        if not _fits(x, batch, minibatch) or (minibatch is not None and isinstance(self._model, QuadraticModel)):
+        if not _fits(x, batch, minibatch) or (minibatch is not None and isinstance(self.model, QuadraticModel)):
             return super().sketched_gradient(x, batch, minibatch)
         assert isinstance(batch, DiagonalBatch)
         x, diagonals = _owned(x), _owned(batch.diagonals)
         if minibatch is None:
             return self._full_gradient(x, diagonals)
         index = np.ascontiguousarray(minibatch.index, dtype=np.uint64)
-        return gradients_by_rows(self._model, x, diagonals, index, _owned(minibatch.weights))
+        return gradients_by_rows(self.model, x, diagonals, index, _owned(minibatch.weights))
 
     def _full_gradient(self, x: np.ndarray, diagonals: np.ndarray) -> np.ndarray:
-        if isinstance(self._model, QuadraticModel):
-            return gradients_by_block(self._model, x, diagonals)
+        if isinstance(self.model, QuadraticModel):
+            return gradients_by_block(self.model, x, diagonals)
         assert isinstance(self.sketch, SelectionSketch)
-        return linear_gradients(self._model, x, diagonals, float(self.sketch.law.keep.mean()))
+        return linear_gradients(self.model, x, diagonals, float(self.sketch.law.keep.mean()))
 
 
 def _fits(x: Array, batch: SketchBatch, minibatch: Any) -> bool:
@@ -60,6 +104,29 @@ def _owned(array: np.ndarray) -> np.ndarray:
     # Kernels are compiled once for arrays in row-major order that can be written to.
     array = np.ascontiguousarray(array)
     return array if array.flags.writeable else array.copy()
+
+
+@dataclass(frozen=True, eq=False)
+class FusedDistributed(Sharing, Distributed):
+    """A `Distributed` whose clients' sketched gradients are computed by kernels.
+
+    Parameters
+    ----------
+    problems, sketches, shift
+        As those of `original`.
+    original : Distributed
+        The objective.
+    fast : tuple of FusedMast
+        Its clients.
+    """
+
+    original: Distributed = field(kw_only=True)
+    fast: tuple[FusedMast, ...] = field(kw_only=True)
+
+    @property
+    def clients(self) -> tuple[Mast, ...]:
+        """The clients' own objectives."""
+        return self.fast
 
 
 def fused(method: Method, objective: Objective) -> Objective | None:
@@ -82,8 +149,10 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     if isinstance(method, GD | GDCI | SGD) or _moves(method):
         return None
     if type(objective) is Distributed:
-        clients = [_fused(client) for client in objective.clients]
-        return None if any(client is None for client in clients) else _shared(objective, Distributed, clients=tuple(clients))
+        clients = tuple(fast for client in objective.clients if (fast := _fused(client)) is not None)
+        if len(clients) < len(objective.clients):
+            return None
+        return FusedDistributed(objective.problems, objective.dealt, objective.shift, original=objective, fast=clients)
     return _fused(objective)
 
 
@@ -94,18 +163,13 @@ def _moves(method: Method) -> bool:
 
 
 def _fused(objective: Objective) -> FusedMast | None:
-    if type(objective) is not Mast:
+    if type(objective) is not Mast or not keeps(objective.sketch, SelectionSketch, "from_uniforms", "uniforms"):
         return None
-    sketch = objective.sketch
-    if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms") or model_at_shift(objective, np.float64) is None:
-        return None
+    problem, sketch = objective.problem, objective.sketch
     assert isinstance(sketch, SelectionSketch)
-    # A dense block of a quadratic is a matrix product, which array operations do as fast.
-    return None if isinstance(objective.problem, Quadratic) and not few_columns(sketch) else _shared(objective, FusedMast)
-
-
-def _shared(objective: Objective, kind: type[Kind], **changed: Any) -> Kind:
-    """Return the same objective as another kind, sharing all that was computed of it."""
-    there = object.__new__(kind)
-    there.__dict__.update({**objective.__dict__, **changed})
-    return there
+    if (model := model_at_shift(objective, np.float64)) is None:
+        return None
+    if isinstance(problem, Quadratic) and not few_columns(sketch):
+        # A dense block of a quadratic is a matrix product, which array operations do as fast.
+        return None
+    return FusedMast(problem, sketch, objective.shift, objective.evaluate, original=objective, model=model)

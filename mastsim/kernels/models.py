@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
 
 from mastsim.expected import Mast
+from mastsim.kernels.overrides import keeps
 from mastsim.kernels.slopes import Slopes, slopes_of
-from mastsim.kernels.standard import keeps
 from mastsim.problems import Quadratic
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.sketches.selection import SelectionSketch
@@ -19,6 +20,9 @@ BLOCK = 256
 FEW = 0.2
 """The mean share of kept coordinates up to which gradients of a quadratic are computed from their block; measured, and not
 critical."""
+_MODELS: WeakKeyDictionary[Mast, dict[tuple[type, str], LinearModel | QuadraticModel | None]] = WeakKeyDictionary()
+"""Models by objective, type of number and center, for as long as the objective lives: a copy in another process makes them
+anew in less time than it takes to send them."""
 
 
 class LinearModel(NamedTuple):
@@ -152,10 +156,10 @@ def model_at_origin(objective: Mast, dtype: type) -> LinearModel | QuadraticMode
 
 
 def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> LinearModel | QuadraticModel | None:
-    tables = objective.kernel_tables
-    if (dtype, name) not in tables:
-        tables[dtype, name] = model_of(objective.problem, center, dtype)
-    return tables[dtype, name]
+    models = _MODELS.setdefault(objective, {})
+    if (dtype, name) not in models:
+        models[dtype, name] = model_of(objective.problem, center, dtype)
+    return models[dtype, name]
 
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:

@@ -17,10 +17,10 @@ from mastsim.kernels.fused import fused
 from mastsim.kernels.linear import descend_linear
 from mastsim.kernels.masks import mask_of
 from mastsim.kernels.models import LinearModel, few_columns, model_at_origin, model_at_shift
+from mastsim.kernels.overrides import keeps
 from mastsim.kernels.philox import key_of
 from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
-from mastsim.kernels.standard import keeps
 from mastsim.methods import DSGD, SGD, FullBatch, Method
 from mastsim.methods.compression import Uncompressed
 from mastsim.sketches import Identity

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from mastsim.kernels.standard import keeps
+from mastsim.compilation import njit
+from mastsim.kernels.overrides import keeps
 from mastsim.problems.exponential import ExponentialLoss
 from mastsim.problems.losses import LogisticLoss, Loss, PiecewiseLoss, SquaredLoss
 from mastsim.problems.poisson import PoissonLoss

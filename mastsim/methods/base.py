@@ -56,8 +56,8 @@ class Method(ReadOnly, ABC):
         If `stepsize` is not a finite number above zero.
     """
 
-    noun: ClassVar[str] = "method"
-    example: ClassVar[str] = "DSGD(0.1)"
+    noun = "method"
+    example = "DSGD(0.1)"
 
     stepsize: float | StepRule
 

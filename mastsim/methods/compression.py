@@ -25,8 +25,8 @@ class Compressor(ReadOnly, ABC):
     Khaled, Richtárik, arXiv 1909.04716, Definition 1 (ω); MAST, arXiv 2311.16086, Section 4 (compressed gradients).
     """
 
-    noun: ClassVar[str] = "compressor"
-    example: ClassVar[str] = "NaturalCompressor()"
+    noun = "compressor"
+    example = "NaturalCompressor()"
 
     keyword: ClassVar[str] = ""
     """The compressor's name in a text such as ``dithering:4``; empty for compressors that cannot be written in one."""

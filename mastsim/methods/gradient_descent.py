@@ -59,11 +59,10 @@ class GD(Method):
 
     def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
         """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
-        L = objective.smoothness.value if sharp else objective.inherited_smoothness
+        L = objective.L_fD_sharp if sharp else objective.L_fD
         if not 0 < L < math.inf:
             return None
-        source = objective.smoothness.source if sharp else "L_D·L_f (MAST, Lemma 1 (ii))"
-        return Constant(1 / L, "lower", f"1/L of f_D, L = {source}")
+        return Constant(1 / L, "lower", f"1/L of f_D, L = {L.source}")
 
     def closed_recursion(self, objective: Objective) -> GDRecursion:
         """Return y⁺ = (I − γH_D)y."""

@@ -35,7 +35,7 @@ class Minibatch:
     array([[1, 1]])
     """
 
-    example: ClassVar[str] = "what a sampling draws"
+    example = "what a sampling draws"
 
     index: Array | None
     weights: Array
@@ -53,8 +53,8 @@ class Minibatch:
 class Sampling(ReadOnly, ABC):
     """A law of unbiased minibatches of any finite sum; subclasses are frozen dataclasses of settings."""
 
-    noun: ClassVar[str] = "sampling"
-    example: ClassVar[str] = "Nice(32)"
+    noun = "sampling"
+    example = "Nice(32)"
 
     keyword: ClassVar[str] = ""
     """The sampling's name in a text such as ``nice:32``; empty for samplings that cannot be written in one."""

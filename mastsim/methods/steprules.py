@@ -13,8 +13,8 @@ from mastsim.validation import STEPS, integer, nonnegative, positive
 class StepRule(ABC):
     """A step size for every step; subclasses are frozen dataclasses whose first field is γ₀ and whose others are numbers."""
 
-    noun: ClassVar[str] = "step rule"
-    example: ClassVar[str] = "InverseSqrtStep(0.1)"
+    noun = "step rule"
+    example = "InverseSqrtStep(0.1)"
 
     keyword: ClassVar[str] = ""
     """The rule's name in a text such as ``harmonic:0.5*theory:0.01``; empty for rules that cannot be written in one."""

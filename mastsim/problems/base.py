@@ -42,8 +42,8 @@ class Problem(ReadOnly, ABC):
     Subclasses are frozen dataclasses. Points come as arrays of shape (dim,) or (replicas, dim), on the host or a device.
     """
 
-    noun: ClassVar[str] = "problem"
-    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
+    noun = "problem"
+    example = "LogisticRegression(A, y, l2=0.01)"
 
     keyword: ClassVar[str] = ""
     """The family's name in a text; empty for families that cannot be built from a data set alone."""

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -53,8 +52,8 @@ class Dataset(ReadOnly):
     (50, 4, (50, 4))
     """
 
-    noun: ClassVar[str] = "data set"
-    example: ClassVar[str] = "what load returns"
+    noun = "data set"
+    example = "what load returns"
 
     name: str
     A: np.ndarray | sp.csr_array = field(repr=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.arithmetic import mean
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem
@@ -137,17 +138,17 @@ class FiniteSum(Problem):
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f; infinite where that of a component is."""
-        if math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
+        if self.components > 1 and math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
             return super().L_f
-        return Constant(float(self.component_smoothness.mean()), "upper", "(1/n) Σ L_i")
+        return mean([part.L_f for part in self.problems], "(1/n) Σ L_i", "upper")
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f; −∞ where nothing is known of a component."""
         parts = [part.mu_f.value for part in self.problems]
-        if math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
+        if self.components > 1 and math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
             return super().mu_f
-        return Constant(float(np.mean(parts)), "lower", "(1/n) Σ μ_i")
+        return mean([part.mu_f for part in self.problems], "(1/n) Σ μ_i", "lower")
 
     @property
     def is_quadratic(self) -> bool:

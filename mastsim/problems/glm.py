@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class GeneralizedLinearModel(Problem):
         (both are accepted where they agree, as when ``dataclasses.replace`` hands back what a problem knows).
     """
 
-    example: ClassVar[str] = "LogisticRegression(A, y, l2=0.01)"
+    example = "LogisticRegression(A, y, l2=0.01)"
 
     A: Any
     y: np.ndarray

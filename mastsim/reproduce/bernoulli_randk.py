@@ -11,24 +11,18 @@ from matplotlib.figure import Figure
 from mastsim.constants import Constants
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
-from mastsim.reproduce.critics import (
-    CONFIDENCE,
-    KEEPS,
-    Rows,
-    accuracy,
-    beside_bound,
-    bound_findings,
-    distances,
-    draw_line,
-    held_out_rows,
-)
+from mastsim.reproduce.curve_plots import draw_band, draw_line
+from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings, distances
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.held_out import LabelledRows, accuracy, own_test_rows
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.sketches import Bernoulli
 from mastsim.theorems import MinimizerSuboptimality, StronglyConvexDSGD
 
+NAME = "bernoulli-randk"
 TITLE = "Bernoulli beside Rand-K at equal keep"
 FAMILIES = ("Rand-K", "Bernoulli")
-RUN_KEEPS = (0.3, 0.9)
+KEEPS, RUN_KEEPS = (0.1, 0.3, 0.5, 0.9), (0.3, 0.9)
 _CONSTANTS = ("L_fD", "L_fD_sharp", "mu_fD", "mu_fD_sharp", "expected_smoothness", "expected_smoothness_sharp")
 _STEPS, _QUICK_STEPS = 1500, 300
 
@@ -64,7 +58,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [curve["crosses_at"] for curve in numbers["curves"]]
     [[], [], [], []]
     """
-    f, judged = regression(data), held_out_rows(data) or Rows("training rows", data.A, data.signs)
+    f, judged = regression(data), own_test_rows(data) or LabelledRows(data.A, data.signs, "training rows")
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     for keep in RUN_KEEPS if quick else KEEPS:
@@ -79,10 +73,10 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
                 run = distances(F, gamma, steps=steps, replicas=replicas, seed=seed, x0="normal")
                 curves.append({"family": family, "keep": keep, **beside_bound(F, gamma, run)})
     return {
-        **facts("bernoulli-randk", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "accuracy_on": judged.name,
-        "accuracy_of_erm": float(accuracy(judged, f.minimize().x)),
+        "accuracy_of_erm": float(accuracy(f.minimize().x, judged)),
         "confidence": CONFIDENCE,
         "rows": rows,
         "curves": curves,
@@ -97,7 +91,7 @@ def _apart(first: Mast, second: Mast) -> dict[str, float]:
     return {"minimisers_apart": float(np.linalg.norm(x - y)) / size if size else 0.0}
 
 
-def _facts_of(F: Mast, judged: Rows) -> dict[str, Any]:
+def _facts_of(F: Mast, judged: LabelledRows) -> dict[str, Any]:
     """Return what is known of one objective without running anything."""
     best, constants = F.minimize(), Constants(F)
     suboptimality = MinimizerSuboptimality(F).spectral_sides("x_D* is nearly optimal")
@@ -109,7 +103,7 @@ def _facts_of(F: Mast, judged: Rows) -> dict[str, Any]:
         "norm": float(np.linalg.norm(best.x)),
         "f_excess": suboptimality.left,
         "f_excess_bound": suboptimality.right,
-        "accuracy": float(accuracy(judged, best.x)),
+        "accuracy": float(accuracy(best.x, judged)),
         "constants": {name: float(constants[name]) for name in _CONSTANTS},
         "stepsize": StronglyConvexDSGD(F).stepsize,
         "stepsize_sharp": StronglyConvexDSGD(F, sharp=True).stepsize,
@@ -169,6 +163,7 @@ def _over_keep(axes: Axes, numbers: dict[str, Any], key: str, place: int, label:
 
 
 def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw what sketching costs in the minimum."""
     _over_keep(axes, numbers, "gap", 0, "f_D^inf − f^inf")
     axes.set_title("what sketching costs in the minimum", fontsize=9)
     axes.set_ylabel("gap")
@@ -176,6 +171,7 @@ def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the accuracy of both minimisers, and of that of f."""
     _over_keep(axes, numbers, "accuracy", 0, "x_D*")
     axes.axhline(numbers["accuracy_of_erm"], color="black", linestyle=":", label="minimiser of f")
     axes.set_title(f"accuracy of the dense x_D* on {numbers['accuracy_on']}", fontsize=9)
@@ -183,6 +179,7 @@ def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the smoothness constants of both sketches."""
     _over_keep(axes, numbers, "expected_smoothness_sharp", 0, "sup λ_max(SᵀLS)")
     _over_keep(axes, numbers, "L_fD_sharp", 2, "λ_max(E[SᵀLS])")
     rows = numbers["rows"]
@@ -194,6 +191,7 @@ def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_apart(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw how good both minimisers are for f, and how far apart."""
     _over_keep(axes, numbers, "f_excess", 0, "f(x_D*) − f^inf")
     _over_keep(axes, numbers, "f_excess_bound", 0, "Theorem 1", bound=True)
     rows = numbers["rows"]

@@ -8,14 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.accuracy import Table, correct, examination
-from mastsim.reproduce.common import CONDITION_NUMBER, LOGISTIC, facts, rand_k, subtitle
-from mastsim.reproduce.paths import CROSSING, PALETTE, Path, curve, draw_curve, follow, logarithmic, spaced
+from mastsim.reproduce.curve_plots import draw_curve, logarithmic
+from mastsim.reproduce.curves import CROSSING, Iterates, curve, follow, spaced
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.held_out import LabelledRows, accuracy, training_and_test_rows
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LOGISTIC, rand_k
 from mastsim.sketches import Identity, Sketch
 from mastsim.theorems import StronglyConvexDSGD
 
+NAME = "convergence"
 TITLE = "DSGD with Rand-K beside gradient descent"
 KEEPS, QUICK_KEEPS = (0.1, 0.3, 0.5, 0.9), (0.1, 0.5)
 RULES = {"paper": "step of Theorem 2", "sharp": "sharp step"}
@@ -56,30 +60,32 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [(run["keep"], run["rule"], run["distance"]["crosses_at"]) for run in numbers["runs"]][:2]
     [(1.0, 'paper', []), (1.0, 'sharp', [])]
     """
-    seen = examination(data, seed)
-    f = LOGISTIC.problem_on(seen.train.A, seen.train.y)
+    train, test = training_and_test_rows(data, seed)
+    f = LOGISTIC.problem_on(train.A, train.y)
     keeps, replicas, longest = (QUICK_KEEPS, 3, _QUICK_LONGEST) if quick else (KEEPS, 10, _LONGEST)
     sketches: dict[float, Sketch] = {1.0: Identity(f.dim)}
     sketches |= {keep: rand_k(f.dim, keep) for keep in keeps}
     shrinks = [StronglyConvexDSGD(Mast(f, sketch)) for sketch in sketches.values()]
     last = min(longest, math.ceil(4 / min(t.contraction(t.stepsize) for t in shrinks)))
     stops = spaced(last, 10 if quick else 20)
-    plan = _Plan(seen.test, stops, replicas, seed)
-    runs = [run for keep, sketch in sketches.items() for run in _runs(Mast(f, sketch), keep, plan)]
-    head = {"condition_number": CONDITION_NUMBER, "validated_on": {"source": seen.how, "rows": len(seen.test.y)}}
+    schedule = _Schedule(test, stops, replicas, seed)
+    runs = [run for keep, sketch in sketches.items() for run in _runs(Mast(f, sketch), keep, schedule)]
+    head = {"condition_number": CONDITION_NUMBER, "validated_on": {"source": test.name, "rows": len(test.y)}}
     head |= {"replicas": replicas, "steps": stops, "f_inf": f.minimize().value, "crossing": CROSSING}
-    numbers = {**facts("convergence", data, quick, seed), **head, "runs": runs}
+    numbers = {**facts(NAME, data, quick, seed), **head, "runs": runs}
     return {**numbers, "findings": _findings(numbers)}
 
 
-class _Plan(NamedTuple):
-    test: Table
+class _Schedule(NamedTuple):
+    """When, on what and how often runs are looked at."""
+
+    test: LabelledRows
     stops: list[int]
     replicas: int
     seed: int
 
 
-def _runs(F: Mast, keep: float, plan: _Plan) -> list[dict[str, Any]]:
+def _runs(F: Mast, keep: float, schedule: _Schedule) -> list[dict[str, Any]]:
     """Return a run for each step rule; where both steps are the same, as they are without a sketch, its numbers twice."""
     out: list[dict[str, Any]] = []
     stepsize = 0.0
@@ -87,38 +93,40 @@ def _runs(F: Mast, keep: float, plan: _Plan) -> list[dict[str, Any]]:
         theorem = StronglyConvexDSGD(F, sharp=rule == "sharp")
         if abs(theorem.stepsize - stepsize) > _SAME * theorem.stepsize:
             stepsize = theorem.stepsize
-            path = follow(theorem.method_at(stepsize), F, plan.stops, replicas=plan.replicas, seed=plan.seed, x0="normal")
-            seen = _seen(F, path, plan.test)
+            shared: dict[str, Any] = {"replicas": schedule.replicas, "seed": schedule.seed, "x0": "normal"}
+            path = follow(theorem.method_at(stepsize), F, schedule.stops, **shared)
+            seen = _seen(F, path, schedule.test)
         said = {"keep": keep, "sketch": F.sketch.name, "rule": rule, "stepsize": theorem.stepsize, "rate": theorem.rate}
         said |= {"radius": theorem.radius, "fD_inf": F.minimize().value, "gap_to_f": float(F.gap())}
-        said["best_accuracy"] = float(correct(F.minimize().x[None], plan.test)[0] / len(plan.test.y))
-        out.append({**said, **_beside(seen, theorem, path, plan.stops)})
+        said["best_accuracy"] = float(accuracy(F.minimize().x, schedule.test))
+        out.append({**said, **_beside(seen, theorem, path, schedule.stops)})
     return out
 
 
-def _seen(F: Mast, path: Path, test: Table) -> dict[str, np.ndarray]:
+def _seen(F: Mast, path: Iterates, test: LabelledRows) -> dict[str, np.ndarray]:
     """Return tables of squared distances, f_D − f_D^inf, f and accuracies, shape (replicas, stops) each."""
     flat = path.points.reshape(-1, F.dim)
     best, apart = F.minimize(), flat - F.minimize().x
     tables = {"distance": (apart**2).sum(axis=1), "gap": np.asarray(F.value(flat)) - best.value}
-    tables |= {"f": np.asarray(F.problem.value(flat)), "accuracy": correct(flat, test) / len(test.y)}
+    tables |= {"f": np.asarray(F.problem.value(flat)), "accuracy": accuracy(flat, test)}
     return {name: table.reshape(path.points.shape[:2]) for name, table in tables.items()}
 
 
 def _beside(
-    seen: dict[str, np.ndarray], theorem: StronglyConvexDSGD, path: Path, stops: list[int]
+    seen: dict[str, np.ndarray], theorem: StronglyConvexDSGD, path: Iterates, stops: list[int]
 ) -> dict[str, dict[str, Any]]:
     """Return the curves, the first two beside their bounds."""
     F, gamma = theorem.objective, theorem.stepsize
     bound = np.asarray(theorem.bound(np.array(stops), gamma, float(path.initial.mean())))
     rounding = theorem.rounding(gamma, stops[-1]) ** 2
-    half = 0.5 * F.smoothness.value
+    half = 0.5 * F.L_fD_sharp.value
     value = 1e-14 * (1 + abs(F.minimize().value)) + F.minimize().gap_bound
-    out = {"distance": curve(seen["distance"], bound, rounding), "gap": curve(seen["gap"], half * bound, value)}
-    return out | {name: curve(seen[name]) for name in ("f", "accuracy")}
+    bounds = {"distance": (bound, rounding), "gap": (half * bound, value)}
+    return {name: curve(stops, table, *bounds.get(name, ())) for name, table in seen.items()}
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found: list[dict[str, float]] = []
     steps = {(run["keep"], run["rule"]): run["stepsize"] for run in numbers["runs"]}
     for run in numbers["runs"]:
@@ -154,6 +162,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
             for place, run in enumerate(runs):
                 name = "GD on f" if run["keep"] == 1 else f"{run['sketch']}, γ = {run['stepsize']:.2g}"
                 draw_curve(axes, numbers["steps"], run[key], place=place, label=name)
+            axes.set_xscale("log")
             _finish(axes, key, runs, numbers["f_inf"])
             axes.set_ylabel(label)
             axes.set_title(f"{RULES[rule]}{' (the sharp step is the same)' if same else ''}", fontsize=9)
@@ -167,6 +176,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _panels(numbers: dict[str, Any]) -> dict[str, str]:
+    """Return what is drawn, with the label of its axis."""
     return {
         "distance": "‖x − x_D*‖²",
         "gap": "f_D(x) − f_D^inf, GD: f(x) − f^inf",
@@ -176,6 +186,7 @@ def _panels(numbers: dict[str, Any]) -> dict[str, str]:
 
 
 def _finish(axes: Any, key: str, runs: list[dict[str, Any]], f_inf: float) -> None:
+    """Choose the axis of a panel, and draw where the curves should end."""
     if key in ("distance", "gap"):
         logarithmic(axes, 1e-10)
     elif key == "f":
@@ -184,5 +195,5 @@ def _finish(axes: Any, key: str, runs: list[dict[str, Any]], f_inf: float) -> No
         axes.set_yscale("log")
     else:
         accuracies = [run["best_accuracy"] for run in runs]
-        lines = [axes.axhline(y, color=PALETTE[p], linewidth=0.8, linestyle=":") for p, y in enumerate(accuracies)]
+        lines = [axes.axhline(y, color=COLOURS[p], linewidth=0.8, linestyle=":") for p, y in enumerate(accuracies)]
         axes.legend(lines[:1], ["the minimiser, x* for GD, x_D* else"], fontsize=7, loc="lower right")

@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import CONDITION_NUMBER, facts, mean_and_error, rand_k, regression, subtitle
-from mastsim.reproduce.counts import FORMULAS, Counts
-from mastsim.reproduce.critics import draw_line
+from mastsim.reproduce.curve_plots import draw_line
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
+from mastsim.reproduce.step_costs import FORMULAS, StepCosts
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, first_held, runs, searched, to_accuracy
 from mastsim.run import Run
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import StronglyConvexDSGD
 
+NAME = "cost"
 TITLE = "What a step costs as a function of K, and what accuracy costs"
 F_GOAL = 0.25
 """The excess of f aimed at, the same for every keep, as a share of f(0) − f^inf."""
@@ -63,14 +66,14 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [step["nonzeros"] for step in numbers["steps"]]
     [20.0, 40.0, 60.0]
     """
-    counts, f, d, search = Counts(data.A), regression(data), data.d, _QUICK if quick else _FULL
+    costs, f, d, search = StepCosts(data.A), regression(data), data.d, _QUICK if quick else _FULL
     every = np.unique(np.linspace(1, d, _POINTS).round().astype(int)).tolist()
     rows = []
     for keep in _QUICK_KEEPS if quick else _KEEPS:
         sketch = rand_k(d, keep)
-        rows.append({"keep": keep, **_to_accuracy(Mast(f, sketch), sketch.k, counts, search, seed)})
+        rows.append({"keep": keep, **_to_accuracy(Mast(f, sketch), sketch.k, costs, search, seed)})
     return {
-        **facts("cost", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "formulas": FORMULAS,
         "rules": {
@@ -86,37 +89,38 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         "accuracy": ACCURACY,
         "f_goal": F_GOAL,
         "minibatch": MINIBATCH,
-        "nnz": counts.nnz,
-        "flops_full": counts.flops_full,
-        "memory_full": 24 * (counts.nnz + data.n + d),
+        "nnz": costs.nnz,
+        "flops_full": costs.flops_full,
+        "memory_full": 24 * (costs.nnz + data.n + d),
         "sent_full": 16 * d,
-        "steps": [_step(counts, K) for K in every],
+        "steps": [_step(costs, K) for K in every],
         "rows": rows,
-        "findings": _findings(counts, rows),
+        "findings": _findings(costs, rows),
     }
 
 
-def _step(counts: Counts, K: int) -> dict[str, float]:
-    full = counts.A.shape[1] == K
+def _step(costs: StepCosts, K: int) -> dict[str, float]:
+    """Return what a step with K coordinates costs."""
+    full = costs.A.shape[1] == K
     return {
         "K": K,
-        "nonzeros": counts.nonzeros(K),
-        "nonzeros_spread": counts.nonzeros_spread(K),
-        "rows": counts.rows(K),
-        "flops": counts.flops_full if full else counts.flops(K),
-        "flops_minibatch": counts.flops(K, MINIBATCH) - 2 * K * full,
-        "memory": counts.memory(K),
+        "nonzeros": costs.nonzeros(K),
+        "nonzeros_spread": costs.nonzeros_spread(K),
+        "rows": costs.rows(K),
+        "flops": costs.flops_full if full else costs.flops(K),
+        "flops_minibatch": costs.flops(K, MINIBATCH) - 2 * K * full,
+        "memory": costs.memory(K),
         "sent": 16 * K,
         "sent_with_indices": 16 * K if full else 20 * K,
     }
 
 
-def _to_accuracy(F: Mast, K: int, counts: Counts, search: Search, seed: int) -> dict[str, Any]:
+def _to_accuracy(F: Mast, K: int, costs: StepCosts, search: Search, seed: int) -> dict[str, Any]:
     """Return steps and operations to both goals, at the paper's step and at the best of a grid."""
     theorem, f = StronglyConvexDSGD(F), F.problem
     lowest = f.minimize().value
     excess = float(f.value(np.zeros(F.dim))) - lowest
-    each = _step(counts, K)["flops"]
+    each = _step(costs, K)["flops"]
     out: dict[str, Any] = {
         "K": K,
         "flops_a_step": each,
@@ -145,17 +149,15 @@ def _to_accuracy(F: Mast, K: int, counts: Counts, search: Search, seed: int) -> 
 def _again(
     F: Mast, choose: Callable[[float], Run], gamma: float | None, goal: float, search: Search, seed: int
 ) -> dict[str, int | None]:
-    """Return steps to the goal in f from other runs: shorter and more of them where the goal was reached early.
-
-    With few steps to the goal one step more or less changes the answer much, and replicas decide which it is.
-    """
+    """Return steps to the goal in f from other runs: shorter and more of them where the goal was reached early."""
+    # With few steps to the goal one step more or less changes the answer much, and replicas decide which it is.
     if gamma is None:
         return dict.fromkeys(("steps", "fewest", "most", "replicas"))
     before = _to_goal(choose(gamma), goal)
     length = search.steps if before is None else min(search.steps, 2 * before + 10)
     replicas = search.steps * search.replicas // length
     run = runs(F, Search(length, replicas, search.ratio), _other(seed), "f")(gamma)
-    mean, error = mean_and_error(run.f)
+    mean, error = mean_and_error(run.f, alone=0.0)
     first = {"steps": mean, "fewest": mean - 2 * error, "most": mean + 2 * error}
     return {**{name: first_held(run.recorded, curve, goal) for name, curve in first.items()}, "replicas": replicas}
 
@@ -176,12 +178,12 @@ def _fastest(run_at: Callable[[float], Run], grid: list[float], goal: float) -> 
     return min(((t, gamma) for t, gamma in taken if t is not None), default=(0, None))[1]
 
 
-def _findings(counts: Counts, rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+def _findings(costs: StepCosts, rows: list[dict[str, Any]]) -> list[dict[str, float]]:
     """Return the numbers to be quoted."""
     found: list[dict[str, float]] = []
     for row in rows:
         words = f"keep {row['keep']:g}"
-        found.append({f"flops of a step over those of gradient descent, {words}": row["flops_a_step"] / counts.flops_full})
+        found.append({f"flops of a step over those of gradient descent, {words}": row["flops_a_step"] / costs.flops_full})
         for goal, ways in row["flops"].items():
             found += [{f"flops to {goal} goal, {way} step, {words}": n} for way, n in ways.items() if n is not None]
         found.append({f"f(x_D*) − f^inf over f(0) − f^inf, {words}": row["target_excess"]})

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mastsim.expected import Mast
-from mastsim.reproduce.paths import follow
+from mastsim.reproduce.curves import follow
 from mastsim.theorems import StronglyConvexDSGD
 
 

@@ -7,25 +7,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Mast
 from mastsim.methods import DSGD, GDCI, Method
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import (
-    COLOURS,
-    CONDITION_NUMBER,
-    LEAST_SQUARES,
-    MARKERS,
-    facts,
-    markdown_table,
-    mean_and_error,
-    regression,
-    subtitle,
-)
-from mastsim.reproduce.exact import compressed_iterates_plateau, plateau
+from mastsim.reproduce.curves import crosses
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, regression
+from mastsim.reproduce.plateaus import compressed_iterates_plateau, plateau
 from mastsim.simulation import simulate
 from mastsim.sketches import Bernoulli
+from mastsim.standard_errors import mean_and_error
+from mastsim.tables import markdown_table
 from mastsim.theorems import CompressedIterates, StronglyConvexDSGD
 
+NAME = "gdci"
 TITLE = "MAST and GDCI on the same problem"
 KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999)
 QUICK_KEEPS = (0.3, 0.9, 0.99, 0.999)
@@ -36,7 +32,6 @@ _METHODS = {
     "gdci": "GDCI",
     "gdci_same": "GDCI, DSGD's step",
 }
-_SEEN = ("own_target", "error", "f_above_infimum")
 _LONGEST, _QUICK_LONGEST = 1500, 150
 
 
@@ -80,12 +75,13 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         for keep in keeps:
             F = Mast(f, Bernoulli(data.d, keep))
             row = {"problem": name, "keep": keep, **_constants(F)}
-            for method, gamma in _runs(row).items():
+            for method in _METHODS:
+                gamma = row[method]["stepsize"]
                 seen = _exact(F, method, gamma) if F.is_quadratic else _simulated(F, method, gamma, longest, replicas, seed)
                 row[method]["seen"] = seen
             rows.append(row)
     return {
-        **facts("gdci", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "rows": rows,
         "findings": _findings(rows),
@@ -105,7 +101,7 @@ def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
     said = [
         row[name] for row in rows for name in _METHODS if row[name]["radius"] is not None and row[name]["seen"] is not None
     ]
-    above = [s["seen"]["own_target"] - 2 * s["seen"].get("own_target_stderr", 0.0) > s["radius"] * (1 + 1e-9) for s in said]
+    above = [crosses(s["seen"]["own_target"], s["radius"], s["seen"].get("own_target_stderr", 0.0)) for s in said]
     return [
         *found,
         {"keeps_at_which_the_gdci_bound_says_nothing": float(sum(row["gdci"]["refused"] is not None for row in rows))},
@@ -135,10 +131,6 @@ def _baseline(F: Mast, gamma: float) -> dict[str, Any]:
         if rate >= 1:
             why, rate, radius = f"(1 − γμ)²(1 + 2ω) = {rate:.4g} at this step, but it must be below 1", None, None
     return {"stepsize": gamma, "rate": rate, "radius": radius, "refused": why}
-
-
-def _runs(row: dict[str, Any]) -> dict[str, float]:
-    return {name: row[name]["stepsize"] for name in _METHODS}
 
 
 def _exact(F: Mast, method: str, gamma: float) -> dict[str, Any] | None:
@@ -178,8 +170,8 @@ def _simulated(F: Mast, method: str, gamma: float, longest: int, replicas: int, 
     keys = {"error" if method.startswith("gdci") else "distance": "own_target", "f": "f_above_infimum"}
     out: dict[str, Any] = {"tier": f"{replicas} replicas", "steps": steps}
     for name, key in [*keys.items(), ("error", "error")]:
-        mean, error = mean_and_error(late[name][:, None])
-        out |= {key: float(mean[0]), f"{key}_stderr": float(error[0])}
+        mean, error = mean_and_error(late[name])
+        out |= {key: float(mean), f"{key}_stderr": float(error)}
     return out
 
 
@@ -210,6 +202,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
+    """Draw one long-run error of all methods over keep."""
     place_of = list(range(len(rows)))
     for place, (name, label) in enumerate(_METHODS.items()):
         style = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}
@@ -230,12 +223,7 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
     axes.legend(fontsize=7)
 
 
-def _with_error(seen: dict[str, Any], key: str) -> str:
-    error = seen.get(f"{key}_stderr")
-    return f"{seen[key]:.4g}" if error is None else f"{seen[key]:.3g} ± {error:.1g}"
-
-
-def markdown(numbers: dict[str, Any]) -> str:
+def long_run_table(numbers: dict[str, Any]) -> str:
     """Return the table of the documentation.
 
     Parameters
@@ -256,3 +244,7 @@ def markdown(numbers: dict[str, Any]) -> str:
             )
             cells.append([row["problem"], f"{row['keep']:g}", label, *theory, *found, f"{row['targets_apart']:.4g}"])
     return markdown_table(columns, cells)
+
+
+TABLES = {"gdci": long_run_table}
+"""Tables of the documentation by name."""

@@ -11,10 +11,12 @@ from mastsim.expected import Mast
 from mastsim.methods import DSGD, Refreshed
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import CONDITION_NUMBER, LEAST_SQUARES, facts, finite_or_none, rand_k, subtitle
-from mastsim.reproduce.critics import draw_line
+from mastsim.reproduce.curve_plots import draw_line
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, rand_k
 from mastsim.theorems import StronglyConvexQuadraticShift
 
+NAME = "moving-shift"
 TITLE = "Which v? E‖x − x*‖² with a shift that is refreshed with probability p"
 KEEP = 0.5
 PROBABILITIES, QUICK_PROBABILITIES = (0.0, 0.01, 0.1, 1.0), (0.0, 0.1, 1.0)
@@ -56,7 +58,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     curves = [_curve(F, gamma, p, recorded) for p in (QUICK_PROBABILITIES if quick else PROBABILITIES)]
     bias = f.minimize().x - F.minimize().x
     numbers = {
-        **facts("moving-shift", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "tier": "exact",
         "problem": f.name,
         "condition_number": CONDITION_NUMBER,
@@ -77,7 +79,7 @@ def _curve(F: Mast, gamma: float, p: float, recorded: np.ndarray) -> dict[str, A
     if rule.moves:
         theorem = StronglyConvexQuadraticShift(F, sharp=True, shift=rule)
         claimed = np.asarray(theorem.bound(recorded, gamma, theorem.initial_at(x0, gamma)))
-        bound = [finite_or_none(value) for value in claimed]
+        bound = [float(value) for value in claimed]
     half = len(recorded) // 2
     steps = int(recorded[-1] - recorded[half])
     factor = float((error[-1] / error[half]) ** (1 / steps)) if error[half] > 0 else 0.0

@@ -11,12 +11,13 @@ from mastsim.expected import Mast
 from mastsim.methods import DSGD, Method, Reshuffled
 from mastsim.moments import EnumeratedRecursion
 from mastsim.problems import Dataset, LeastSquares, Quadratic
-from mastsim.reproduce.columns import widest
-from mastsim.reproduce.common import facts, subtitle
-from mastsim.reproduce.critics import draw_line
+from mastsim.reproduce.curve_plots import draw_line
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import widest
 from mastsim.sketches import BlockRandK
 from mastsim.theorems import StronglyConvexReshuffled
 
+NAME = "reshuffled"
 TITLE = "Masks without replacement: E‖x^∞ − x_D*‖² of reshuffled and of independent masks"
 BLOCKS, KEPT, COLUMNS = 4, 2, 8
 CONDITION = 10.0
@@ -64,7 +65,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     theorem = StronglyConvexReshuffled(F, sharp=True)
     rows = [_row(F, theorem, share) for share in (QUICK_SHARES if quick else SHARES)]
     numbers = {
-        **facts("reshuffled", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "tier": "exact",
         "problem": f.name,
         "condition_number": CONDITION,

@@ -11,11 +11,16 @@ from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, mean_and_error, rand_k, subtitle
-from mastsim.reproduce.critics import CONFIDENCE, accuracy, beside_bound, bound_findings, distances, draw_line
-from mastsim.reproduce.pretrained import EARLY_STEPS, SHIFTS, Parts, divided
+from mastsim.reproduce.curve_plots import draw_band, draw_line
+from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings, distances
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.held_out import accuracy
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k
+from mastsim.reproduce.pretrained_shifts import EARLY_STEPS, SHIFTS, RowsByUse, divided
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import StronglyConvexDSGD
 
+NAME = "shift"
 TITLE = "Pre-trained models: what v ≠ 0 does to gap, accuracy and convergence"
 RUN_KEEP = 0.5
 _KEEPS, _QUICK_KEEPS = (0.1, 0.3, 0.5), (0.3,)
@@ -60,7 +65,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         rows += [_row(parts, keep, f"{t:g}·x*", t * best, seed) | {"t": t} for t in (_QUICK_ALONG if quick else _ALONG)]
     curves = _curves(parts, quick, seed)
     return {
-        **facts("shift", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "early_steps": EARLY_STEPS,
         "rows_used": {key: len(getattr(parts, key).y) for key in ("fit", "related", "judged")},
@@ -73,14 +78,14 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _row(parts: Parts, keep: float, name: str, v: np.ndarray, seed: int) -> dict[str, Any]:
+def _row(parts: RowsByUse, keep: float, name: str, v: np.ndarray, seed: int) -> dict[str, Any]:
     """Return gap, bound and accuracies for one shift: of v, of the dense x_D*, and of v + S(x_D* − v) over drawn S."""
     f, sketch = parts.problem, rand_k(parts.problem.dim, keep)
     F, best = Mast(f, sketch, shift=v), f.minimize()
     x, away = F.minimize().x, best.x - v
     batch = sketch.sample(np.random.Generator(np.random.Philox(seed)), _DRAWS)
-    masked = accuracy(parts.judged, v + np.asarray(batch.apply(np.tile(x - v, (_DRAWS, 1)))))
-    mean, error = mean_and_error(masked[:, None])
+    masked = accuracy(v + np.asarray(batch.apply(np.tile(x - v, (_DRAWS, 1)))), parts.judged)
+    mean, error = mean_and_error(masked)
     return {
         "keep": keep,
         "sketch": sketch.name,
@@ -93,14 +98,14 @@ def _row(parts: Parts, keep: float, name: str, v: np.ndarray, seed: int) -> dict
         # A gap that cannot be told from zero is an upper bound, moved up by both certificates.
         "rounding": float(F.gap().error) + F.minimize().gap_bound + best.gap_bound + _ROUNDING * (1 + abs(best.value)),
         "bound": 0.5 * (sketch.L_D - 1) * f.L_f.value * float(away @ away),
-        "accuracy_of_shift": float(accuracy(parts.judged, v)),
-        "accuracy": float(accuracy(parts.judged, x)),
-        "accuracy_sketched": float(mean[0]),
-        "accuracy_sketched_stderr": float(error[0]),
+        "accuracy_of_shift": float(accuracy(v, parts.judged)),
+        "accuracy": float(accuracy(x, parts.judged)),
+        "accuracy_sketched": float(mean),
+        "accuracy_sketched_stderr": float(error),
     }
 
 
-def _curves(parts: Parts, quick: bool, seed: int) -> list[dict[str, Any]]:
+def _curves(parts: RowsByUse, quick: bool, seed: int) -> list[dict[str, Any]]:
     """Return runs from 0 at the largest step of Theorem 2, as long as its bound takes to vanish for the optimal v."""
     f, sketch, start = parts.problem, rand_k(parts.problem.dim, RUN_KEEP), np.zeros(parts.problem.dim)
     theorem = StronglyConvexDSGD(Mast(f, sketch, shift=parts.shifts["optimal"]))
@@ -151,6 +156,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
+    """Draw gaps and their bounds over the distance of v to x*."""
     for place, keep in enumerate(dict.fromkeys(row["keep"] for row in rows)):
         line = sorted((row for row in rows if row["keep"] == keep and row["t"] is not None), key=lambda row: row["t"])
         seen = [row for row in line if row["t"] < 1]
@@ -169,6 +175,7 @@ def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 
 def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw accuracies along the way from 0 to x*."""
     keep = numbers["rows"][-1]["keep"]
     rows = [row for row in numbers["rows"] if row["keep"] == keep]
     line = sorted((row for row in rows if row["t"] is not None), key=lambda row: row["t"])

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import Nice
 from mastsim.problems import Dataset, Problem
-from mastsim.reproduce.columns import widest
-from mastsim.reproduce.common import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, facts, subtitle
-from mastsim.reproduce.paths import CROSSING, curve, draw_curve, follow, logarithmic, spaced
+from mastsim.reproduce.curve_plots import draw_curve, logarithmic
+from mastsim.reproduce.curves import CROSSING, curve, follow, spaced
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, widest
 from mastsim.reproduce.theory_trials import away_start
-from mastsim.sketches import Bernoulli, BlockBernoulli, Gaussian, Haar, NofM, PermK, RandK, Sketch
+from mastsim.sketches import PermK, Sketch, parse_sketch
 from mastsim.theorems import (
     ConvexDistributed,
     IndependentDistributed,
@@ -24,6 +25,7 @@ from mastsim.theorems import (
     StronglyConvexDSGD,
 )
 
+NAME = "sketch-families"
 TITLE = "Sketch families of equal keep fraction"
 CLIENTS = (4, 2)
 """Clients among whom Perm-K deals the coordinates; the keep fractions are 1/4 and 1/2."""
@@ -40,7 +42,25 @@ PANELS = {
 }
 
 
-class _Effort(NamedTuple):
+FAMILIES = {
+    "exact": {
+        "Rand-K": "randk:{share}",
+        "Bernoulli": "bernoulli:{keep}",
+        "Bernoulli, {blocks} blocks": "block-bernoulli:{keep}:{blocks}",
+        "N:M": "nofm:{few}:4",
+    },
+    "distributed": {
+        "Perm-K, {clients} clients": "permk:{clients}",
+        "independent Rand-{k}, {clients} clients": "randk:{share}",
+    },
+    "subspace": {"Rand-K": "randk:{share}", "Haar": "haar:{k}", "Gaussian": "gaussian:{k}"},
+}
+"""Labels and sketches of every panel, as the command line writes them."""
+
+
+class _RunBudget(NamedTuple):
+    """How many replicas, for how many steps, and how often they are looked at."""
+
     replicas: int
     longest: int
     records: int
@@ -82,7 +102,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> [run["label"] for run in numbers["runs"] if run["keep"] == 0.25 and run["panel"] == "distributed"]
     ['Perm-K, 4 clients', 'independent Rand-1, 4 clients']
     """
-    effort = _Effort(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
+    budget = _RunBudget(*((4, 150, 12) if quick else (10, 4000, 24)), seed)
     wide = data.d - data.d % 4 if data.d >= 4 else data.d
     few = min(wide, QUICK_SMALL if quick else SMALL)
     f = LOGISTIC.problem_on(widest(data.A, few if quick else wide), data.signs)
@@ -91,19 +111,16 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     runs: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     for clients in CLIENTS:
-        for panel, problem, families in (
-            ("exact", f, _selections(f.dim, clients)),
-            ("distributed", squares, _dealt(f.dim, clients)),
-            ("subspace", small, _subspaces(few, clients)),
-        ):
-            for label, build in families.items():
-                _try(runs, skipped, panel, clients, label, problem, build, effort)
+        for panel, problem in (("exact", f), ("distributed", squares), ("subspace", small)):
+            for label, text in _sketches(panel, problem.dim, clients).items():
+                found, refused = _runs(panel, clients, label, problem, text, budget)
+                runs, skipped = runs + found, skipped + refused
     numbers = {
-        **facts("sketch-families", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "columns": {panel: few if panel == "subspace" else f.dim for panel in PANELS},
         "minibatch": min(MINIBATCH, data.n),
-        "replicas": effort.replicas,
+        "replicas": budget.replicas,
         "crossing": CROSSING,
         "runs": sorted(runs, key=lambda run: (run["keep"], list(PANELS).index(run["panel"]))),
         "skipped": skipped,
@@ -111,51 +128,28 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     return {**numbers, "findings": _findings(numbers)}
 
 
-def _selections(d: int, clients: int) -> dict[str, Any]:
-    keep, blocks = 1 / clients, min(BLOCKS, max(1, d // 2))
-    return {
-        "Rand-K": lambda: RandK(d, max(1, d // clients)),
-        "Bernoulli": lambda: Bernoulli(d, keep),
-        f"Bernoulli, {blocks} blocks": lambda: BlockBernoulli(d, blocks, keep),
-        "N:M": lambda: NofM(d, 4 // clients, 4),
-    }
-
-
-def _dealt(d: int, clients: int) -> dict[str, Any]:
-    kept = max(1, d // clients)
-    return {
-        f"Perm-K, {clients} clients": lambda: PermK(d, clients=clients),
-        f"independent Rand-{kept}, {clients} clients": lambda: RandK(d, kept),
-    }
-
-
-def _subspaces(d: int, clients: int) -> dict[str, Any]:
+def _sketches(panel: str, d: int, clients: int) -> dict[str, str]:
+    """Return the sketches of a panel that keep one coordinate of `clients`, by label."""
     k = max(1, d // clients)
-    return {"Rand-K": lambda: RandK(d, k), "Haar": lambda: Haar(d, k), "Gaussian": lambda: Gaussian(d, k)}
+    values = {"keep": 1 / clients, "share": k / d, "k": k, "clients": clients, "few": 4 // clients}
+    values["blocks"] = min(BLOCKS, max(1, d // 2))
+    return {label.format(**values): text.format(**values) for label, text in FAMILIES[panel].items()}
 
 
-def _try(
-    runs: list[dict[str, Any]],
-    skipped: list[dict[str, Any]],
-    panel: str,
-    clients: int,
-    label: str,
-    problem: Problem,
-    build: Any,
-    effort: _Effort,
-) -> None:
-    """Add the runs of a family, or the reason why there is none."""
+def _runs(
+    panel: str, clients: int, label: str, problem: Problem, text: str, budget: _RunBudget
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the runs of a family, or the reason why there is none."""
     head = {"panel": panel, "keep": 1 / clients, "label": label}
     try:
-        sketch: Sketch = build()
-        theorems = _claims(panel, problem, sketch, clients)
+        theorems = _claims(panel, problem, parse_sketch(text, problem.dim), clients)
     except ValueError as refused:
-        skipped.append({**head, "reason": str(refused)})
-        return
-    runs.extend({**head, "panel": name, **_run(theorem, effort)} for name, theorem in theorems.items())
+        return [], [{**head, "reason": str(refused)}]
+    return [{**head, "panel": name, **_run(theorem, budget)} for name, theorem in theorems.items()], []
 
 
 def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, Rate]:
+    """Return the theorems that bound the runs of a sketch, by panel."""
     if panel == "distributed":
         F = Distributed([f] * clients, sketch)
         kind = ConvexDistributed if isinstance(sketch, PermK) else IndependentDistributed
@@ -168,12 +162,12 @@ def _claims(panel: str, f: Problem, sketch: Sketch, clients: int) -> dict[str, R
     return found
 
 
-def _run(theorem: Rate, effort: _Effort) -> dict[str, Any]:
+def _run(theorem: Rate, budget: _RunBudget) -> dict[str, Any]:
     """Return the curve of replicas from a start away from x_D*, over the time in which the bound's first term fades."""
     F, gamma = theorem.objective, theorem.stepsize
     start = away_start(theorem)
-    stops = spaced(min(effort.longest, math.ceil(4 / (1 - theorem.rate))), effort.records)
-    path = follow(theorem.method_at(gamma), F, stops, replicas=effort.replicas, seed=effort.seed, x0=start)
+    stops = spaced(min(budget.longest, math.ceil(4 / (1 - theorem.rate))), budget.records)
+    path = follow(theorem.method_at(gamma), F, stops, replicas=budget.replicas, seed=budget.seed, x0=start)
     apart = ((path.points - F.minimize().x) ** 2).sum(axis=-1)
     bound = np.asarray(theorem.bound(np.array(stops), gamma, theorem.initial_at(start)))
     return {
@@ -184,16 +178,18 @@ def _run(theorem: Rate, effort: _Effort) -> dict[str, Any]:
         "rate": theorem.rate,
         "radius": theorem.radius,
         "steps": stops,
-        "distance": curve(apart, bound, theorem.rounding(gamma, stops[-1]) ** 2),
+        "distance": curve(stops, apart, bound, theorem.rounding(gamma, stops[-1]) ** 2),
     }
 
 
 def _constants(F: Objective) -> dict[str, float]:
+    """Return the minimum of f_D, its certificate and the gap."""
     best = F.minimize()
     return {"fD_inf": best.value, "gap": float(F.gap()), "certificate": best.gap_bound}
 
 
 def _findings(numbers: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found: list[dict[str, float]] = [
         {"bounds_crossed": sum(bool(run["distance"]["crosses_at"]) for run in numbers["runs"])},
         {"runs": len(numbers["runs"])},
@@ -223,6 +219,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
             runs = [run for run in numbers["runs"] if run["keep"] == keep and run["panel"] == panel]
             for place, run in enumerate(runs):
                 draw_curve(axes, run["steps"], run["distance"], place=place, label=f"{run['label']} ({run['theorem']})")
+                axes.set_xscale("log")
             extra = f" of {numbers['minibatch']}" if panel == "minibatch" else ""
             axes.set_title(f"{title}{extra}, d = {numbers['columns'][panel]}, keep = {keep:g}", fontsize=9)
             missing = [s["label"] for s in numbers["skipped"] if s["keep"] == keep and s["panel"] == panel]

@@ -7,16 +7,21 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
 from mastsim.methods import DistributedDSGD
 from mastsim.problems import Dataset, LeastSquares, Quadratic, split
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, rand_k, subtitle
-from mastsim.reproduce.exact import plateau
+from mastsim.reproduce.curves import crosses
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import rand_k, widest
+from mastsim.reproduce.plateaus import plateau
 from mastsim.simulation import simulate
 from mastsim.sketches import Bernoulli, PermK, RandK, Sketch
 from mastsim.spec import Spec
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import ConvexDistributed, IndependentDistributed
 
+NAME = "speed-up"
 TITLE = "Speed-up: the neighbourhood of distributed DSGD with M independent clients"
 CLIENTS, QUICK_CLIENTS = (1, 4, 16, 64), (1, 4, 16)
 SPEC = Spec(problem="least-squares", condition_number=10)
@@ -61,7 +66,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     shards = [split(whole, M, seed=seed) for M in clients]
     curves += [_curve("shards", shards, Bernoulli(d, KEEP), share) for share in SHARES]  # type: ignore[arg-type]
     simulated = _simulated(same, clients, Bernoulli(d, KEEP), quick, seed)
-    head = facts("speed-up", data, quick, seed)
+    head = facts(NAME, data, quick, seed)
     problem = {"name": same.name, "condition_number": SPEC.condition_number, "columns": d}
     dealt = _permutations(same, clients)
     numbers = {**head, "problem": problem, "curves": curves, "simulated": simulated, "permk": dealt}
@@ -84,16 +89,14 @@ def _findings(curves: list[dict[str, Any]], dealt: list[dict[str, Any]]) -> list
     ]
     return [
         *found,
-        {"neighbourhoods_that_cross_their_bound": float(sum(seen > bound * (1 + 1e-9) for seen, bound in pairs))},
+        {"neighbourhoods_that_cross_their_bound": float(sum(crosses(seen, bound) for seen, bound in pairs))},
     ]
 
 
 def _columns(data: Dataset) -> LeastSquares:
+    """Return the problem on the widest columns, as many as Perm-K can deal out."""
     count = max(size for size in (1, 4, 16, 64) if size <= data.d)
-    mean = np.asarray(data.A.mean(axis=0)).ravel()
-    variance = np.asarray(abs(data.A).power(2).mean(axis=0) if hasattr(data.A, "power") else (data.A**2).mean(axis=0))
-    chosen = np.sort(np.argsort(mean**2 - variance.ravel(), kind="stable")[:count])
-    f: LeastSquares = SPEC.problem_on(data.A[:, chosen], data.y)
+    f: LeastSquares = SPEC.problem_on(widest(data.A, count), data.y)
     return f
 
 
@@ -140,10 +143,9 @@ def _simulated(f: Quadratic, clients: list[int], sketch: Sketch, quick: bool, se
             every=5,
             measures=("distance",),
         )
-        late = run.distance[:, run.recorded > steps // 2].mean(axis=1, keepdims=True)
-        mean, error = mean_and_error(late)
-        means.append(float(mean[0]))
-        errors.append(float(error[0]))
+        mean, error = mean_and_error(run.distance[:, run.recorded > steps // 2].mean(axis=1))
+        means.append(float(mean))
+        errors.append(float(error))
     facts_ = {"sketch": sketch.name, "stepsize": gamma, "replicas": replicas, "steps": steps}
     return {**facts_, "clients": clients, "mean": means, "stderr": errors}
 
@@ -203,6 +205,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_clients(axes: Any, numbers: dict[str, Any], share: float) -> None:
+    """Draw neighbourhoods over the number of clients, at one share of the step."""
     for place, curve in enumerate(c for c in numbers["curves"] if c["share"] == share):
         style = {"color": COLOURS[place], "marker": MARKERS[place]}
         label = f"{curve['sketch']}, {curve['clients_hold']}"

@@ -12,11 +12,14 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, Quadratic
-from mastsim.reproduce.common import CONDITION_NUMBER, draw_band, facts, rand_k, regression, subtitle
-from mastsim.reproduce.critics import CONFIDENCE, beside_bound, bound_findings, draw_line
+from mastsim.reproduce.curve_plots import draw_band, draw_line
+from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, late, runs, searched, to_accuracy
 from mastsim.theorems import StronglyConvexDSGD
 
+NAME = "step-sizes"
 TITLE = "How conservative is the step size of DSGD?"
 STEPS = {
     "paper": "paper, 1/(L_f·L_S^max)",
@@ -69,7 +72,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         F, least = Mast(f, sketch), _of_quadratic(Mast(model, sketch))
         rows.append({"keep": keep, "sketch": sketch.name, **_row(F, least, search, seed)})
     return {
-        **facts("step-sizes", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "condition_number": CONDITION_NUMBER,
         "accuracy": ACCURACY,
         "rules": RULES,
@@ -89,6 +92,7 @@ def _of_quadratic(F: Mast) -> dict[str, float]:
 
 
 def _row(F: Mast, least: dict[str, float], search: Search, seed: int) -> dict[str, Any]:
+    """Return all step sizes at one keep fraction, and what runs with them reach."""
     paper, sharp = StronglyConvexDSGD(F), StronglyConvexDSGD(F, sharp=True)
     run_at = runs(F, search, seed)
     found = searched(run_at, paper.stepsize, search)
@@ -155,6 +159,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_runs(axes: Axes, row: dict[str, Any]) -> None:
+    """Draw the runs at the proved steps."""
     for place, (name, curve) in enumerate(row["curves"].items()):
         draw_band(axes, curve, place=place, label=f"{name}, γ = {curve['stepsize']:.3g}")
     axes.set_title(f"{row['sketch']}, {row['curves']['paper']['replicas']} replicas, Theorem 2 dashed", fontsize=9)

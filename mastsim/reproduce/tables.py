@@ -3,12 +3,57 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from mastsim.reproduce import gdci, theory_table
+from mastsim.files import write_whole
+from mastsim.reproduce import ALL_FIGURES
+from mastsim.tables import markdown_table
+from mastsim.validation import one_of
 
-TABLES = {"theory-table": theory_table.markdown, "gdci": gdci.markdown}
-"""Figures that have a table."""
+_MARK = re.compile(r"^<!-- table (\S+) -->$", re.MULTILINE)
+
+
+class FigureTable(NamedTuple):
+    """A table that is made from the numbers of a figure.
+
+    Parameters
+    ----------
+    figure : str
+        Name of the figure.
+    make : callable
+        Takes the numbers, and returns Markdown.
+    """
+
+    figure: str
+    make: Callable[[dict[str, Any]], str]
+
+
+TABLES: dict[str, FigureTable] = {
+    name: FigureTable(figure, make)
+    for figure, module in ALL_FIGURES.items()
+    for name, make in getattr(module, "TABLES", {}).items()
+}
+"""Every table by name, from the figures that have one."""
+
+
+def figure_list(figures: Path) -> str:
+    """Return the Markdown table of the figures of a folder, in the order in which they are made: name and title.
+
+    Parameters
+    ----------
+    figures : Path
+        The folder with NAME.json for the figures that it holds.
+
+    Examples
+    --------
+    >>> figure_list(Path("nowhere")).splitlines()[0]
+    '| figure   | what it shows   |'
+    """
+    there = {name: figure.TITLE for name, figure in ALL_FIGURES.items() if (figures / f"{name}.json").exists()}
+    return markdown_table(["figure", "what it shows"], [[f"`{name}`", title] for name, title in there.items()])
 
 
 def spliced(page: str, name: str, table: str) -> str:
@@ -42,30 +87,62 @@ def spliced(page: str, name: str, table: str) -> str:
 
 
 def refreshed(page: str, figures: Path) -> str:
-    """Return a page of the documentation with every table written anew from the JSON files of a folder.
+    r"""Return a page of the documentation with every table that it marks written anew from the JSON files of a folder.
 
     Parameters
     ----------
     page : str
-        Markdown with the marks of every table in `TABLES`.
+        Markdown with the marks of tables in `TABLES`, or of ``figures``, the list of all figures of the folder.
     figures : Path
-        The folder with NAME.json for every table.
+        The folder with NAME.json for every figure whose table is marked.
 
     Raises
     ------
     ValueError
-        If a mark is missing.
+        If a table is unknown, or its closing mark is missing.
     FileNotFoundError
         If a figure's numbers are.
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> refreshed("no marks", Path("nowhere"))
+    >>> refreshed("<!-- table gdci -->\n<!-- end gdci -->", Path("nowhere"))
     Traceback (most recent call last):
         ...
-    FileNotFoundError: [Errno 2] No such file or directory: 'nowhere/theory-table.json'
+    FileNotFoundError: [Errno 2] No such file or directory: 'nowhere/gdci.json'
     """
-    for name in TABLES:
-        page = spliced(page, name, TABLES[name](json.loads((figures / f"{name}.json").read_text())))
+    for name in _MARK.findall(page):
+        page = spliced(page, name, figure_list(figures) if name == "figures" else _table(name, figures))
     return page
+
+
+def refresh_pages(docs: Path, figures: Path) -> None:
+    """Write every page of a folder anew, with its tables as the numbers of the figures have them.
+
+    Parameters
+    ----------
+    docs : Path
+        The folder with the Markdown pages.
+    figures : Path
+        The folder with NAME.json for every figure whose table is marked.
+
+    Raises
+    ------
+    ValueError
+        If a table is unknown, or its closing mark is missing.
+    FileNotFoundError
+        If a figure's numbers are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     refresh_pages(Path(folder), Path(folder))
+    """
+    for page in sorted(docs.glob("*.md")):
+        write_whole(page, refreshed(page.read_text(encoding="utf-8"), figures))
+
+
+def _table(name: str, figures: Path) -> str:
+    """Return a table by its name."""
+    table = TABLES[one_of("table", name, TABLES)]
+    return table.make(json.loads((figures / f"{table.figure}.json").read_text(encoding="utf-8")))

@@ -8,15 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
 from mastsim.methods import DistributedDSGD
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, mean_and_error, subtitle
+from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.simulation import simulate
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import NonconvexDistributed, NonconvexDistributedQuoted
 from mastsim.theorems.theorem6_witness import WITNESSES, theorem6_witness
 
+NAME = "theorem6"
 TITLE = "Theorem 6 is refuted as quoted: clients on which the constant of public reviews is too small"
 HORIZONS = (100, 900, 10_000)
 PROBABILITIES = tuple(10.0 ** -np.arange(1.0, 9.5, 0.5))
@@ -66,7 +69,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     simulated = _simulated(*WITNESSES[0], 512 if quick else 8192, seed)
     rows = [*witnesses, *(row for each in family for row in each["rows"])]
     return {
-        **facts("theorem6", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "depends_on_data": False,
         "source": NonconvexDistributedQuoted.source,
         "status": NonconvexDistributedQuoted.status,
@@ -145,11 +148,9 @@ def tried(probability: float, horizon: int, curve: bool = False) -> dict[str, An
 
 
 def _simulated(probability: float, horizon: int, replicas: int, seed: int) -> dict[str, Any]:
-    """Return E‖∇f_D(x^t)‖² over the bound as quoted: exact, and from replicas with standard errors.
-
-    The start is left out, where all replicas are alike: the least mean of the witnesses is the start's, so that a minimum
-    over replicas would either be no simulation at all, or be too small by noise.
-    """
+    """Return E‖∇f_D(x^t)‖² over the bound as quoted: exact, and from replicas with standard errors."""
+    # The start is left out, where all replicas are alike: the least mean of the witnesses is the start's, so that a minimum
+    # over replicas would either be no simulation at all, or be too small by noise.
     F, start, gamma = witness(probability, horizon)
     run = simulate(
         DistributedDSGD(gamma),
@@ -188,6 +189,7 @@ def _crossed(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _findings(witnesses: list[dict[str, Any]], rows: list[dict[str, Any]], seen: dict[str, Any]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     found = [{f"quoted_ratio_p_{row['probability']:g}_T_{row['T']}": row["quoted"]["ratio"]} for row in witnesses]
     found += [{f"corrected_ratio_p_{row['probability']:g}_T_{row['T']}": row["corrected"]["ratio"]} for row in witnesses]
     apart = np.abs(np.subtract(seen["mean"], seen["exact"])) / np.array(seen["stderr"])
@@ -220,6 +222,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_family(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the ratio over how rare the wild sketch is."""
     for place, each in enumerate(numbers["family"]):
         style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
         rare = [1 / row["probability"] for row in each["rows"]]
@@ -235,6 +238,7 @@ def _draw_family(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_witnesses(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw the ratio over the number of steps."""
     for place, row in enumerate(numbers["witnesses"]):
         style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
         style["markevery"] = 6
@@ -251,6 +255,7 @@ def _draw_witnesses(axes: Axes, numbers: dict[str, Any]) -> None:
 
 
 def _draw_path(axes: Axes, numbers: dict[str, Any]) -> None:
+    """Draw replicas beside the exact mean."""
     seen = numbers["simulated"]
     steps, mean, error = (np.array(seen[key]) for key in ("steps", "mean", "stderr"))
     axes.plot(steps, seen["exact"], color="k", linewidth=1.2, label="exact")

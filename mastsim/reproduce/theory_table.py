@@ -5,34 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.plots import LABELS
 from mastsim.problems import Dataset, LogisticRegression, split
-from mastsim.reproduce.common import (
-    CONDITION_NUMBER,
-    draw_band,
-    facts,
-    markdown_table,
-    rand_k,
-    regression,
-    subtitle,
-)
+from mastsim.reproduce.curve_plots import draw_band
+from mastsim.reproduce.curves import DISTANCE_ROUNDING, crosses
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.theory_trials import FULL, QUICK, tried
 from mastsim.sketches import Bernoulli, Identity
+from mastsim.tables import markdown_table
 from mastsim.theorems import ALL, DoubleSketchedPAGE, LooplessSVRDSG, Rate
 
+NAME = "theory-table"
 TITLE = "Every rate under its bound"
 KEEPS = (0.1, 0.3, 0.5, 0.9)
 QUICK_KEEPS = (0.3, 0.9)
 CLIENTS = 4
 WEAK = 0.99
 """A keep fraction at which the bound on compressed iterates says something."""
-ROUNDING = 1e-26
-"""A squared distance that rounding leaves at x_D*."""
 
 _RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted" and not kind.beyond)
 _NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
@@ -71,7 +65,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     True
     """
     f = regression(data)
-    effort = QUICK if quick else FULL
+    budget = QUICK if quick else FULL
     todo = list(_todo(f, QUICK_KEEPS if quick else KEEPS, seed))
     rows, refused = [], []
     for family, keep, objective, kind in tqdm(todo, desc="theory-table", disable=None):
@@ -79,12 +73,12 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
         if (why := kind.refuse(objective)) is not None:
             refused.append({**where, "theorem": kind.id, "sketch": objective.sketch_name, "reason": why})
             continue
-        rows += [{**where, **tried(case, effort, seed)} for case in kind.cases(objective)]
+        rows += [{**where, **tried(case, budget, seed)} for case in kind.cases(objective)]
     order = [kind.id for kind in _RATES]
     rows.sort(key=lambda row: (order.index(row["theorem"]), row["settings"], row["keep"], row["family"] == "Bernoulli"))
     problem = {"loss": "logistic regression", "condition_number": CONDITION_NUMBER, "l2": f.ridge, "shift": "zero"}
     return {
-        **facts("theory-table", data, quick, seed),
+        **facts(NAME, data, quick, seed),
         "problem": problem,
         "rows": rows,
         "refused": refused,
@@ -94,10 +88,8 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
     """Return counts and extremes; a curve crosses where its mean less two standard errors is above bound and rounding."""
-    above = 0
-    for row in rows:
-        mean, error, bound = (np.array(row["curve"][key], dtype=float) for key in ("mean", "stderr", "bound"))
-        above += bool((mean - 2 * error > bound * (1 + 1e-9) + ROUNDING).any())
+    curves = [row["curve"] for row in rows]
+    above = sum(bool(crosses(c["mean"], c["bound"], c["stderr"], DISTANCE_ROUNDING).any()) for c in curves)
     return [
         {"rates_tried": float(len({row["theorem"] for row in rows}))},
         {"curves": float(len(rows))},
@@ -108,6 +100,7 @@ def _findings(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterator[tuple[str, float, Objective, type[Rate]]]:
+    """Yield family, keep fraction, objective and theorem of every trial."""
     d = f.dim
     for keep in keeps:
         families = {"Rand-K": rand_k(d, keep), "Bernoulli": Bernoulli(d, keep)}
@@ -155,13 +148,14 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _label(row: dict[str, Any]) -> str:
+    """Return what the axis of a theorem is called."""
     if (row["measure"], row["over"]) == ("gap", "average"):
         return "E f_D(average of x^t, t < T) − inf f_D"
     before = {"average": "mean over t < T of ", "minimum": "min over t < T of "}.get(row["over"], "")
     return before + {"lyapunov": LABELS["distance"]}.get(row["measure"], LABELS.get(row["measure"], row["measure"]))
 
 
-def markdown(numbers: dict[str, Any]) -> str:
+def rates_table(numbers: dict[str, Any]) -> str:
     """Return the table of the documentation.
 
     Parameters
@@ -187,3 +181,7 @@ def markdown(numbers: dict[str, Any]) -> str:
         for row in numbers["rows"]
     ]
     return markdown_table([*columns, "measured/bound"], cells)
+
+
+TABLES = {"theory-table": rates_table}
+"""Tables of the documentation by name."""

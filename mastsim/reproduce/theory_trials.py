@@ -12,15 +12,15 @@ from mastsim.backend import Array
 from mastsim.draws import Draw
 from mastsim.expected import Objective
 from mastsim.methods import Method
-from mastsim.reproduce.common import finite_or_none, mean_and_error
 from mastsim.run import Run
 from mastsim.simulation import simulate
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import DoubleSketchedPAGE, HorizonRate, LooplessSVRDSG, Rate
 from mastsim.verification.trial import trace_of
 
 
 @dataclass(frozen=True)
-class Effort:
+class TrialBudget:
     """How much is simulated in the name of a theorem.
 
     Parameters
@@ -46,18 +46,18 @@ class Effort:
     replicas: int
 
 
-FULL = Effort(longest=3000, horizon=1000, exact_gradients=20, replicas=16)
-QUICK = Effort(longest=150, horizon=40, exact_gradients=1, replicas=8)
+FULL = TrialBudget(longest=3000, horizon=1000, exact_gradients=20, replicas=16)
+QUICK = TrialBudget(longest=150, horizon=40, exact_gradients=1, replicas=8)
 
 
-def tried(theorem: Rate, effort: Effort, seed: int) -> dict[str, Any]:
+def tried(theorem: Rate, budget: TrialBudget, seed: int) -> dict[str, Any]:
     """Return what theory says of an objective and what replicas did, for one theorem at its largest step.
 
     Parameters
     ----------
     theorem : Rate
         The theorem with its settings.
-    effort : Effort
+    budget : TrialBudget
         How long, and how many replicas.
     seed : int
         The seed.
@@ -76,16 +76,16 @@ def tried(theorem: Rate, effort: Effort, seed: int) -> dict[str, Any]:
     >>> row["T"], row["measured"] < row["bound"]
     (6, True)
     """
-    steps, records = planned(theorem, effort)
+    steps, records = planned(theorem, budget)
     if isinstance(theorem, HorizonRate):
         theorem = replace(theorem, horizon=steps)
     start = away_start(theorem)
-    times, mean, error = _paths(theorem, effort, seed, start, steps, records)
+    times, mean, error = _paths(theorem, budget, seed, start, steps, records)
     bound = np.asarray(theorem.bound(times, theorem.stepsize, theorem.initial_at(start)), dtype=float)
     return {
         **_said(theorem),
         "T": int(times[-1]),
-        "replicas": effort.replicas,
+        "replicas": budget.replicas,
         "measured": float(mean[-1]),
         "stderr": float(error[-1]),
         "bound": float(bound[-1]),
@@ -95,12 +95,13 @@ def tried(theorem: Rate, effort: Effort, seed: int) -> dict[str, Any]:
 
 
 def _paths(
-    theorem: Rate, effort: Effort, seed: int, start: np.ndarray, steps: int, records: int
+    theorem: Rate, budget: TrialBudget, seed: int, start: np.ndarray, steps: int, records: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return numbers of steps, means and standard errors of what a theorem bounds."""
     method: Method = theorem.method_at(theorem.stepsize)
     iterate = theorem.over == "average" and theorem.measure == "gap"
     shared: dict[str, Any] = {
-        "replicas": effort.replicas,
+        "replicas": budget.replicas,
         "seed": seed,
         "x0": start,
         "measures": (trace_of(theorem.measure),),
@@ -230,7 +231,7 @@ def away_start(theorem: Rate) -> np.ndarray:
     return start
 
 
-def planned(theorem: Rate, effort: Effort) -> tuple[int, int]:
+def planned(theorem: Rate, budget: TrialBudget) -> tuple[int, int]:
     """Return how many steps to run, and how often to record, by what steps and records of a theorem cost.
 
     Distances cost nothing: three times the steps in which the first term shrinks by e, as far as allowed. Minima are taken
@@ -240,7 +241,7 @@ def planned(theorem: Rate, effort: Effort) -> tuple[int, int]:
     ----------
     theorem : Rate
         The theorem with its settings.
-    effort : Effort
+    budget : TrialBudget
         How long.
 
     Examples
@@ -251,10 +252,10 @@ def planned(theorem: Rate, effort: Effort) -> tuple[int, int]:
     (6, 12)
     """
     if isinstance(theorem, (LooplessSVRDSG, DoubleSketchedPAGE)):
-        return max(4, math.ceil(effort.exact_gradients / theorem.probability)), 8
+        return max(4, math.ceil(budget.exact_gradients / theorem.probability)), 8
     if theorem.measure in ("distance", "error"):
-        return min(effort.longest, max(2, math.ceil(3 / (1 - theorem.rate)))), 12
-    return effort.horizon, 4
+        return min(budget.longest, max(2, math.ceil(3 / (1 - theorem.rate)))), 12
+    return budget.horizon, 4
 
 
 def measured(theorem: Rate, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -295,6 +296,7 @@ def measured(theorem: Rate, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _said(theorem: Rate) -> dict[str, Any]:
+    """Return what a theorem says of its objective."""
     F: Objective = theorem.objective
     return {
         "theorem": theorem.id,
@@ -305,6 +307,11 @@ def _said(theorem: Rate) -> dict[str, Any]:
         "measure": theorem.measure,
         "over": theorem.over,
         "stepsize": float(theorem.stepsize),
-        "rate": finite_or_none(theorem.rate),
-        "radius": finite_or_none(theorem.radius),
+        "rate": _finite_or_none(theorem.rate),
+        "radius": _finite_or_none(theorem.radius),
     }
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    """Return a number, or None in place of infinity and NaN, which standard JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None

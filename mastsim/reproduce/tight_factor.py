@@ -9,16 +9,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.problems import Dataset
-from mastsim.reproduce.common import COLOURS, MARKERS, facts, markdown_table, subtitle
+from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.tables import markdown_table
 from mastsim.worstcase import WorstCase, worst_case_factor
 
+NAME = "tight-factor"
 TITLE = "One step of DSGD in the worst case: the tight factor and that of Theorem 2"
 CONDITIONS = (2, 10, 100)
 SHAPES = ((2, 1), (3, 1))
 """Numbers of blocks, and of blocks kept."""
 
 _FULL, _QUICK = tuple(j / 20 for j in range(1, 41)), (0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
+_CASE = ("m, keep", "κ", "γ·L_f·L_S^max")
 _STYLES = {2: 0, 10: 1, 100: 3}
 _REFERENCE = (
     *(((2, 1), 10, step) for step in (0.25, 0.5, 1.0)),
@@ -58,7 +62,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     """
     steps = _QUICK if quick else _FULL
     curves = [_curve(condition, *shape, steps) for shape in SHAPES for condition in CONDITIONS]
-    head = facts("tight-factor", data, quick, seed)
+    head = facts(NAME, data, quick, seed)
     head["versions"] |= {name: importlib.metadata.version(name) for name in ("cvxpy", "clarabel")}
     return {
         **head,
@@ -80,6 +84,7 @@ def _solve(step: float, condition: float, blocks: int, keep: int) -> WorstCase:
 
 
 def _curve(condition: float, blocks: int, keep: int, steps: tuple[float, ...]) -> dict[str, Any]:
+    """Return factors over step sizes."""
     worst = [_solve(step, condition, blocks, keep) for step in steps]
     return {
         "blocks": blocks,
@@ -95,6 +100,7 @@ def _curve(condition: float, blocks: int, keep: int, steps: tuple[float, ...]) -
 
 
 def _row(shape: tuple[int, int], condition: float, step: float) -> dict[str, Any]:
+    """Return the factors at one step size."""
     worst = _solve(step, condition, *shape)
     return {
         "blocks": shape[0],
@@ -124,6 +130,7 @@ def _crossed(curves: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def _findings(curves: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return the numbers to be quoted."""
     proven = _proven(curves)
     # How many steps of the proven factor do as much as one of the tight factor.
     worth = [np.log(high) / np.log(bound) for _, high, bound in proven]
@@ -162,6 +169,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
 
 
 def _draw_curve(axes: Axes, steps: list[float], curve: dict[str, Any]) -> None:
+    """Draw the tight and the proven factor of one condition number."""
     place, kappa = _STYLES[curve["condition_number"]], curve["condition_number"]
     style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}
     style["markevery"] = max(1, len(steps) // 10)
@@ -170,15 +178,15 @@ def _draw_curve(axes: Axes, steps: list[float], curve: dict[str, Any]) -> None:
     axes.plot(*zip(*proven, strict=True), linestyle="--", markerfacecolor="white", label=f"proven, κ = {kappa}", **style)
 
 
-def markdown(numbers: dict[str, Any]) -> tuple[str, str]:
-    """Return the two tables of docs/worst-case.md: reference values, and the expansion in the step size.
+def reference_table(numbers: dict[str, Any]) -> str:
+    """Return the table of reference values in docs/worst-case.md.
 
     Parameters
     ----------
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    columns = ["m, keep", "κ", "γ·L_f·L_S^max", "tight (SDP)", "certified − attained", "proven 1 − γμ_Dμ_f"]
+    columns = [*_CASE, "tight (SDP)", "certified − attained", "proven 1 − γμ_Dμ_f"]
     cells = [
         [
             *_case(r),
@@ -188,14 +196,29 @@ def markdown(numbers: dict[str, Any]) -> tuple[str, str]:
         ]
         for r in numbers["reference"]
     ]
-    names = [*columns[:3], "tight − (1 − 2γμ)", "γ²·L_S^max·μ_D·μ_f²", "difference"]
+    return markdown_table(columns, cells)
+
+
+def first_order_table(numbers: dict[str, Any]) -> str:
+    """Return the table of the expansion in the step size in docs/worst-case.md.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
     rows = []
     for r in numbers["first_order"]:
         shrink = 1 - r["proven"]
         left, right = r["tight"] - 1 + 2 * shrink, shrink**2 * r["blocks"] / r["keep"]
         rows.append([*_case(r), f"{left:.9f}", f"{right:.9f}", f"{left - right:.0e}"])
-    return markdown_table(columns, cells), markdown_table(names, rows)
+    return markdown_table([*_CASE, "tight − (1 − 2γμ)", "γ²·L_S^max·μ_D·μ_f²", "difference"], rows)
 
 
 def _case(row: dict[str, Any]) -> list[str]:
+    """Return the cells that name a case."""
     return [f"{row['blocks']}, {row['keep']}", f"{row['condition_number']}", f"{row['step']}"]
+
+
+TABLES = {"tight-factor": reference_table, "tight-factor-first-order": first_order_table}
+"""Tables of the documentation by name."""

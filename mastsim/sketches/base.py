@@ -49,8 +49,8 @@ class Sketch(ReadOnly, ABC):
     (2.0, 2.0)
     """
 
-    noun: ClassVar[str] = "sketch"
-    example: ClassVar[str] = "RandK(dim, k=3)"
+    noun = "sketch"
+    example = "RandK(dim, k=3)"
 
     dim: int
     keyword: ClassVar[str] = ""

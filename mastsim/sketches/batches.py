@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from mastsim.validation import array
 class SketchBatch(ABC):
     """A batch of drawn sketches, one per replica, in a compact form."""
 
-    example: ClassVar[str] = "what the method sample of a sketch returns"
+    example = "what the method sample of a sketch returns"
 
     @abstractmethod
     def apply(self, z: Array) -> Array:

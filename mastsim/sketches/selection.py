@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from mastsim.sketches.laws import Selection
 class SelectionSketch(Sketch):
     """A sketch whose law is a `Selection`; subclasses only say which."""
 
-    example: ClassVar[str] = "RandK(dim, k=3)"
+    example = "RandK(dim, k=3)"
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mastsim.expected import Distributed, Mast, Objective
+from mastsim.expected import Distributed, Mast
 from mastsim.sketches import Identity
 
 
@@ -43,11 +43,6 @@ class Assumption:
         return f"{self.name} fails: {self.measured(objective)}; {self.remedy}"
 
 
-def nodes(objective: Objective) -> tuple[Mast, ...]:
-    """Return the objectives of the clients; a single node is its own."""
-    return objective.clients if isinstance(objective, Distributed) else (objective,)  # type: ignore[return-value]
-
-
 SINGLE_NODE = Assumption(
     "one node",
     lambda F: isinstance(F, Mast),
@@ -74,35 +69,35 @@ NO_SKETCH = Assumption(
 )
 UNBIASED = Assumption(
     "unbiased sketch (Assumption 1)",
-    lambda F: all(node.sketch.unbiased for node in nodes(F)),
-    lambda F: f"E[S] differs from I for {next(node.sketch.name for node in nodes(F) if not node.sketch.unbiased)}",
+    lambda F: all(node.sketch.unbiased for node in F.nodes),
+    lambda F: f"E[S] differs from I for {next(node.sketch.name for node in F.nodes if not node.sketch.unbiased)}",
     "scale the mask by 1/keep",
 )
 BOUNDED = Assumption(
     "bounded sketch",
-    lambda F: all(math.isfinite(node.sketch.L_max) for node in nodes(F)),
-    lambda F: f"L_S^max = {max(node.sketch.L_max for node in nodes(F))}",
+    lambda F: all(math.isfinite(node.sketch.L_max) for node in F.nodes),
+    lambda F: f"L_S^max = {max(node.sketch.L_max for node in F.nodes)}",
     "use a sketch with bounded SᵀS",
 )
 SMOOTH = Assumption(
     "smoothness (Assumption 2)",
-    lambda F: all(math.isfinite(node.problem.L_f) and math.isfinite(node.problem.lower_bound) for node in nodes(F)),
+    lambda F: all(math.isfinite(node.problem.L_f) and math.isfinite(node.problem.lower_bound) for node in F.nodes),
     lambda F: (
-        f"L_f = {max(node.problem.L_f.value for node in nodes(F)):g}, "
-        f"lower bound of f = {min(node.problem.lower_bound for node in nodes(F)):g}"
+        f"L_f = {max(node.problem.L_f.value for node in F.nodes):g}, "
+        f"lower bound of f = {min(node.problem.lower_bound for node in F.nodes):g}"
     ),
     "use a loss with bounded curvature that is bounded below",
 )
 CONVEX = Assumption(
     "convexity",
-    lambda F: all(node.problem.is_convex for node in nodes(F)),
-    lambda F: f"the least curvature of f is {min(node.problem.mu_f.value for node in nodes(F)):g}",
+    lambda F: all(node.problem.is_convex for node in F.nodes),
+    lambda F: f"the least curvature of f is {min(node.problem.mu_f.value for node in F.nodes):g}",
     "use a convex loss or more regularisation",
 )
 STRONGLY_CONVEX = Assumption(
     "strong convexity (Assumption 3)",
-    lambda F: all(node.problem.mu_f >= 0 for node in nodes(F)) and any(node.problem.mu_f > 0 for node in nodes(F)),
-    lambda F: f"μ_f = {min(node.problem.mu_f.value for node in nodes(F)):g}",
+    lambda F: all(node.problem.mu_f >= 0 for node in F.nodes) and any(node.problem.mu_f > 0 for node in F.nodes),
+    lambda F: f"μ_f = {min(node.problem.mu_f.value for node in F.nodes):g}",
     "add regularisation, for example l2=1e-2 or condition_number=100",
 )
 EXACT = Assumption(

@@ -35,8 +35,8 @@ class Theorem(ReadOnly, ABC):
         Naming the assumption, the measured value and the remedy.
     """
 
-    noun: ClassVar[str] = "theorem"
-    example: ClassVar[str] = "theorems.StronglyConvexDSGD(objective)"
+    noun = "theorem"
+    example = "theorems.StronglyConvexDSGD(objective)"
 
     objective: Any
 
@@ -119,7 +119,7 @@ class Sides(NamedTuple):
 class Inequality(Theorem):
     """A theorem whose parts are inequalities left ≤ right between quantities of points, none of them random."""
 
-    example: ClassVar[str] = "theorems.Lemma1(objective)"
+    example = "theorems.Lemma1(objective)"
 
     parts: ClassVar[tuple[str, ...]]
     speaks_of: ClassVar[str] = "every point"

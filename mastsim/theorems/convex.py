@@ -23,10 +23,10 @@ from mastsim.theorems.assumptions import (
     Assumption,
 )
 from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
-from mastsim.theorems.rates import SingleNodeRate
+from mastsim.theorems.rates import SketchedRate
 
 
-class DoubleSketched(SingleNodeRate):
+class DoubleSketched(SketchedRate):
     """What the theorems about `DSGD` with exact gradients share."""
 
     method = "DSGD"
@@ -42,7 +42,7 @@ class DoubleSketched(SingleNodeRate):
         """
         F = self.objective
         non_expansive = stepsize <= 2 * (1 + 1e-12) / self.constants.expected_smoothness_sharp
-        if not (F.problem.is_convex and F.strong_convexity > 0 and non_expansive and "distance" in run.traces):
+        if not (F.problem.is_convex and F.mu_fD_sharp > 0 and non_expansive and "distance" in run.traces):
             return np.full(run.replicas, np.inf)
         farthest = np.sqrt(run.traces["distance"][:, 0]) + steps * stepsize * self._largest_noise
         return (farthest * self.stretch) ** 2
@@ -52,7 +52,7 @@ class DoubleSketched(SingleNodeRate):
         """ζ, over all values of the sketch if they are few; otherwise √L_S^max·L_f·‖v + S(x_D* − v) − x*‖, as ∇f(x*) = 0."""
         F, c = self.objective, self.constants
         best, root = F.minimize(), math.sqrt(c.L_S_max)
-        away = math.sqrt(2 * best.excess_bound / F.strong_convexity)
+        away = math.sqrt(2 * best.excess_bound / F.mu_fD_sharp)
         to_best = float(np.linalg.norm(F.center - F.problem.minimize().x))
         to_sketched = float(np.linalg.norm(best.x - F.center)) + away
         bound = root * c.L_f * (to_best + root * to_sketched)

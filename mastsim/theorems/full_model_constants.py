@@ -7,11 +7,26 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.constants import NAMES, Constants, product
+from mastsim.arithmetic import product
+from mastsim.constants import NAMES, Constants
+from mastsim.expected import Mast
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant, Kind
 from mastsim.sketches import Sketch
 from mastsim.sketches.laws.listed import few
+
+MOVING_NAMES: tuple[str, ...] = (
+    "step_second_moment",
+    "step_second_moment_least",
+    "step_smoothness",
+    "step_smoothness_sharp",
+    "distance_smoothness",
+    "distance_smoothness_sharp",
+    "mu_f_PL",
+    "shift_condition",
+    "shift_condition_sharp",
+)
+"""What steps whose shift moves need besides."""
 
 _EPS = float(np.finfo(float).eps)
 
@@ -62,18 +77,15 @@ class FullModelConstants(Constants):
     (2.0, 8.0, 8.0, 2.0)
     """
 
-    names = (
-        *NAMES,
-        "step_second_moment",
-        "step_second_moment_least",
-        "step_smoothness",
-        "step_smoothness_sharp",
-        "distance_smoothness",
-        "distance_smoothness_sharp",
-        "mu_f_PL",
-        "shift_condition",
-        "shift_condition_sharp",
-    )
+    objective: Mast
+
+    def __init__(self, objective: Mast) -> None:
+        super().__init__(objective)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the table, in the order in which they are reported."""
+        return NAMES + MOVING_NAMES
 
     @cached_property
     def step_second_moment(self) -> Constant:

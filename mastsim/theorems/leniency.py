@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mastsim.constants.node import Node
 from mastsim.provenance import Constant
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ ULPS = 8 * float(np.finfo(float).eps)
 
 SMALLER_IS_WEAKER = frozenset(
     (
-        *("mu_f", "mu_D", "mu_fD", "mu_fD_sharp", "mu_PL", "mu", "mu_sharp", "f_inf", "fS_inf", "clients_inf"),
+        *("mu_f", "mu_D", "mu_fD", "mu_fD_sharp", "mu_PL", "f_inf", "fS_inf", "clients_inf", "components_inf"),
         *("mu_f_PL", "step_second_moment_least"),
     )
 )
@@ -31,7 +32,7 @@ class LenientConstants:
     Parameters
     ----------
     table : mapping of str to Constant
-        The constants of an objective; also its tables of clients are moved.
+        The constants of an objective; also what its nodes contribute is moved.
     """
 
     def __init__(self, table: Any) -> None:
@@ -60,7 +61,7 @@ def weakened(name: str, constant: Constant) -> Constant:
 def _moved(name: str, found: Any) -> Any:
     if isinstance(found, Constant):
         return weakened(name, found)
-    if isinstance(found, tuple) and found and all(hasattr(part, "names") for part in found):
+    if isinstance(found, tuple) and found and all(isinstance(part, Node) for part in found):
         return tuple(LenientConstants(part) for part in found)
     return found
 

@@ -18,7 +18,7 @@ from mastsim.validation import UNLIMITED, integer, nonnegative, positive
 class LinearRate(Rate):
     """E[measure] ≤ (1 − ρ)^T · initial + neighbourhood."""
 
-    derived: ClassVar[dict[str, str]] = {"rate": "contraction", "radius": "neighbourhood"}
+    derived: ClassVar[dict[str, str]] = {"rate": "contraction", "radius": "neighbourhood", "terms": "claim"}
 
     @abstractmethod
     def contraction(self, stepsize: float) -> float:
@@ -49,7 +49,7 @@ class LinearRate(Rate):
 
     def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
         """Return the right side for any step size, whether the theorem allows it or not."""
-        return sum(self.terms(steps, stepsize, initial))
+        return sum(LinearRate.terms(self, steps, stepsize, initial))
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return the largest allowed step size at which the neighbourhood is at most half of `accuracy`.
@@ -96,7 +96,7 @@ class LinearRate(Rate):
 class SublinearRate(Rate):
     """E[measure] ≤ weight · initial/(γT) + noise, over the average or minimum of x^0, …, x^{T−1}."""
 
-    derived: ClassVar[dict[str, str]] = {"rate": "weight", "radius": "noise"}
+    derived: ClassVar[dict[str, str]] = {"rate": "weight", "radius": "noise", "terms": "claim"}
 
     @abstractmethod
     def weight(self, steps: Array, stepsize: float) -> Array:
@@ -125,7 +125,7 @@ class SublinearRate(Rate):
 
     def claim(self, steps: Array, stepsize: float, initial: Array) -> Array:
         """Return the right side for any step size, whether the theorem allows it or not; infinite at T = 0."""
-        return sum(self.terms(steps, stepsize, initial))
+        return sum(SublinearRate.terms(self, steps, stepsize, initial))
 
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return the largest allowed step size at which the noise is at most half of `accuracy`.

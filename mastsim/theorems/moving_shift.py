@@ -393,7 +393,7 @@ class StronglyConvexShift(RefreshedRate, LinearRate):
 
     def _is_center(self, run: Run) -> bool:
         center = np.array(np.broadcast_to(self.objective.center, (run.replicas, self.objective.dim)), order="C")
-        return run.start_hash == content_hash(center)
+        return run.request.start_hash == content_hash(center)
 
 
 @dataclass(frozen=True, eq=False)

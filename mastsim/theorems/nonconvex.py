@@ -15,24 +15,14 @@ from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
 
 POLYAK_LOJASIEWICZ = Assumption(
     "Polyak-Łojasiewicz condition",
-    lambda F: F.is_quadratic or F.strong_convexity > 0,
+    lambda F: F.is_quadratic or F.mu_fD_sharp > 0,
     lambda F: f"no constant is known for {F.problem.name}",
     "use a quadratic or a strongly convex loss",
 )
 
 
-class NonconvexSecondMoment(DoubleSketched):
-    """The constant that the two theorems share."""
-
-    @property
-    def variance(self) -> float:
-        """𝔇 = L_f²·L_D·L_S^max, or the sharp λ_max(E[SᵀLS])·sup λ_max(SᵀLS)."""
-        c = self.constants
-        return c.nonconvex_variance_sharp.value if self.sharp else c.nonconvex_variance.value
-
-
 @dataclass(frozen=True, eq=False)
-class NonconvexDSGD(NonconvexSecondMoment, HorizonRate):
+class NonconvexDSGD(DoubleSketched, HorizonRate):
     """min_{t<T} E‖∇f_D(x^t)‖² ≤ (1 + γ²𝔇)^T δ_0/(γT) + γ𝔇·gap, where the factor is at most 3 for γ ≤ 1/√(𝔇T).
 
     Parameters
@@ -82,7 +72,7 @@ class NonconvexDSGD(NonconvexSecondMoment, HorizonRate):
 
 
 @dataclass(frozen=True, eq=False)
-class PolyakLojasiewiczDSGD(NonconvexSecondMoment, LinearRate):
+class PolyakLojasiewiczDSGD(DoubleSketched, LinearRate):
     """δ_T ≤ (1 − γμ)^T δ_0 + γ𝔇·gap/μ for γ ≤ μ/𝔇, if ‖∇f_D‖² ≥ 2μ(f_D − f_D^inf).
 
     Parameters

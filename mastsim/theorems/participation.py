@@ -62,12 +62,12 @@ class ParticipationRate(ConvexDistributed):
     def L_mean_function(self) -> float:
         """L̂ ≥ L_{f_D}, or the sharp constant."""
         c = self.constants
-        return c.L_hat_sharp.value if self.sharp else c.L_hat.value
+        return c.L_fD_sharp.value if self.sharp else c.L_fD.value
 
     @property
     def L_share(self) -> float:
         """What multiplies 2γ·gap_M/μ."""
-        return self.constants.L_max / (self.M * self.p)
+        return self.constants.expected_smoothness_max / (self.M * self.p)
 
     @property
     def stepsize(self) -> float:
@@ -117,7 +117,7 @@ class ParticipationByProbability(ParticipationRate):
         r" \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i} \ge L_{f_D},\ \bar L = \max_i L_{f_i}L_{S_i}^{\max}"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (*ConvexDistributed.assumptions, INDEPENDENT)
-    constants_used = ("L_hat", "L_max", "mu", "gap")
+    constants_used = ("L_fD", "expected_smoothness_max", "mu_fD", "gap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +164,7 @@ class ParticipationByNumber(ParticipationRate):
         r" \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i} \ge L_{f_D},\ \bar L = \max_i L_{f_i}L_{S_i}^{\max}"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (*ConvexDistributed.assumptions, INDEPENDENT)
-    constants_used = ("L_hat", "L_max", "mu", "gap")
+    constants_used = ("L_fD", "expected_smoothness_max", "mu_fD", "gap")
     tried = ("m:1",)
     by = "m"
 
@@ -185,7 +185,7 @@ class ParticipationByNumber(ParticipationRate):
     @property
     def L_share(self) -> float:
         """L̄/m."""
-        return self.constants.L_max / self.m
+        return self.constants.expected_smoothness_max / self.m
 
     @property
     def stepsize(self) -> float:
@@ -233,12 +233,12 @@ class DependentParticipation(ParticipationRate):
         r" \frac{(1-p)\bar L}{pM},\ \tilde L = \tfrac1M\textstyle\sum_i L_{f_i}L_{S_i}^{\max},\ \bar L = \max_i L_{f_i}"
         r"L_{S_i}^{\max}"
     )
-    constants_used = ("L_mean", "L_max", "mu", "gap")
+    constants_used = ("expected_smoothness", "expected_smoothness_max", "mu_fD", "gap")
 
     @property
     def L_share(self) -> float:
         """Λ."""
-        return self.constants.L_mean + (1 - self.p) * self.constants.L_max / (self.p * self.M)
+        return self.L + (1 - self.p) * self.constants.expected_smoothness_max / (self.p * self.M)
 
     @property
     def stepsize(self) -> float:

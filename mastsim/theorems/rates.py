@@ -73,7 +73,12 @@ class Rate(Theorem):
     changeable: ClassVar[tuple[str, ...]] = ("step size", "first term", "second term")
     """What a mutation changes, one at a time: the largest step size, and what `terms` tells apart."""
 
-    derived: ClassVar[dict[str, str]] = {"bound": "claim", "initial": "initial_at", "stepsize_sharp": "stepsize"}
+    derived: ClassVar[dict[str, str]] = {
+        "bound": "claim",
+        "initial": "initial_at",
+        "stepsize_sharp": "stepsize",
+        "terms": "claim",
+    }
     together = (("initial_at", "initial_of"),)
 
     def __init_subclass__(cls, **settings: Any) -> None:
@@ -82,8 +87,8 @@ class Rate(Theorem):
             raise TypeError(
                 f"{cls.__name__}: over={cls.over!r} is not accepted: it must be one of {', '.join(get_args(Over))}"
             )
-        if "claim" in vars(cls) and "terms" not in vars(cls):
-            # Whoever overrides the claim alone means its terms too.
+        if "claim" in vars(cls) and "terms" not in vars(cls).get("derived", {}):
+            # What a verdict judges is the claim: the terms of one that is overridden are read off it.
             cls.terms, cls.changeable = Rate.terms, Rate.changeable  # type: ignore[method-assign]
         own_form = cls.form is not Rate.form
         if own_form == (cls.measure in MEASURES):
@@ -187,7 +192,7 @@ class Rate(Theorem):
         """Return a measure at a start, or a bound on it."""
         F = self.objective
         if measure not in ABOUT_F and F.evaluation.tier == "estimate":
-            excess, mu = F.excess_bound(x0), F.strong_convexity
+            excess, mu = F.excess_bound(x0), F.mu_fD_sharp
             return excess if measure == "gap" else 2 * excess / mu if mu > 0 else math.inf
         of = F.problem if measure in ABOUT_F else F
         best = of.minimize()
@@ -301,14 +306,14 @@ class Rate(Theorem):
     def _away(self, excess_bound: float, measure: str) -> float:
         """Return how far a point with a certified gap may be from the nearest minimiser."""
         F = self.objective
-        mu = float(F.problem.mu_f) if measure in ABOUT_F else max(float(F.strong_convexity), 0.0)
-        if mu <= 0 and measure not in ABOUT_F and "mu_PL" in self.constants:
-            mu = float(self.constants["mu_PL"])
+        mu = float(F.problem.mu_f) if measure in ABOUT_F else max(float(F.mu_fD_sharp), 0.0)
+        if mu <= 0 and measure not in ABOUT_F:
+            mu = self.constants.mu_PL.value
         return 0.0 if excess_bound == 0 else math.sqrt(2 * excess_bound / mu) if mu > 0 else math.inf
 
     def forgetting(self, stepsize: float) -> float:
         """Return the share of what a step did that the next one undoes: γμ, at most 1; 0 where nothing is known of it."""
-        return min(max(stepsize * float(self.objective.strong_convexity), 0.0), 1.0)
+        return min(max(stepsize * float(self.objective.mu_fD_sharp), 0.0), 1.0)
 
     @property
     def stretch(self) -> float:
@@ -322,11 +327,11 @@ class Rate(Theorem):
 
     def _smoothness(self, measure: str) -> float:
         F = self.objective
-        return F.problem.L_f.value if measure in ABOUT_F else F.smoothness.value
+        return F.problem.L_f.value if measure in ABOUT_F else F.L_fD_sharp.value
 
 
-class SingleNodeRate(Rate):
-    """A rate of a method that sees one sketch f_S a step, with the two constants that such theorems share."""
+class SketchedRate(Rate):
+    """A rate of a method that sees one sketch a node and step, with the constants that such theorems share."""
 
     @property
     def L(self) -> float:
@@ -338,6 +343,12 @@ class SingleNodeRate(Rate):
     def mu(self) -> float:
         """The strong convexity constant in use."""
         return self.constants.mu_fD_sharp.value if self.sharp else self.constants.mu_fD.value
+
+    @property
+    def variance(self) -> float:
+        """The constant 𝔇 in use."""
+        c = self.constants
+        return c.nonconvex_variance_sharp.value if self.sharp else c.nonconvex_variance.value
 
 
 def _no_negative(name: str, value: Array) -> Array:

@@ -24,7 +24,7 @@ from mastsim.theorems.assumptions import (
     AssumptionError,
 )
 from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
-from mastsim.theorems.rates import SingleNodeRate
+from mastsim.theorems.rates import SketchedRate
 from mastsim.validation.words import described
 
 END = math.sqrt(3) - 1
@@ -46,7 +46,7 @@ UNIFORM_LIST = Assumption(
 
 
 @dataclass(frozen=True, eq=False)
-class ReshuffledRate(SingleNodeRate):
+class ReshuffledRate(SketchedRate):
     """What the two theorems share; a step is an epoch of N gradient steps."""
 
     order: Reshuffled = field(default_factory=Reshuffled, kw_only=True)

@@ -26,13 +26,13 @@ from mastsim.methods.weighted_sampling import RESOLUTION
 from mastsim.sketches import RandK
 from mastsim.theorems.assumptions import BOUNDED, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate
-from mastsim.theorems.rates import SingleNodeRate
+from mastsim.theorems.rates import SketchedRate
 
 _FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
-class SampledRate(SingleNodeRate):
+class SampledRate(SketchedRate):
     """What the two halves of Theorem 4 share: E[‖g_S(x)‖² | S] ≤ 2A(f_S(x) − f^inf) + B‖∇f_S(x)‖² + C."""
 
     sampling: Sampling = field(default_factory=FullBatch, kw_only=True)

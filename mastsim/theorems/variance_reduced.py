@@ -18,12 +18,12 @@ from mastsim.moments import Form
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems.assumptions import BOUNDED, EXACT, SINGLE_NODE, SMOOTH, STRONGLY_CONVEX, UNBIASED, Assumption
 from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
-from mastsim.theorems.rates import SingleNodeRate
+from mastsim.theorems.rates import SketchedRate
 from mastsim.validation import integer
 
 
 @dataclass(frozen=True, eq=False)
-class LooplessSVRDSG(SingleNodeRate, LinearRate):
+class LooplessSVRDSG(SketchedRate, LinearRate):
     """E Ψ_T ≤ (1 − ρ)^T Ψ_0 + 2γ²ζσ*²/ρ for γ ≤ 1/((6 + 4ζ)L), ρ = min(γμ, p/2), ζ = (N − b)/(b·max(1, N − 1)).
 
     Ψ = ‖x − x_D*‖² + (4(1 + ζ)γ²/p)·E‖∇f_S(w) − ∇f_S(x_D*)‖². With the full anchor ζ = 0, for any bounded sketch.

@@ -13,7 +13,7 @@ from mastsim.problems import Quadratic
 from mastsim.sketches import RandK
 from mastsim.theorems import StronglyConvexReshuffled
 from mastsim.theorems.base import Status
-from mastsim.theorems.rates import SingleNodeRate
+from mastsim.theorems.rates import SketchedRate
 from mastsim.verification.trial import Trial
 
 
@@ -47,7 +47,7 @@ class PartitionAsList(StronglyConvexReshuffled):
     status: ClassVar[Status] = "refuted as quoted"
 
     def __post_init__(self) -> None:
-        SingleNodeRate.__post_init__(self)
+        SketchedRate.__post_init__(self)
 
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` with a fresh partition every epoch, and a step size."""

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
-from mastsim.engine import measure_points, measure_states
 from mastsim.expected import Objective
+from mastsim.measuring import measure_points, measure_states
 from mastsim.run import LYAPUNOV
-from mastsim.theorems.assumptions import nodes
 from mastsim.validation import integer
 from mastsim.verification.comparison import Measured
 from mastsim.verification.exact_rates import bounded_means, decide_paths
@@ -99,9 +98,9 @@ def _mean_of(trial: Trial, measure: str, state: Any, chance: np.ndarray) -> tupl
     best, error = (F.problem.minimize(), 0.0) if measure == "f_gap" else (F.minimize(), _error_bound(F, state.x))
     if measure != "gradient_norm2":
         return mean, error + STEP_ROUNDING * (abs(best.value) + float(chance @ np.abs(measured)))
-    slip = np.sqrt(2 * F.smoothness * error)
+    slip = np.sqrt(2 * F.L_fD_sharp * error)
     return mean, float(chance @ (2 * np.sqrt(measured) * slip + slip**2)) if slip > 0 else 0.0
 
 
 def _error_bound(objective: Objective, x: np.ndarray) -> float:
-    return max(node.error_bound(x) for node in nodes(objective))
+    return max(node.error_bound(x) for node in objective.nodes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Verdict:
         For plots.
     """
 
-    example: ClassVar[str] = "what verify returns"
+    example = "what verify returns"
 
     theorem: str
     title: str

@@ -26,7 +26,7 @@ class MomentumDSGD(Method):
 
     def safe_step(self, objective, sharp):
         """Return a modest share of 1/L."""
-        L = objective.smoothness.value if sharp else objective.inherited_smoothness
+        L = objective.L_fD_sharp if sharp else objective.L_fD
         return Constant(0.1 / L, "lower", "0.1/L of f_D")
 
     def init(self, objective, x0):

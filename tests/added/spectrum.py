@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+NAME = "spectrum"
 TITLE = "Singular values of the data"
 
 

@@ -1,6 +1,9 @@
 """Distributed objectives and DistributedDSGD by enumeration of all clients' sketches, minibatches and compressors."""
 
+import copy
+import dataclasses
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim import theorems
-from mastsim.constants import Constants, DistributedConstants
+from mastsim.constants import Constants
 from mastsim.draws import outcomes
 from mastsim.methods import FullBatch, NaturalCompressor, Nice, SketchCompressor, State
 from mastsim.moments import recursion, standard_forms
@@ -176,20 +179,13 @@ def test_constants_of_one_client_and_of_many_alike():
     f, S = clients("quadratics")[0][0], WILD
     own = Constants(ms.Mast(f, S, shift=V))
     for count in (1, 3):
-        c = DistributedConstants(ms.Distributed([f] * count, S, shift=V))
-        for name, single_name in [
-            ("L_max", "expected_smoothness"),
-            ("L_mean", "expected_smoothness"),
-            ("L_hat", "L_fD"),
-            ("L_hat_sharp", "L_fD_sharp"),
-            ("variance", "nonconvex_variance"),
-            ("variance_quoted", "nonconvex_variance"),
-            ("mu", "mu_fD"),
-            ("mu_sharp", "mu_fD_sharp"),
-            ("gap", "gap"),
-            ("gap_sharp", "gap_sharp"),
-        ]:
+        c = Constants(ms.Distributed([f] * count, S, shift=V))
+        same = {"expected_smoothness_max": "expected_smoothness", "nonconvex_variance_quoted": "nonconvex_variance"}
+        same |= {"clients_inf": "f_inf"} | {name: name for name in own if name != "sigma2_star"}
+        for name, single_name in same.items():
             assert float(c[name]) == pytest.approx(float(own[single_name]), rel=1e-12), (name, count)
+        # Independent clients divide the noise.
+        assert float(c.sigma2_star) == pytest.approx(float(own.sigma2_star) / count, rel=1e-9)
         three = theorems.NonconvexDSGD(ms.Mast(f, S, shift=V), horizon=10)
         assert theorems.NonconvexDistributed(ms.Distributed([f] * count, S, shift=V), horizon=10).stepsize == pytest.approx(
             three.stepsize
@@ -201,10 +197,10 @@ def test_constants_of_different_clients_by_hand():
     F = ms.Distributed(
         [ms.Quadratic(np.eye(2), np.zeros(2)), ms.Quadratic(3 * np.eye(2), np.ones(2))], [ms.Identity(2), ms.RandK(2, k=1)]
     )
-    c = DistributedConstants(F)
-    assert (float(c.L_max), float(c.L_mean), float(c.L_hat)) == pytest.approx((12.0, 6.5, 3.5))
-    assert (float(c.variance), float(c.variance_quoted)) == pytest.approx((6.5 * 3.5, 9 * 2 * 4))
-    assert (float(c.mu), float(c.mu_sharp), float(c.L_hat_sharp)) == pytest.approx((3.5, 3.5, 3.5))
+    c = Constants(F)
+    assert (float(c.expected_smoothness_max), float(c.expected_smoothness), float(c.L_fD)) == pytest.approx((12.0, 6.5, 3.5))
+    assert (float(c.nonconvex_variance), float(c.nonconvex_variance_quoted)) == pytest.approx((6.5 * 3.5, 9 * 2 * 4))
+    assert (float(c.mu_fD), float(c.mu_fD_sharp), float(c.L_fD_sharp)) == pytest.approx((3.5, 3.5, 3.5))
     # f_D = ½(½|x|² + 3|x|² − Σx): minimum −½·2·1/(4·3.5); f_2^inf = −1/3, E f_{2,S}^inf = −1/6 (one coordinate at a time).
     least = -2 * 0.25 / (2 * 3.5)
     assert float(c.gap) == pytest.approx(least + 1 / 6)
@@ -295,5 +291,17 @@ def test_theorems_about_clients_need_clients():
     D = ms.Distributed([F.problem] * 2, ms.RandK(2, k=1))
     with pytest.raises(AssumptionError, match="one node fails: the objective has 2 clients"):
         theorems.StronglyConvexDSGD(D)
-    with pytest.raises(TypeError, match="must be a Distributed; see Constants"):
-        DistributedConstants(F)
+    with pytest.raises(TypeError, match=r"objective=.*Quadratic.* is not accepted: it must be of type Objective"):
+        Constants(F.problem)
+
+
+def test_a_copy_of_clients_with_one_perm_k_deals_out_as_well():
+    f = ms.Quadratic(np.eye(2), np.ones(2))
+    F = ms.Distributed([f, f], ms.PermK(2, clients=2))
+    for same in (dataclasses.replace(F, shift=np.ones(2)), pickle.loads(pickle.dumps(F)), copy.copy(F)):
+        assert same.correlated
+        assert type(same.joint) is type(F.joint)
+        assert same.dealt == F.dealt
+    apart = ms.Distributed([f, f], [ms.PermK(2, clients=2)] * 2)
+    assert not apart.correlated
+    assert not dataclasses.replace(apart, shift=np.ones(2)).correlated

@@ -1,21 +1,25 @@
 """Kernels against array operations: the same bits of randomness, the same draws, the same steps to rounding."""
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
 import mastsim as ms
 from mastsim.backend import PURPOSES, Streams
+from mastsim.compilation import njit
 from mastsim.draws import Independent, StreamDraw
-from mastsim.kernels import plan
+from mastsim.kernels import models, plan
 from mastsim.kernels.batches import batch_of, batch_scratch, draw_batch
 from mastsim.kernels.draws import KernelDraw
+from mastsim.kernels.fused import fused
 from mastsim.kernels.linear import by_columns, descend_linear
+from mastsim.kernels.models import model_of
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
 from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
@@ -232,16 +236,40 @@ def test_own_objectives_are_left_to_array_operations(method):
     assert ms.simulate(method, Doubled(model(), ms.RandK(20, k=3)), steps=2).engine == "array"
 
 
-def test_tables_of_kernels_are_kept_but_not_sent():
+def test_models_are_made_once_for_an_objective_and_live_as_long_as_it_does(monkeypatch):
+    made = []
+    monkeypatch.setattr(models, "model_of", lambda f, v, dtype: made.append(weakref.ref(f)) or model_of(f, v, dtype))
     F = ms.Mast(model(), ms.RandK(20, k=3))
     before = len(pickle.dumps(F))
-    for method in (ms.DSGD(0.01), ms.SGD(0.01)):
+    for method in (ms.DSGD(0.01), ms.SGD(0.01), ms.DSGD(0.01)):
         ms.simulate(method, F, steps=1, measures=("f",))
-    first = F.kernel_tables[np.float64, "shift"]
-    ms.simulate(ms.SGD(0.01), F, steps=1, measures=("f",))
-    assert F.kernel_tables == {(np.float64, "shift"): first}
     assert len(pickle.dumps(F)) < before + 2000
-    assert pickle.loads(pickle.dumps(F)).kernel_tables == {}
+    for method in (ms.LSVRDSG(0.01), ms.PAGE(0.01)):
+        ms.simulate(method, F, steps=1, measures=("f",))
+    assert len(made) == 1
+    assert models.model_at_shift(pickle.loads(pickle.dumps(F)), np.float64) is not models.model_at_shift(F, np.float64)
+    del F
+    gc.collect()
+    assert made[0]() is None
+
+
+def test_what_methods_ask_of_a_fast_objective_is_computed_once():
+    """Whatever is kept on either of the two is the same object on both."""
+    for F in (
+        ms.Mast(model(d=6), ms.RandK(6, k=3)),
+        ms.Distributed([model(d=6), model(d=6, seed=1)], ms.PermK(6, 2)),
+        ms.Distributed([model(d=6), model(d=6, seed=1)], ms.RandK(6, k=3), shift=np.ones(6)),
+    ):
+        fast = fused(ms.DistributedDSGD(0.01), F)
+        assert type(fast) is not type(F)
+        assert isinstance(fast, type(F))
+        assert fast.minimize() is F.minimize()
+        assert (fast.upper_curvature, fast.lower_curvature) == (F.upper_curvature, F.lower_curvature)
+        for one, client in zip(getattr(fast, "clients", [fast]), getattr(F, "clients", [F]), strict=True):
+            assert one.expectation is client.expectation
+            assert one.support is client.support
+            assert one.fourth_moment is client.fourth_moment
+    assert plan(ms.DistributedDSGD(0.01), F).name == "kernel gradients"
 
 
 def test_scales_beyond_the_range_of_floats_are_refused():

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 import mastsim as ms
 from mastsim.documents import dumps
 from mastsim.problems.catalogue import locate
-from mastsim.reproduce import ALL_FIGURES, bernoulli_randk, cost, gap, shift, step_sizes
-from mastsim.reproduce.counts import FORMULAS, Counts
-from mastsim.reproduce.critics import Rows, accuracy, beside_bound, distances, held_out_rows
-from mastsim.reproduce.pretrained import EARLY_STEPS, SHIFTS, divided
+from mastsim.reproduce import ALL_FIGURES, bernoulli_randk, cost, gap, held_out, shift, step_sizes
+from mastsim.reproduce.curves import beside_bound, distances
+from mastsim.reproduce.held_out import LabelledRows, accuracy, own_test_rows
+from mastsim.reproduce.pretrained_shifts import EARLY_STEPS, SHIFTS, divided
+from mastsim.reproduce.step_costs import FORMULAS, StepCosts
 from mastsim.reproduce.step_search import Search, first_held, late, runs, searched, to_accuracy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -554,27 +555,27 @@ def counted(A, kept):
 @given(tables(), st.booleans())
 def test_counts_are_those_over_all_choices_of_columns(case, sparse):
     A, K = case
-    counts = Counts(sp.csr_array(A) if sparse else A)
+    costs = StepCosts(sp.csr_array(A) if sparse else A)
     found = np.array([counted(A, kept) for kept in itertools.combinations(range(A.shape[1]), K)], dtype=float)
-    said = (counts.nonzeros(K), counts.rows(K), counts.flops(K), counts.memory(K))
+    said = (costs.nonzeros(K), costs.rows(K), costs.flops(K), costs.memory(K))
     assert np.allclose(said, found.mean(axis=0), rtol=1e-12, atol=1e-12)
-    assert counts.nonzeros_spread(K) == pytest.approx(found[:, 0].std(), rel=1e-9, abs=1e-9)
+    assert costs.nonzeros_spread(K) == pytest.approx(found[:, 0].std(), rel=1e-9, abs=1e-9)
     n, d = A.shape
-    assert counts.flops_full == 4 * np.count_nonzero(A) + 5 * n + 5 * d
-    assert counts.flops(K, 0.5) == pytest.approx((counts.flops(K) + 7 * K) / 2, rel=1e-12)
+    assert costs.flops_full == 4 * np.count_nonzero(A) + 5 * n + 5 * d
+    assert costs.flops(K, 0.5) == pytest.approx((costs.flops(K) + 7 * K) / 2, rel=1e-12)
 
 
 def test_rows_are_counted_in_many_columns():
     # C(d − r, K) overflows doubles: a row of one non-zero is kept with probability K/d.
     d, K = 3000, 1200
     A = sp.csr_array((np.ones(2), ([0, 1], [5, 7])), shape=(2, d))
-    assert Counts(A).rows(K) == pytest.approx(2 * K / d, rel=1e-9)
+    assert StepCosts(A).rows(K) == pytest.approx(2 * K / d, rel=1e-9)
 
 
 @pytest.mark.parametrize("K", [0, 4, 1.5])
 def test_more_columns_than_there_are_are_refused(K):
     with pytest.raises((ValueError, TypeError), match="K"):
-        Counts(np.ones((2, 3))).flops(K)
+        StepCosts(np.ones((2, 3))).flops(K)
 
 
 def test_costs_are_counts_times_steps(data, numbers):
@@ -660,19 +661,17 @@ def test_of_equally_fast_steps_the_smaller_is_chosen_and_none_where_none_arrives
 
 
 def test_a_score_of_zero_counts_as_minus_one():
-    rows = Rows("three", np.array([[1.0], [-1.0], [0.0]]), np.array([1.0, 1.0, -1.0]))
-    assert accuracy(rows, np.array([2.0])) == pytest.approx(2 / 3)
-    assert accuracy(rows, np.array([[0.0], [-1.0]])).tolist() == pytest.approx([1 / 3, 2 / 3])
+    rows = LabelledRows(np.array([[1.0], [-1.0], [0.0]]), np.array([1.0, 1.0, -1.0]))
+    assert accuracy(np.array([2.0]), rows) == pytest.approx(2 / 3)
+    assert accuracy(np.array([[0.0], [-1.0]]), rows).tolist() == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_rows_for_tests_are_never_downloaded(monkeypatch):
-    from mastsim.reproduce import common
-
-    monkeypatch.setattr(common, "locate", lambda name: None)
+    monkeypatch.setattr(held_out, "locate", lambda name: None)
     table = ms.load("synthetic:n=9,d=2")
-    assert held_out_rows(table) is None
+    assert own_test_rows(table) is None
     renamed = type(table)("a5a", table.A, table.y, table.sha256, table.source)
-    assert held_out_rows(renamed) is None
+    assert own_test_rows(renamed) is None
 
 
 def test_unsuitable_labels_are_refused(data):

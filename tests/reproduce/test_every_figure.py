@@ -8,17 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import mastsim as ms
 from mastsim.backend import Streams
+from mastsim.cli import main
 from mastsim.documents import dumps
 from mastsim.problems import Dataset, TwoLayerNetwork
-from mastsim.reproduce import ALL_FIGURES, network, pruning, theorem6, tight_factor
-from mastsim.reproduce.network_setup import FAMILIES, QUICK, masks, parts, starts
-from mastsim.reproduce.pruning import accuracy, chosen, diagonals, pruned, trained
+from mastsim.reproduce import ALL_FIGURES, pruned_accuracy, pruned_network, theorem6
+from mastsim.reproduce.curves import follow
+from mastsim.reproduce.network_experiment import FAMILIES, QUICK, masks, split_rows, starts
+from mastsim.reproduce.pruned_accuracy import accuracy, chosen, diagonals, pruned
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=24,d=3,condition=20"
@@ -106,6 +109,11 @@ def test_findings_count_crossed_bounds(computed, name):
     for given_rows, wanted in ((rows, 0), (spoiled, 1)):
         (count,) = [v for finding in module._findings(given_rows, *more) for k, v in finding.items() if "cross" in k]
         assert count == wanted
+
+
+def test_help_lists_every_figure_with_its_title():
+    said = re.sub(r"\s+", " ", CliRunner().invoke(main, ["reproduce", "--help"]).output)
+    assert all(f"{name} {figure.TITLE}" in said for name, figure in ALL_FIGURES.items())
 
 
 # Theorem 6 -----------------------------------------------------------------------------------------------------------
@@ -222,7 +230,7 @@ def test_accuracies_of_many_networks_are_those_of_each(monkeypatch):
     f, rng = build(7, 2, 3, 0)
     x = rng.standard_normal((9, f.dim))
     whole = accuracy(f, x)
-    monkeypatch.setattr(pruning, "_AT_ONCE", 2 * f.components * f.width)
+    monkeypatch.setattr(pruned_accuracy, "_AT_ONCE", 2 * f.components * f.width)
     assert np.array_equal(accuracy(f, x), whole)
 
 
@@ -230,13 +238,13 @@ def test_accuracies_of_many_networks_are_those_of_each(monkeypatch):
 def test_training_takes_steps_along_masked_gradients(family):
     f, _ = build(6, 2, 3, 5)
     sketch, x = masks(family, 0.5, f), starts(f, 2, 7)
-    found = trained(ms.Mast(f, sketch), ms.DSGD(0.3), x, [1, 3], 11)
+    found = follow(ms.DSGD(0.3), ms.Mast(f, sketch), [1, 3], distances=False, replicas=2, seed=11, x0=x).points
     for t in range(3):
         c = sketch.from_uniforms(Streams(11).uniform("sketch", t, np.arange(2), sketch.uniforms)).apply(np.ones(f.dim))
         assert (c == 0).any()
         x = x - 0.3 * c * np.array([slope(f, S * z) for S, z in zip(c, x, strict=True)])
         if t + 1 in (1, 3):
-            assert np.allclose(found[(1, 3).index(t + 1)], x, rtol=1e-7, atol=1e-8)
+            assert np.allclose(found[:, (1, 3).index(t + 1)], x, rtol=1e-7, atol=1e-8)
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 3), st.integers(0, 99))
@@ -270,13 +278,13 @@ def test_units_are_dropped_whole_and_the_output_keeps_its_bias():
 @pytest.mark.parametrize("n", [10, 23, 100])
 def test_rows_are_split_without_overlap(n):
     data = Dataset("numbered", np.arange(n, dtype=float)[:, None], np.where(np.arange(n) % 3, 1.0, -1.0), "0", "here")
-    split = parts(data, width=1, l2=0.0, most=(1000, 1000, 1000), seed=4)
+    split = split_rows(data, width=1, l2=0.0, most=(1000, 1000, 1000), seed=4)
     rows = [part.A.ravel().astype(int) for part in split[:3]]
     assert sorted(np.concatenate(rows)) == list(range(n))
     assert [len(r) for r in rows[1:]] == [n // 5] * 2
     for part, index in zip(split[:3], rows, strict=True):
         assert np.array_equal(part.y, data.y[index])
-    few = parts(data, width=1, l2=0.0, most=(3, 2, 1), seed=4)
+    few = split_rows(data, width=1, l2=0.0, most=(3, 2, 1), seed=4)
     assert [part.components for part in few[:3]] == [3, 2, 1]
     assert np.isin(few.train.A, split.train.A).all()
 
@@ -284,20 +292,20 @@ def test_rows_are_split_without_overlap(n):
 def test_too_few_rows_are_refused():
     data = Dataset("small", np.ones((9, 1)), np.ones(9), "0", "here")
     with pytest.raises(ValueError, match="small has 9 rows, but at least 10"):
-        network.compute(data, True)
+        pruned_network.compute(data, True)
 
 
 def test_the_network_figure_from_scratch(computed):
     """Train, choose and prune again by plain loops, for two rows of the figure and all three arms."""
     numbers = computed("network")
     assert numbers["theorem"] is None
-    assert "no theorem" in network.draw(numbers).get_suptitle()
-    split = parts(ms.load(TINY), width=QUICK.width, l2=QUICK.l2, most=QUICK.most, seed=3)
+    assert "no theorem" in pruned_network.draw(numbers).get_suptitle()
+    split = split_rows(ms.load(TINY), width=QUICK.width, l2=QUICK.l2, most=QUICK.most, seed=3)
     x0, sampling = starts(split.train, QUICK.seeds, 3), ms.Nice(numbers["budget"]["minibatch"])
     for row in (numbers["rows"][0], numbers["rows"][2]):
         sketch = masks(row["family"], row["keep"], split.train)
         look, test = (diagonals(sketch, count, (3, key)) for count, key in ((QUICK.validation_masks, 2), (QUICK.masks, 3)))
-        for arm in network.ARMS:
+        for arm in pruned_network.ARMS:
             method, S = (ms.DSGD, sketch) if arm == "mast" else (ms.SGD, ms.Identity(split.train.dim))
             kept = (np.sign(look), np.sign(test)) if arm == "baseline_unscaled" else (look, test)
             F = ms.Mast(split.train, S)
@@ -306,7 +314,7 @@ def test_the_network_figure_from_scratch(computed):
                 run = ms.simulate(method(gamma, sampling), F, steps=stop, replicas=3, seed=3, x0=x0, measures=("f",))
                 ends[gamma, stop] = run.x
                 scores[gamma, stop] = [np.mean([share_right(split.validation, c * z) for c in kept[0]]) for z in run.x]
-            for stopping in network.STOPPING:
+            for stopping in pruned_network.STOPPING:
                 check_arm(row[arm][stopping], scores, ends, kept[1], split.test, stopping)
 
 
@@ -348,7 +356,7 @@ def sides_of(gains, beyond):
 @pytest.mark.parametrize("seeds", QUANTILES)
 @pytest.mark.parametrize("seed", range(2))
 def test_network_findings_are_those_of_student_intervals_over_seeds(seeds, seed):
-    rng, arms, ways = np.random.default_rng(seed), tuple(network.ARMS), tuple(network.STOPPING)
+    rng, arms, ways = np.random.default_rng(seed), tuple(pruned_network.ARMS), tuple(pruned_network.STOPPING)
     rows = [
         {
             arm: {way: {"seed_means": (rng.random() + 0.1 * rng.random(seeds)).tolist(), "unpruned": [0.5]} for way in ways}
@@ -357,7 +365,7 @@ def test_network_findings_are_those_of_student_intervals_over_seeds(seeds, seed)
         for _ in range(300)
     ]
     dense = {way: {"mean": 0.75} for way in ways}
-    found = {key: value for finding in network._findings(rows, dense, 0.6) for key, value in finding.items()}
+    found = {key: value for finding in pruned_network._findings(rows, dense, 0.6) for key, value in finding.items()}
     assert (found["dense_baseline_test_accuracy_early"], found["majority_test_accuracy"]) == (0.75, 0.6)
     assert found["settings"] == 300
     assert found["best_unpruned_mast_minus_dense_baseline_early"] == -0.25
@@ -401,11 +409,3 @@ def test_tight_factors_against_the_closed_form(computed):
                 assert curve["proven"][j] is None
             else:
                 assert curve["proven"][j] == pytest.approx(1 - step * mu / s, abs=1e-12)
-
-
-def test_the_tables_of_the_documentation_are_those_of_the_committed_figure():
-    page = (ROOT / "docs" / "worst-case.md").read_text(encoding="utf-8")
-    numbers = json.loads((ROOT / "figures" / "tight-factor.json").read_text(encoding="utf-8"))
-    assert not numbers["quick"]
-    for table in tight_factor.markdown(numbers):
-        assert table in page

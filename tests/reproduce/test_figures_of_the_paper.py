@@ -10,21 +10,27 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.cbook import boxplot_stats
 from matplotlib.patches import PathPatch
 from scipy.optimize import minimize, minimize_scalar
 
 import mastsim as ms
 from mastsim.documents import dumps
-from mastsim.reproduce import common, convergence, sketch_families, test_accuracy
-from mastsim.reproduce.accuracy import Table, box, correct, examination, masked, masked_accuracy, set_aside
-from mastsim.reproduce.columns import widest
+from mastsim.reproduce import convergence, held_out, sketch_families, sparsified_accuracy
+from mastsim.reproduce.curves import curve, follow, spaced
 from mastsim.reproduce.early_stopping import checked, stopping
-from mastsim.reproduce.paths import curve, follow, spaced
+from mastsim.reproduce.held_out import (
+    LabelledRows,
+    correct,
+    masked,
+    masked_accuracy,
+    set_aside,
+    training_and_test_rows,
+)
+from mastsim.reproduce.paper_problems import widest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ms.load("synthetic:n=60,d=4,condition=20,noise=0.1")
-MODULES = {"test-accuracy": test_accuracy, "convergence": convergence, "sketch-families": sketch_families}
+MODULES = {"test-accuracy": sparsified_accuracy, "convergence": convergence, "sketch-families": sketch_families}
 
 
 def computed(name, data=DATA, seed=0):
@@ -68,8 +74,8 @@ def test_right_answers_are_counted_row_by_row(seed, sparse):
     rng = np.random.Generator(np.random.Philox(seed))
     A, y = rng.integers(-1, 2, (7, 3)).astype(float), rng.choice([-1.0, 1.0], 7)
     points = rng.integers(-1, 2, (4, 3)).astype(float)
-    table = Table(sp.csr_array(A) if sparse else A, y)
-    assert correct(points, table).tolist() == [hits(x, Table(A, y)) for x in points]
+    table = LabelledRows(sp.csr_array(A) if sparse else A, y)
+    assert correct(points, table).tolist() == [hits(x, LabelledRows(A, y)) for x in points]
 
 
 @pytest.mark.parametrize("kept", [1, 2, 4])
@@ -96,7 +102,7 @@ def test_models_see_the_same_masks_and_batches_see_others():
 def test_the_score_of_early_stopping_is_the_mean_over_masks():
     rng = np.random.Generator(np.random.Philox(1))
     table, points, S = (
-        Table(rng.standard_normal((9, 4)), rng.choice([-1.0, 1.0], 9)),
+        LabelledRows(rng.standard_normal((9, 4)), rng.choice([-1.0, 1.0], 9)),
         rng.standard_normal((3, 4)),
         ms.RandK(4, 2),
     )
@@ -104,16 +110,6 @@ def test_the_score_of_early_stopping_is_the_mean_over_masks():
     for x, score in zip(points, found, strict=True):
         each = [hits(z, table) / 9 for z in masked(x[None], S, np.zeros(4), 5, seed=2, batch=1)]
         assert score == pytest.approx(sum(each) / 5, rel=1e-14)
-
-
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
-def test_boxes_are_those_of_matplotlib(values):
-    values = np.array(values, dtype=float)
-    found, (wanted,) = box(values), boxplot_stats(values)
-    assert all(found[key] == pytest.approx(wanted[key], rel=1e-12, abs=1e-12) for key in found)
-    ordered, at = sorted(values.tolist()), 0.25 * (len(values) - 1)
-    low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
-    assert found["q1"] == pytest.approx(low + (at - math.floor(at)) * (high - low), abs=1e-12)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(1, 6))
@@ -130,7 +126,7 @@ def test_training_stops_after_as_many_checks_without_a_better_score(scores, pati
 @given(st.integers(2, 30), st.floats(0.01, 0.9), st.integers(0, 2**64 - 1))
 def test_rows_set_aside_are_no_longer_trained_on(n, share, seed):
     A = np.arange(2.0 * n).reshape(n, 2)
-    kept, aside = set_aside(Table(A, A[:, 0]), share, seed)
+    kept, aside = set_aside(LabelledRows(A, A[:, 0]), share, seed)
     assert len(aside.y) == max(1, round(share * n))
     assert sorted([*kept.y, *aside.y]) == A[:, 0].tolist()
     assert np.array_equal(kept.A[:, 0], kept.y)
@@ -139,13 +135,13 @@ def test_rows_set_aside_are_no_longer_trained_on(n, share, seed):
 
 def test_a5a_is_tested_on_its_own_test_set_where_it_lies(monkeypatch):
     a5a, other = (ms.problems.Dataset(name, DATA.A[:n], DATA.y[:n], "", "") for name, n in (("a5a", 40), ("a5a.t", 7)))
-    monkeypatch.setattr(common, "load", {"a5a.t": other}.get)
-    monkeypatch.setattr(common, "locate", Path)
-    seen = examination(a5a, seed=0)
-    assert (len(seen.train.y), len(seen.test.y), seen.how) == (40, 7, "a5a.t")
-    monkeypatch.setattr(common, "locate", lambda name: None)
-    seen = examination(a5a, seed=0)
-    assert (len(seen.train.y), len(seen.test.y)) == (28, 12)
+    monkeypatch.setattr(held_out, "load", {"a5a.t": other}.get)
+    monkeypatch.setattr(held_out, "locate", Path)
+    train, test = training_and_test_rows(a5a, seed=0)
+    assert (len(train.y), len(test.y), test.name) == (40, 7, "a5a.t")
+    monkeypatch.setattr(held_out, "locate", lambda name: None)
+    train, test = training_and_test_rows(a5a, seed=0)
+    assert (len(train.y), len(test.y)) == (28, 12)
 
 
 # ---------------------------------------------------------------------------------------------- paths
@@ -182,16 +178,17 @@ def test_stops_grow_evenly_and_end_at_the_end():
 @given(st.lists(st.floats(0.1, 9.0), min_size=4, max_size=4), st.floats(0.1, 9.0), st.sampled_from([0.0, 0.5]))
 def test_a_crossing_is_a_mean_beyond_two_standard_errors(values, bound, slack):
     table = np.array(values).reshape(2, 2)
-    found = curve(table, np.full(2, bound), slack)
+    found = curve([0, 7], table, np.full(2, bound), slack)
     crossed = []
     for place, (a, b) in enumerate(table.T.tolist()):
         mean, error = (a + b) / 2, abs(a - b) / 2  # two values: s/√2 = |a − b|/2
         assert found["mean"][place] == pytest.approx(mean)
         assert found["stderr"][place] == pytest.approx(error, abs=1e-12)
         if mean - 2 * error > bound * (1 + 1e-9) + slack:
-            crossed.append(place)
+            crossed.append(7 * place)
     assert found["crosses_at"] == crossed
-    assert "bound" not in curve(table)
+    assert found["largest_ratio"] == pytest.approx(sum(table[:, 1]) / 2 / (bound + slack), rel=1e-8)
+    assert "bound" not in curve([0, 7], table)
 
 
 def bounded(document):
@@ -219,32 +216,32 @@ def test_no_mean_crosses_its_bound(numbers, name, source):
 
 # ---------------------------------------------------------------------------------------------- figure 1
 def test_exact_minimisers_by_listing_masks(numbers):
-    document, seen = numbers["test-accuracy"], examination(DATA, 0)
-    l2 = ridge_of(seen.train.A)
+    document, (train, test) = numbers["test-accuracy"], training_and_test_rows(DATA, 0)
+    l2 = ridge_of(train.A)
     assert document["l2"] == pytest.approx(l2, rel=1e-9)
-    erm, f_inf = minimal(lambda x: risk(x, seen.train, l2), 4)
+    erm, f_inf = minimal(lambda x: risk(x, train, l2), 4)
     assert document["f_inf"] == pytest.approx(f_inf, abs=1e-10)
     assert {row["kept"] for row in document["rows"]} == {1, 2, 4}
     for row in document["rows"][:2]:
         masks = diagonals(4, row["kept"])
-        best, fD_inf = minimal(lambda x, masks=masks: sum(risk(c * x, seen.train, l2) for c in masks) / len(masks), 4)
+        best, fD_inf = minimal(lambda x, masks=masks: sum(risk(c * x, train, l2) for c in masks) / len(masks), 4)
         assert row["fD_inf"] == pytest.approx(fD_inf, abs=1e-9)
         assert row["gap"] == pytest.approx(fD_inf - f_inf, abs=2e-9)
         for name, x in (("erm", erm), ("mast", best)):
             model = row["models"][name]
-            assert model["dense_accuracy"] == [hits(x, seen.test) / len(seen.test.y)]
+            assert model["dense_accuracy"] == [hits(x, test) / len(test.y)]
             assert model["norm"] == pytest.approx(np.linalg.norm(x), rel=1e-3)
-            assert set(model["correct"]) == {hits(c * x, seen.test) for c in masks}
+            assert set(model["correct"]) == {hits(c * x, test) for c in masks}
 
 
 def test_boxes_majority_and_findings_are_recomputed(numbers):
-    document, seen = numbers["test-accuracy"], examination(DATA, 0)
-    side = 1.0 if sum(seen.train.y) > 0 else -1.0
+    document, (train, test) = numbers["test-accuracy"], training_and_test_rows(DATA, 0)
+    side = 1.0 if sum(train.y) > 0 else -1.0
     rows, found = document["test"]["rows"], {key: value for each in document["findings"] for key, value in each.items()}
-    assert rows == len(seen.test.y)
-    assert document["test"]["majority_accuracy"] == sum(seen.test.y == side) / rows == found["majority_accuracy"]
+    assert rows == len(test.y)
+    assert document["test"]["majority_accuracy"] == sum(test.y == side) / rows == found["majority_accuracy"]
     for row in document["rows"]:
-        assert set(row["models"]) == set(test_accuracy.MODELS)
+        assert set(row["models"]) == set(sparsified_accuracy.MODELS)
         for name, model in row["models"].items():
             values = np.array(model["correct"]) / rows
             assert len(values) == document["masks"]
@@ -280,7 +277,7 @@ def test_the_median_of_differences_is_neither_their_mean_nor_the_difference_of_m
     }
     models = {name: {"box": {"med": 0.0}, "dense_accuracy": [0.0], "correct": counts} for name, counts in correct.items()}
     row = {"keep": 0.5, "models": models}
-    listed = test_accuracy._findings({"test": {"rows": 10, "majority_accuracy": 0.5}, "rows": [row]})
+    listed = sparsified_accuracy._findings({"test": {"rows": 10, "majority_accuracy": 0.5}, "rows": [row]})
     found = {key: value for each in listed for key, value in each.items()}
     wanted = {"mast - erm": 10, "mast - erm_tuned": 10, "dsgd_stopped - erm_stopped": 0, "dsgd_stopped - erm_tuned": 20}
     for pair, median in wanted.items():
@@ -290,8 +287,8 @@ def test_the_median_of_differences_is_neither_their_mean_nor_the_difference_of_m
 
 def test_early_stopping_by_hand_for_both():
     data = ms.load("synthetic:n=400,d=6,condition=20,noise=0.1")
-    document, seen, otherwise = computed("test-accuracy", data), examination(data, 0), 0
-    rest, validation = set_aside(seen.train, 0.2, 0)
+    document, (train, test), otherwise = computed("test-accuracy", data), training_and_test_rows(data, 0), 0
+    rest, validation = set_aside(train, 0.2, 0)
     assert document["rows_trained_on"] == {"all": 280, "stopped and tuned": 224, "validation": 56}
     f, zero = ms.LogisticRegression(rest.A, rest.y, l2=document["l2"]), np.zeros(6)
     for row in document["rows"][:2]:
@@ -305,7 +302,7 @@ def test_early_stopping_by_hand_for_both():
                 end = path.steps.index(model["stopped_after"][r])
                 assert kept == int(np.argmax(scores[: end + 1]))
                 assert end == min(kept + 5, len(scores) - 1)
-                assert model["dense_accuracy"][r] == hits(path.points[r, kept], seen.test) / len(seen.test.y)
+                assert model["dense_accuracy"][r] == hits(path.points[r, kept], test) / len(test.y)
                 otherwise += kept != int(np.argmax([hits(x, validation) for x in path.points[r]][: end + 1]))
     assert otherwise > 1, "without masks other iterates would be kept"
 
@@ -336,12 +333,12 @@ def test_figure_1_agrees_with_the_table_of_exact_minimisers():
 
 def test_the_drawn_boxes_are_the_recorded_ones(numbers):
     document = numbers["test-accuracy"]
-    figure = test_accuracy.draw(document)
+    figure = sparsified_accuracy.draw(document)
     (axes,) = figure.axes
     drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
-    recorded = [row["models"][name]["box"] for name in test_accuracy.MODELS for row in document["rows"]]
+    recorded = [row["models"][name]["box"] for name in sparsified_accuracy.MODELS for row in document["rows"]]
     assert len(drawn) == len(recorded)
-    assert [text.get_text() for text in axes.get_legend().get_texts()][:6] == list(test_accuracy.MODELS.values())
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:6] == list(sparsified_accuracy.MODELS.values())
     assert len(axes.get_legend().get_texts()) == 8
     for patch, stats in zip(drawn, recorded, strict=True):
         heights = patch.get_path().vertices[:, 1]
@@ -351,22 +348,22 @@ def test_the_drawn_boxes_are_the_recorded_ones(numbers):
 # ---------------------------------------------------------------------------------------------- figures 2 and 3
 @pytest.mark.parametrize(("keep", "kept"), [(1.0, 4), (0.5, 2)])
 def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept):
-    document, seen = numbers["convergence"], examination(DATA, 0)
+    document, (train, test) = numbers["convergence"], training_and_test_rows(DATA, 0)
     (run,) = [r for r in document["runs"] if (r["keep"], r["rule"]) == (keep, "paper")]
-    l2, masks, T = ridge_of(seen.train.A), diagonals(4, kept), document["steps"][-1]
-    best, fD_inf = minimal(lambda x: sum(risk(c * x, seen.train, l2) for c in masks) / len(masks), 4)
+    l2, masks, T = ridge_of(train.A), diagonals(4, kept), document["steps"][-1]
+    best, fD_inf = minimal(lambda x: sum(risk(c * x, train, l2) for c in masks) / len(masks), 4)
     assert run["fD_inf"] == pytest.approx(fD_inf, abs=1e-9)
     assert run["stepsize"] == pytest.approx(1 / (100 * l2 * (4 / kept) ** 2), rel=1e-9)
-    f = ms.LogisticRegression(seen.train.A, seen.train.y, l2=l2)
+    f = ms.LogisticRegression(train.A, train.y, l2=l2)
     F = ms.Mast(f, ms.Identity(4) if kept == 4 else ms.RandK(4, kept))
     shared = {"steps": T, "replicas": 3, "seed": 0, "x0": "normal"}
     last = ms.simulate(ms.DSGD(run["stepsize"]), F, **shared).x
     first = ms.simulate(ms.DSGD(1e-300), F, **shared | {"steps": 1}).x
     wanted = {
         "distance": [((x - best) ** 2).sum() for x in last],
-        "gap": [sum(risk(c * x, seen.train, l2) for c in masks) / len(masks) - fD_inf for x in last],
-        "f": [risk(x, seen.train, l2) for x in last],
-        "accuracy": [hits(x, seen.test) / len(seen.test.y) for x in last],
+        "gap": [sum(risk(c * x, train, l2) for c in masks) / len(masks) - fD_inf for x in last],
+        "f": [risk(x, train, l2) for x in last],
+        "accuracy": [hits(x, test) / len(test.y) for x in last],
     }
     for key, values in wanted.items():
         assert run[key]["mean"][-1] == pytest.approx(np.mean(values), rel=1e-4, abs=1e-7)
@@ -375,11 +372,7 @@ def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept):
     start = np.mean([((x - best) ** 2).sum() for x in first])
     for t, bound in zip(document["steps"], run["distance"]["bound"], strict=True):
         assert bound == pytest.approx((1 - run["stepsize"] * mu) ** t * start + 2 / mu * gap, rel=1e-4, abs=1e-7)
-    H = (
-        sum(np.outer(c, c) for c in masks)
-        / len(masks)
-        * (seen.train.A.T @ seen.train.A / (4 * len(seen.train.y)) + l2 * np.eye(4))
-    )
+    H = sum(np.outer(c, c) for c in masks) / len(masks) * (train.A.T @ train.A / (4 * len(train.y)) + l2 * np.eye(4))
     half = np.linalg.eigvalsh(H)[-1] / 2
     assert np.allclose(run["gap"]["bound"], half * np.array(run["distance"]["bound"]), rtol=1e-9)
 
@@ -422,7 +415,7 @@ def test_bounds_of_theorems_2_and_4_written_out(numbers, keep):
     L, mu = 100 * l2 / keep**2, l2 / keep
     lengths = (DATA.A**2).sum(axis=1)
     infima = [minimize_scalar(lambda s, q=q: math.log1p(math.exp(-s * q)) + l2 * s * s * q / 2).fun for q in lengths]
-    f_inf = minimal(lambda x: risk(x, Table(DATA.A, DATA.y), l2), 4)[1]
+    f_inf = minimal(lambda x: risk(x, LabelledRows(DATA.A, DATA.y), l2), 4)[1]
     A = (n - tau) / (tau * (n - 1)) * (lengths.max() / 4 + l2) / keep**2
     L_AB = A + n * (tau - 1) / (tau * (n - 1)) * L
     for label in ("Rand-K", "Bernoulli", "Bernoulli, 2 blocks", "N:M"):
@@ -434,7 +427,7 @@ def test_bounds_of_theorems_2_and_4_written_out(numbers, keep):
         C = 2 * A * (f_inf - np.mean(infima))
         assert few["radius"] == pytest.approx((2 * L_AB * exact["gap"] + C) / (L_AB * mu), rel=1e-6)
     masks = diagonals(4, round(4 * keep))
-    wanted = minimal(lambda x: sum(risk(c * x, Table(DATA.A, DATA.y), l2) for c in masks) / len(masks), 4)[1]
+    wanted = minimal(lambda x: sum(risk(c * x, LabelledRows(DATA.A, DATA.y), l2) for c in masks) / len(masks), 4)[1]
     assert run_of(document, "exact", "Rand-K", keep)["fD_inf"] == pytest.approx(wanted, abs=1e-9)
 
 

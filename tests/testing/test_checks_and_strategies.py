@@ -444,7 +444,7 @@ CORNERS = [
     ("v = 0", strategies.objectives(), lambda F: not F.center.any()),
     ("v ≠ 0, logistic, list", strategies.objectives(5, MODELS[1:]), lambda F: F.center.any() and finite(F.sketch)),
     ("v ≠ 0, Rand-K", strategies.objectives(), lambda F: F.center.any() and isinstance(F.sketch, ms.RandK) and F.dim > 2),
-    ("closed form", strategies.objectives(), lambda F: F.evaluation.name == "closed form"),
+    ("closed form", strategies.objectives(), lambda F: F.is_quadratic),
     ("rows", strategies.objectives(), lambda F: F.evaluation.name == "rows"),
     ("enumeration", strategies.objectives(), lambda F: F.evaluation.name == "enumeration"),
 ]  # fmt: skip

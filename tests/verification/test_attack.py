@@ -89,7 +89,7 @@ def test_what_a_climb_found_against_theorem_6_holds_with_50_digits():
     found = Instance(bowls, (SketchPart("identity"), S), (0.0, 0.0), (0.5, 0.4), horizon=20)
     small, _ = shrink(found, theorems.NonconvexDistributedQuoted, 0.9 * found.ratio(theorems.NonconvexDistributedQuoted))
     F = small.objective(distributed=True)
-    largest = ms.DistributedConstants(F).variance_quoted.value
+    largest = ms.Constants(F).nonconvex_variance_quoted.value
     exact = float(decimal_ratio(small, Decimal(largest)))
     assert small.ratio(theorems.NonconvexDistributedQuoted) == pytest.approx(exact, rel=1e-8)
 
@@ -108,7 +108,7 @@ def test_theorem_6_as_quoted_is_refuted_from_a_random_start():
     found = attack("theorem6-quoted", seed=3, regimes=("interpolation",), budget=4000, target=1.06)
     assert found.verdict == "refuted"
     assert found.ratio > 1.05
-    variance = ms.DistributedConstants(found.witness.objective(distributed=True)).variance_quoted.value
+    variance = ms.Constants(found.witness.objective(distributed=True)).nonconvex_variance_quoted.value
     assert not any(found.witness.shift), "the enumeration is for v = x* = 0"
     assert not any(any(bowl.best) for bowl in found.witness.bowls)
     assert found.ratio == pytest.approx(float(decimal_ratio(found.witness, Decimal(variance))), rel=1e-7)

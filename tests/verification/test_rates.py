@@ -145,7 +145,7 @@ def rounding(theorem, x0):
     F = theorem.objective
     points = (x0, F.center, F.minimize().x, F.problem.minimize().x)
     size = max(float(np.abs(point).max()) for point in points) + 1e-3
-    L = F.problem.L_f if theorem.measure.startswith("f_") else F.smoothness
+    L = F.problem.L_f if theorem.measure.startswith("f_") else F.L_fD_sharp
     weight = L if theorem.measure.endswith("gap") else L**2 if theorem.measure.endswith("gradient_norm2") else 1.0
     return 1e-13 * float(weight) * size**2
 

@@ -14,7 +14,7 @@ import pytest
 import mastsim as ms
 from benchmarks.verdicts import decided, tally
 from mastsim import theorems
-from mastsim.constants import Constants, DistributedConstants
+from mastsim.constants import CLIENT_NAMES, NAMES, Constants
 from mastsim.problems import Minimum
 from mastsim.provenance import Constant
 from mastsim.theorems import Lemma1, LooplessSVRDSG, NonconvexDSGD, Rate, StronglyConvexDSGD
@@ -109,7 +109,7 @@ def test_constants_of_a_plain_property_are_moved_too():
 
 
 def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
-    names = {*Constants.names, *DistributedConstants.names}
+    names = {*NAMES, *CLIENT_NAMES, "components_inf"}
     assert names >= SMALLER_IS_WEAKER
     tried = set()
     for F in (*small_quadratics()[:6], *finite_sums()[:2], *distributed()[:3]):
@@ -253,6 +253,7 @@ def test_a_run_within_the_open_range_of_steps_is_judged():
         (NonconvexDSGD, "bound", "'claim'"),
         (LooplessSVRDSG, "radius", "'neighbourhood'"),
         (StronglyConvexDSGD, "rate", "'contraction'"),
+        (StronglyConvexDSGD, "terms", "'claim'"),
         (NonconvexDSGD, "radius", "'noise'"),
         (StronglyConvexDSGD, "initial", "'initial_at'"),
         (StronglyConvexDSGD, "initial_at", "'initial_of'"),
@@ -341,7 +342,7 @@ def test_the_largest_noise_counts_how_far_the_minimiser_may_be(monkeypatch):
     known = Minimum(best.x, best.value, gap_bound, best.gradient_norm, "made up")
     monkeypatch.setattr(type(F), "minimize", lambda self: known)
     t = StronglyConvexDSGD(F)
-    away = math.sqrt(2 * gap_bound / F.strong_convexity)
+    away = math.sqrt(2 * gap_bound / F.mu_fD_sharp)
     # L = L_f·L_S^max = 2·4.
     assert t._largest_noise == pytest.approx(largest + 8 * away, rel=1e-12)
 

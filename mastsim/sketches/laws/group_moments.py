@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mastsim.sketches.laws.base import MomentOperators
+from mastsim.sketches.laws.kept_sets import KeptSets
 from mastsim.sketches.laws.unit_moments import four_index, three_index
 from mastsim.sketches.laws.units import Units, crossing, units_of
 from mastsim.sketches.laws.weights import Weights, moebius
-
-if TYPE_CHECKING:
-    from mastsim.sketches.laws.selection import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,7 @@ class GroupOperators(MomentOperators):
         The law of the kept set.
     """
 
-    selection: Selection
+    selection: KeptSets
 
     @cached_property
     def _units(self) -> Units:
@@ -86,7 +83,7 @@ class GroupOperators(MomentOperators):
         return sum((x[:, None] * crossing(p, q, self.matrix, M) * y for p, x, q, y in pairs), np.zeros_like(M))
 
 
-def group_cumulants(selection: Selection) -> tuple[Weights, Weights, Weights]:
+def group_cumulants(selection: KeptSets) -> tuple[Weights, Weights, Weights]:
     """Return the weights of the joint cumulants of two, three and four factors of one group, per coordinate."""
     moment, members = _moments(selection)
     a, b = moment[2, 1], moment[2, 2]
@@ -109,7 +106,7 @@ def group_cumulants(selection: Selection) -> tuple[Weights, Weights, Weights]:
     return Weights(y0, two_same - y0, np.zeros_like(y0)), Weights(x0, x1 - x0, x2 - 3 * x1 + 2 * x0), four
 
 
-def _moments(selection: Selection) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray]:
+def _moments(selection: KeptSets) -> tuple[dict[tuple[int, int], np.ndarray], np.ndarray]:
     # E[∏c] of n factors in u different units of a group, and the number of units of each coordinate's group.
     group, s = selection.group[selection.unit], 1 / selection.keep
     inclusion = {u: selection.inclusion(u)[group] for u in (1, 2, 3, 4)}

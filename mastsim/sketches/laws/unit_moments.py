@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mastsim.sketches.laws.base import Law, MomentOperators
+from mastsim.sketches.laws.kept_sets import KeptSets
 from mastsim.sketches.laws.units import Part, Units, crossing, units_of
 from mastsim.sketches.laws.weights import Weights, partition_weights
-
-if TYPE_CHECKING:
-    from mastsim.sketches.laws.selection import Selection
 
 
 def three_index(A: np.ndarray, M: np.ndarray, units: Units, w: Weights) -> np.ndarray:
@@ -114,7 +111,7 @@ def independent_units(
     return UnitOperators(law, A, units_of(labels), four, three, three, mean)
 
 
-def exchangeable_units(law: Selection, A: np.ndarray) -> UnitOperators:
+def exchangeable_units(law: KeptSets, A: np.ndarray) -> UnitOperators:
     """Return the operators of a law that keeps a uniform subset, of fixed size, of all its units."""
     e4, e3, e2 = (partition_weights(law, factors, law.dim) for factors in (4, 3, 2))
     return UnitOperators(law, A, units_of(law.unit), e4, e3, e2, np.ones(law.dim))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from mastsim.sketches.laws.selection import Selection
+from mastsim.sketches.laws.kept_sets import KeptSets
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class Weights:
     right: np.ndarray | None = None
 
 
-def partition_weights(selection: Selection, factors: int, dim: int) -> Weights:
+def partition_weights(selection: KeptSets, factors: int, dim: int) -> Weights:
     """Return the weights of E[∏c] over `factors` coordinates of a single group of exchangeable units."""
     s = 1 / selection.keep
     e = {u: s**factors * float(selection.inclusion(u)[0]) for u in range(1, factors + 1)}
