@@ -16,7 +16,7 @@ from mastsim.arithmetic import difference
 from mastsim.backend import Array
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation
-from mastsim.linalg import Curvature, QuadraticForm
+from mastsim.linalg import Curvature, QuadraticForm, SparseCurvature
 from mastsim.memory import check_square
 from mastsim.minimization import DENSE, Curvatures, find_stationary, minimize_convex
 from mastsim.problems import Minimum, Problem
@@ -105,6 +105,16 @@ class Objective(ReadOnly, ABC):
     @abstractmethod
     def lower_curvature(self) -> Curvature:
         """A matrix at most ∇²f_D everywhere; ∇²f_D itself for quadratics."""
+
+    @property
+    @abstractmethod
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """The upper curvature as an operator, for dimensions in which no matrix is formed; None where that is not known."""
+
+    @property
+    @abstractmethod
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """The lower curvature as an operator; None where that is not known."""
 
     @property
     @abstractmethod
@@ -228,6 +238,11 @@ class Objective(ReadOnly, ABC):
         least = self.lower_curvature.smallest
         kind: Kind = "lower" if least.kind == "exact" and not self.is_quadratic else least.kind
         return Constant(least, kind, source, least.error)
+
+    def _sparse_end(self, end: Constant, source: str, bound: Kind) -> Constant:
+        """Return an extreme eigenvalue of a curvature operator: of f_D itself where f is quadratic, otherwise a bound."""
+        kind: Kind = end.kind if self.problem.is_quadratic else bound
+        return Constant(end, kind, f"{source}: {end.source}", end.error)
 
     def _points(self, name: str, x: Array) -> Array:
         return points(name, x, self.dim)

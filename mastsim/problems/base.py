@@ -11,7 +11,7 @@ import numpy as np
 
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
-from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature
 from mastsim.memory import check_square
 from mastsim.problems.certificates import CertificateWarning as CertificateWarning
 from mastsim.problems.certificates import Minimum as Minimum
@@ -81,6 +81,16 @@ class Problem(ReadOnly, ABC):
     @abstractmethod
     def lower_curvature(self) -> Curvature:
         """A matrix **M** with **M** ⪯ ∇²f everywhere."""
+
+    @property
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """**L** as an operator, for dimensions in which no matrix is formed; None where there is none."""
+        return None
+
+    @property
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """**M** as an operator; None where there is none."""
+        return None
 
     @property
     @abstractmethod
@@ -185,16 +195,22 @@ class Problem(ReadOnly, ABC):
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f."""
-        top = self.upper_curvature.largest
-        kind: Kind = top.kind if self.curvature_is_attained else "upper"
-        return Constant(max(top, 0.0), kind, "λ_max(L), L ⪰ ∇²f (MAST, Assumption 2)", top.error)
+        return self._smoothness(self.upper_curvature.largest)
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
-        least = self.lower_curvature.smallest
+        return self._convexity(self.lower_curvature.smallest)
+
+    def _smoothness(self, top: Constant, note: str = "") -> Constant:
+        """Return λ_max of **L** as the smoothness constant of f."""
+        kind: Kind = top.kind if self.curvature_is_attained else "upper"
+        return Constant(max(top, 0.0), kind, f"λ_max(L), L ⪰ ∇²f (MAST, Assumption 2){note}", top.error)
+
+    def _convexity(self, least: Constant, note: str = "") -> Constant:
+        """Return λ_min of **M** as the strong convexity constant of f."""
         kind: Kind = "lower" if least.kind == "exact" and not self.curvature_is_attained else least.kind
-        return Constant(least, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)", least.error)
+        return Constant(least, kind, f"λ_min(M), M ⪯ ∇²f (MAST, Assumption 3){note}", least.error)
 
     def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
         """Return a bound on the rounding of `value`; to first order unless a subclass counts its own operations.
