@@ -116,7 +116,7 @@ class _Krylov:
         return max(abs(a) + b for a, b in zip(self.diagonal, self.beside, strict=True))
 
     def _begin(self) -> None:
-        self.next = self._orthogonal(self.rng.standard_normal(self.basis.shape[1]))
+        self.next = self._orthogonal(self.rng.standard_normal((self.basis.shape[1],)))
         self.next = self.next / max(float(np.linalg.norm(self.next)), 1e-300)
 
     def _orthogonal(self, w: np.ndarray) -> np.ndarray:
