@@ -196,6 +196,10 @@ class Distributed(Objective):
         """Return the mean of the clients' models; see `Mast.hessian_model`."""
         return np.asarray(self._mean([client.hessian_model(x) for client in self.clients]))
 
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean of the clients' diagonals; see `Mast.hessian_diagonal`."""
+        return np.asarray(self._mean([client.hessian_diagonal(x) for client in self.clients]))
+
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
         return self._mean([client.hessian_product(x, w) for client in self.clients])

@@ -24,6 +24,7 @@ from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
 from mastsim.sketches import Sketch, SketchBatch
 from mastsim.sketches.eigenvalues import L_D, mu_D
+from mastsim.sketches.laws import DiagonalLaw, InvariantLaw
 from mastsim.validation import ENTRIES, instance, one_of, vector
 
 _FEW_SKETCHES = 8
@@ -175,6 +176,13 @@ class Mast(Objective):
         batch = self.sketch.sample(np.random.Generator(np.random.Philox(0)), _FEW_SKETCHES)
         points = self.center + np.asarray(batch.apply(x - self.center))
         return self.sketch.quadratic_moment(np.mean([self.problem.hessian(point) for point in points], axis=0))
+
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return that of E[SᵀHS] for H = ∇²f(x), where the law of S is diagonal or has no directions; else that of H."""
+        own: Any = getattr(self.problem, "hessian_diagonal", None)
+        diagonal = np.ones(self.dim) if own is None else own(x)
+        simple = isinstance(self.sketch.law, DiagonalLaw | InvariantLaw)
+        return self.sketch.law.second_times(diagonal) if simple else diagonal
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""

@@ -16,9 +16,10 @@ from mastsim.memory import check_square
 from mastsim.problems.certificates import CertificateWarning as CertificateWarning
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
+from mastsim.problems.search import Search, curvatures
 from mastsim.provenance import Constant, Kind
 from mastsim.readonly import ReadOnly
-from mastsim.validation import CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
+from mastsim.validation import ACCURACIES, CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
@@ -102,9 +103,54 @@ class Problem(ReadOnly, ABC):
     def lower_bound(self) -> float:
         """A number that f never goes below; −∞ when none is known."""
 
-    @abstractmethod
-    def minimize(self) -> Minimum:
-        """Return a minimiser with its certificate."""
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f(x) and ∇f(x), which may share work."""
+        return self.value(x), self.gradient(x)
+
+    def minimize(self, accuracy: float | None = None) -> Minimum:
+        """Return a minimiser with its certificate.
+
+        Parameters
+        ----------
+        accuracy : float, optional
+            How far above its infimum f may be at the point: the search ends once ‖∇f‖²/(2μ), or the distance from the lower
+            bound of f, certifies that. It goes as far as rounding allows when left out, and is then made once only.
+
+        Returns
+        -------
+        Minimum
+            With `excess_bound` at most `accuracy`; where that cannot be reached, a `CertificateWarning` says so, and why.
+
+        Raises
+        ------
+        MinimizationInterrupted
+            On Ctrl-C, with the best point so far and its certificate.
+        ValueError
+            If `accuracy` is not a positive number.
+
+        Examples
+        --------
+        >>> import mastsim as ms
+        >>> f = ms.LogisticRegression(np.eye(2), np.ones(2), l2=0.1)
+        >>> f.minimize(accuracy=1e-3).excess_bound <= 1e-3
+        True
+        """
+        if accuracy is None:
+            return self._minimum
+        return self._find_minimum(positive("accuracy", accuracy, ACCURACIES))
+
+    @cached_property
+    def _minimum(self) -> Minimum:
+        return self._find_minimum(None)
+
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser by a search from zero; subclasses may know better."""
+        return self._search(np.zeros(self.dim)).find(accuracy)
+
+    def _search(self, start: np.ndarray) -> Search:
+        # The lower bound of a quadratic is its minimum, which is what is being looked for.
+        lowest = -math.inf if self.is_quadratic else self.lower_bound
+        return Search(self, start, curvatures(self), self.mu_f, self.L_f.value, lowest)
 
     @property
     def components(self) -> int:

@@ -21,8 +21,7 @@ from mastsim.linalg import (
     mean_sparse_curvature,
 )
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem
-from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
-from mastsim.problems.newton import least_point
+from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.provenance import Constant
 from mastsim.rounding import summed
 from mastsim.validation import has, instances
@@ -228,15 +227,11 @@ class FiniteSum(Problem):
     def _is_direct(self) -> bool:
         return self.is_quadratic and self.dim <= DENSE_LIMIT
 
-    def minimize(self) -> Minimum:
-        """Return a minimiser with its certificate, of least norm for a quadratic f."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser; that of least norm for a quadratic f."""
         if self._is_direct:
-            return quadratic_minimum(self, self.quadratic_form)
-        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
+            return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
+        return super()._find_minimum(accuracy)
 
 
 def _floor(part: Problem) -> float:

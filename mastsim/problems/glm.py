@@ -15,9 +15,8 @@ from mastsim.backend import Array, contiguous, inner, namespace, rows_times
 from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature, gram_form
 from mastsim.memory import check_room, check_square
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
-from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
+from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.problems.losses import Loss, SquaredLoss
-from mastsim.problems.newton import least_point
 from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
@@ -124,6 +123,14 @@ class GeneralizedLinearModel(Problem):
         x = self._points("x", x)
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f(x) and ∇f(x) from the same predictions."""
+        x = self._points("x", x)
+        predictions = rows_times(self.A, x)
+        losses, slopes = self.loss.value(predictions, self.y), self.loss.derivative(predictions, self.y)
+        value = namespace(losses).mean(losses, axis=-1) + 0.5 * self.ridge * inner(x, x)
+        return value, rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
@@ -347,18 +354,11 @@ class GeneralizedLinearModel(Problem):
         """The infimum of the loss."""
         return self.loss.lower_bound(self.y)
 
-    def minimize(self) -> Minimum:
-        """Return a minimiser certified by ‖∇f‖²/(2μ), or by the lower bound of the loss where μ = 0.
-
-        For a quadratic f it is the minimiser of least norm, and its certificate needs no μ.
-        """
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser; that of least norm, whose certificate needs no μ, for a quadratic f."""
         if self.is_quadratic and self.dim <= DENSE_LIMIT:
-            return quadratic_minimum(self, self.quadratic_form)
-        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
+            return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
+        return super()._find_minimum(accuracy)
 
 
 @dataclass(frozen=True, eq=False)
