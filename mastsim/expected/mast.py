@@ -183,7 +183,7 @@ class Mast(Objective):
         """Return E[SᵀHS] for the mean H of ∇²f(v + Sz) over a few sketches: near ∇²f_D(x), and cheap, shape (dim, dim)."""
         batch = self.sketch.sample(np.random.Generator(np.random.Philox(0)), _FEW_SKETCHES)
         points = self.center + np.asarray(batch.apply(x - self.center))
-        return self.sketch.quadratic_moment(np.mean([self.problem.hessian(point) for point in points], axis=0))
+        return self.sketch.quadratic_moment(self.problem.mean_hessian(points))
 
     def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
         """Return that of E[SᵀHS] for H = ∇²f(x), where the law of S is diagonal or has no directions; else that of H."""

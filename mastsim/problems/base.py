@@ -312,6 +312,10 @@ class Problem(ReadOnly, ABC):
         point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
+    def mean_hessian(self, points: np.ndarray) -> np.ndarray:
+        """Return the mean of ∇²f over points of shape (m, dim), shape (dim, dim)."""
+        return np.asarray(np.mean([self.hessian(point) for point in points], axis=0))
+
 
 def total_weight(minibatch: Components) -> Array:
     """Return Σ_j weights[r, j], shape (replicas,), one replica at a time."""

@@ -161,7 +161,15 @@ class GeneralizedLinearModel(Problem):
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
         check_square("the Hessian", self.dim, change="take products with it: hessian_product")
-        bends, A = self._bends(np.asarray(self._points("x", x), dtype=float)), self.A
+        return self._hessian_of(self._bends(np.asarray(self._points("x", x), dtype=float)))
+
+    def mean_hessian(self, points: np.ndarray) -> np.ndarray:
+        """Return the mean of ∇²f over points of shape (m, dim), shape (dim, dim)."""
+        return self._hessian_of(np.mean([self._bends(point) for point in points], axis=0))
+
+    def _hessian_of(self, bends: np.ndarray) -> np.ndarray:
+        """Return (1/n) Aᵀ Diag(bends) A + λI."""
+        A = self.A
         data = A.T @ (A.multiply(bends[:, None]).tocsr() if hasattr(A, "multiply") else bends[:, None] * A)
         return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + self.ridge * np.eye(self.dim)
 

@@ -16,6 +16,7 @@ from mastsim.problems.certificates import Minimum, below, certified, report
 from mastsim.provenance import Constant
 
 _MOST_NUMBERS = 1 << 26  # that a root of the Hessian may hold
+_SHARE = 0.9  # of an accuracy; the rest is for rounding
 
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """Maps a point to value and gradient, which need not be finite far out."""
@@ -88,10 +89,10 @@ class Search:
 
     def find(self, accuracy: float | None = None) -> Minimum:
         """Return a point that is certified within an accuracy, or as good as rounding allows; warn where it is neither."""
-        found = self._from(self.start, accuracy)
-        if accuracy is not None and found.excess_bound > accuracy:
+        found, early = self._from(self.start, accuracy)
+        if accuracy is not None and early and found.excess_bound > accuracy:
             # What rounding adds to the certificate is known only now.
-            found = self._from(found.x, None)
+            found, _ = self._from(found.x, None)
         report(self.function, found, self._mu, accuracy)
         return found
 
@@ -99,29 +100,38 @@ class Search:
     def _mu(self) -> float:
         return below(self.convexity) if self.convexity >= 0 else self.convexity.value
 
-    def _from(self, start: np.ndarray, accuracy: float | None) -> Minimum:
+    def _from(self, start: np.ndarray, accuracy: float | None) -> tuple[Minimum, bool]:
+        """Return the point that a search finds, and whether it could have gone on."""
         f, mu = self.function, self._mu
         certify = self.certify or (lambda x: certified(f, x, mu, self.smoothness))
         bar = tqdm(unit="pass", desc=f"minimising {f.name}", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr)
-        watch = _Watch(self.evaluate or f.value_and_gradient, f.hessian_product, mu, start, bar)
+        goal = mu, float(f.lower_bound), _SHARE * (accuracy or 0.0)
+        watch = _Watch(self.evaluate or f.value_and_gradient, f.hessian_product, start, bar, *goal)
         with bar:
             try:
                 if self.convexity < 0:
                     x = find_stationary(watch.evaluated, watch.multiplied, start)
                 else:
-                    enough = None if accuracy is None else watch.enough(0.5 * accuracy, float(f.lower_bound))
+                    enough = None if accuracy is None else watch.enough
                     x = minimize_convex(watch.evaluated, watch.multiplied, start, self.known, self.lower_bound, enough)
-                return certify(x)
+                return certify(x), watch.ended
             except KeyboardInterrupt as stop:
                 raise MinimizationInterrupted(f.name, certify(watch.best)) from stop
 
 
+@dataclass
 class _Watch:
-    """Counts what a search asks for, and keeps the best point."""
+    """Counts what a search asks for, keeps the best point, and says when it is good enough."""
 
-    def __init__(self, evaluate: Evaluate, product: Any, mu: float, start: np.ndarray, bar: Any) -> None:
-        self.evaluate, self.product, self.mu, self.best, self.bar = evaluate, product, mu, start, bar
-        self.least = math.inf
+    evaluate: Evaluate
+    product: Callable[[np.ndarray, np.ndarray], Any]
+    best: np.ndarray
+    bar: Any
+    mu: float
+    lower_bound: float
+    accuracy: float
+    least: float = math.inf
+    ended: bool = False
 
     def evaluated(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return value and gradient."""
@@ -139,10 +149,11 @@ class _Watch:
         self.bar.update()
         return np.asarray(self.product(x, w))
 
-    def enough(self, accuracy: float, lower_bound: float) -> Callable[[float, np.ndarray], bool]:
-        """Return whether value and gradient certify an accuracy, but for rounding."""
-        slope = math.sqrt(2 * self.mu * accuracy) if self.mu > 0 else 0.0
-        return lambda value, gradient: value - lower_bound <= accuracy or float(np.linalg.norm(gradient)) <= slope
+    def enough(self, value: float, gradient: np.ndarray) -> bool:
+        """Say whether value and gradient certify the accuracy asked for, but for rounding."""
+        slope = math.sqrt(2 * self.mu * self.accuracy) if self.mu > 0 else 0.0
+        self.ended = value - self.lower_bound <= self.accuracy or float(np.linalg.norm(gradient)) <= slope
+        return self.ended
 
 
 def curvatures(problem: Any) -> Curvatures:
