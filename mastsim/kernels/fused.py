@@ -25,9 +25,9 @@ class Sharing(Objective):
 
     original: Objective
 
-    def minimize(self) -> Minimum:
+    def minimize(self, accuracy: float | None = None) -> Minimum:
         """Return the minimiser of the original."""
-        return self.original.minimize()
+        return self.original.minimize(accuracy)
 
     @property
     def upper_curvature(self) -> Curvature:
