@@ -119,7 +119,7 @@ def test_theorem_6_as_quoted_is_refuted_from_a_random_start():
 def test_false_variants_are_refuted_from_a_random_start(kind):
     # Seeds that are soon successful; docs/attacks.md says how often others are, and with what budgets.
     soon = {GapAgainstSketchedInfimum: (1, 2500), NaiveSharpStep: (1, 2500), NonconvexMinimizer: (0, 500)}
-    seed, budget = (soon | {SketchOnTheRight: (2, 400)}).get(kind, (0, 600))
+    seed, budget = (soon | {SketchOnTheRight: (2, 1500)}).get(kind, (0, 1500))
     found = attack(kind, seed=seed, budget=budget, target=1.1)
     assert found.verdict == "refuted"
     assert found.ratio > 1.02

@@ -10,6 +10,7 @@ import numpy as np
 
 from mastsim.theorems import LinearRate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH, STRONGLY_CONVEX
+from mastsim.theorems.reshuffled import UNIFORM_LIST
 from mastsim.verification.attack.bowls_and_sketches import SAMPLINGS, Bowl, SketchPart, tuple_of, tuples_of
 from mastsim.verification.attack.quadratic_instance import Instance
 from mastsim.verification.attack.sketch_plan import Numbers, SketchPlan
@@ -86,7 +87,8 @@ class QuadraticPlan:
         if NO_SKETCH in kind.assumptions or (shared and bowls == dim > 1):
             sketches = (replace(sketches[0], kind="permk" if several else "identity"),)
         settings = _settings(kind, known, rng, sharp)
-        if settings.get("anchor"):  # a minibatch anchor takes values that are equally likely
+        # A minibatch anchor, and a list in random order, take values that are equally likely.
+        if settings.get("anchor") or UNIFORM_LIST in kind.assumptions:
             sketches = (replace(sketches[0], kind="finite", even=True),)
         return cls(
             distributed=several,
