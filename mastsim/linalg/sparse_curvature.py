@@ -36,7 +36,7 @@ class SparseCurvature(ReadOnly):
     diagonal : ndarray, shape (dim,)
         δ.
     floor : float, default -inf
-        A number λ with λI ⪯ the sum, proven elsewhere.
+        A number λ ≥ 0 with λI ⪯ the sum, proven elsewhere; −∞ where there is none.
     sign : {1.0, -1.0}
         The sign before the sum.
 
@@ -75,9 +75,9 @@ class SparseCurvature(ReadOnly):
         """The diagonal of the sum, its sign left out, shape (dim,)."""
         return np.asarray(self.diagonal + self.row_squares)
 
-    def floor_times(self, least: float, most: float) -> float:
-        """Return a λ with λI ⪯ E[SᵀHS], sign left out, from the eigenvalues least I ⪯ E[SᵀS] ⪯ most I."""
-        return self.floor * (least if self.floor >= 0 else most)
+    def floor_times(self, least: float) -> float:
+        """Return a λ with λI ⪯ E[SᵀHS], sign left out, where least·I ⪯ E[SᵀS]."""
+        return self.floor * least if self.floor > 0 else self.floor
 
     def with_diagonal(self, diagonal: np.ndarray, pieces: Iterable[Piece], floor: float) -> SparseCurvature:
         """Return a matrix with the same sign and other parts."""
@@ -87,7 +87,7 @@ class SparseCurvature(ReadOnly):
         """Return Diag(scale) H Diag(scale)."""
         pieces = [((B @ sp.diags_array(scale)).tocsr(), s) for B, s in self.pieces]
         square = scale**2
-        return self.with_diagonal(square * self.diagonal, pieces, self.floor_times(float(square.min()), float(square.max())))
+        return self.with_diagonal(square * self.diagonal, pieces, self.floor_times(float(square.min())))
 
     @cached_property
     def largest(self) -> Constant:
