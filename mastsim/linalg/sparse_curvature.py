@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.provenance import EXACT_WITHIN, Constant
-from mastsim.readonly import ReadOnly
+from mastsim.readonly import ReadOnly, frozen, frozen_rows
 from mastsim.rounding import EPS, summed
 from mastsim.spectra import collatz_wielandt, lanczos
 
@@ -55,6 +55,11 @@ class SparseCurvature(ReadOnly):
     diagonal: np.ndarray
     floor: float = -np.inf
     sign: float = 1.0
+
+    def __post_init__(self) -> None:
+        pieces = ((frozen_rows(B, copy=False), frozen(s, copy=False)) for B, s in self.pieces)
+        object.__setattr__(self, "pieces", tuple(pieces))
+        super().__post_init__()
 
     @property
     def dim(self) -> int:
