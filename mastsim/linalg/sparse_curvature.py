@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.provenance import EXACT_WITHIN, Constant
-from mastsim.readonly import ReadOnly
+from mastsim.readonly import ReadOnly, frozen, frozen_rows
 from mastsim.rounding import EPS, summed
 from mastsim.spectra import collatz_wielandt, lanczos
 
@@ -36,7 +36,7 @@ class SparseCurvature(ReadOnly):
     diagonal : ndarray, shape (dim,)
         δ.
     floor : float, default -inf
-        A number λ with λI ⪯ the sum, proven elsewhere.
+        A number λ ≥ 0 with λI ⪯ the sum, proven elsewhere; −∞ where there is none.
     sign : {1.0, -1.0}
         The sign before the sum.
 
@@ -55,6 +55,11 @@ class SparseCurvature(ReadOnly):
     diagonal: np.ndarray
     floor: float = -np.inf
     sign: float = 1.0
+
+    def __post_init__(self) -> None:
+        pieces = ((frozen_rows(B, copy=False), frozen(s, copy=False)) for B, s in self.pieces)
+        object.__setattr__(self, "pieces", tuple(pieces))
+        super().__post_init__()
 
     @property
     def dim(self) -> int:
@@ -75,9 +80,9 @@ class SparseCurvature(ReadOnly):
         """The diagonal of the sum, its sign left out, shape (dim,)."""
         return np.asarray(self.diagonal + self.row_squares)
 
-    def floor_times(self, least: float, most: float) -> float:
-        """Return a λ with λI ⪯ E[SᵀHS], sign left out, from the eigenvalues least I ⪯ E[SᵀS] ⪯ most I."""
-        return self.floor * (least if self.floor >= 0 else most)
+    def floor_times(self, least: float) -> float:
+        """Return a λ with λI ⪯ E[SᵀHS], sign left out, where least·I ⪯ E[SᵀS]."""
+        return self.floor * least if self.floor > 0 else self.floor
 
     def with_diagonal(self, diagonal: np.ndarray, pieces: Iterable[Piece], floor: float) -> SparseCurvature:
         """Return a matrix with the same sign and other parts."""
@@ -87,7 +92,7 @@ class SparseCurvature(ReadOnly):
         """Return Diag(scale) H Diag(scale)."""
         pieces = [((B @ sp.diags_array(scale)).tocsr(), s) for B, s in self.pieces]
         square = scale**2
-        return self.with_diagonal(square * self.diagonal, pieces, self.floor_times(float(square.min()), float(square.max())))
+        return self.with_diagonal(square * self.diagonal, pieces, self.floor_times(float(square.min())))
 
     @cached_property
     def largest(self) -> Constant:

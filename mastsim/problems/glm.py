@@ -261,7 +261,7 @@ class GeneralizedLinearModel(Problem):
         """Return (bend/n) AᵀA + ridge·I as an operator."""
         rows, sign = sp.csr_array(self.A), -1.0 if bend < 0 else 1.0
         pieces = [(rows, np.full(self.rows, abs(bend) / self.rows))] if bend != 0 else []
-        return SparseCurvature(pieces, np.full(self.dim, sign * ridge), sign=sign)
+        return SparseCurvature(pieces, np.full(self.dim, sign * ridge), ridge if bend >= 0 else -math.inf, sign)
 
     @cached_property
     def lower_curvature(self) -> Curvature:

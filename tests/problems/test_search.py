@@ -88,6 +88,29 @@ def test_less_is_done_for_less(limit, monkeypatch):
         assert counts[1] < counts[3]
 
 
+@pytest.mark.parametrize("hidden", [0.0, 0.4])
+def test_a_search_ends_at_the_first_point_that_is_good_enough(hidden, monkeypatch):
+    """At the third point it is but for rounding: without any it ends there, with much of it it goes on."""
+    F, both, norms = ms.Mast(example(), ms.RandK(30, 6)), ms.Mast.value_and_gradient, []
+
+    def seen(self, x):
+        found = both(self, x)
+        norms.append(float(np.linalg.norm(found[1])))
+        return found
+
+    monkeypatch.setattr(ms.Mast, "value_and_gradient", seen)
+    F.minimize()
+    assert norms[2] < 0.1 * norms[1]
+    accuracy, rest = norms[2] ** 2 / (2 * F.mu_fD_sharp) / 0.9 * (1 + 1e-9), norms[3:]
+    monkeypatch.setattr(ms.Mast, "gradient_error", lambda self, x: hidden * np.sqrt(2 * F.mu_fD_sharp * accuracy))
+    norms.clear()
+    best, warned = told(lambda: F.minimize(accuracy=accuracy))
+    assert not warned
+    assert best.excess_bound <= accuracy
+    assert rest
+    assert (len(norms) == 3) == (hidden == 0)
+
+
 def test_what_cannot_be_certified_is_said():
     flat = example(l2=0.0)
     with pytest.warns(ms.CertificateWarning, match="the 1e-09 asked for: the function is not strongly convex"):

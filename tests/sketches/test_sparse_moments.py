@@ -95,6 +95,27 @@ def test_suprema_are_at_least_those_of_the_enumeration(name):
         assert found == pytest.approx(64 * H.entries.max(), rel=1e-12)
 
 
+def test_a_unit_that_is_seldom_kept_counts_in_the_supremum():
+    """A diagonal that is large where a unit is kept with a chance of 0.3: the supremum is attained when it is."""
+    H = SparseCurvature([], np.array([1.0, 1, 1, 1, 1, 100, 1, 1]))
+    values, _ = matrices(Mixed())
+    truth = max(np.linalg.eigvalsh(M.T @ dense(H) @ M)[-1] for M in values)
+    assert truth == pytest.approx(100 / 0.3**2)
+    assert Mixed().law.sparse_supremum(H) >= truth * (1 - 1e-12)
+    # Of a group no more than is kept counts: two units of three, which have up to two coordinates.
+    assert Mixed().law._largest_trace(np.ones(8)) == pytest.approx(4 * 1.5**2 + 1 / 0.3**2 + 1 + 1 / 0.9**2)
+
+
+@pytest.mark.parametrize("name", ["2 of 4", "mixed"])
+def test_a_floor_grows_with_the_least_second_moment(name):
+    """Weights of either sign leave nothing but the floor to be certain of."""
+    rng = np.random.default_rng(7)
+    H = SparseCurvature([(sp.csr_array(rng.standard_normal((3, 8))), np.ones(3))], np.full(8, 0.5), floor=0.5)
+    found = SKETCHES[name].law.sparse_moment(H)
+    assert found.floor == pytest.approx(0.5 * SKETCHES[name].mu_D)
+    assert np.linalg.eigvalsh(dense(found))[0] >= found.floor * (1 - 1e-12)
+
+
 @pytest.mark.parametrize("S", [ms.Haar(8, 3), ms.Gaussian(8, 3)], ids=str)
 def test_invariant_laws_agree_with_their_matrix_moments(S):
     """Those are tested against draws elsewhere."""

@@ -81,7 +81,7 @@ class IndependentEntries(DiagonalLaw):
     def sparse_moment(self, H: SparseCurvature) -> SparseCurvature:
         """Return E[SᵀHS]: H with its diagonal multiplied by E c_i²."""
         diagonal = self.second_moments * H.diagonal + (self.second_moments - 1) * H.row_squares
-        return H.with_diagonal(diagonal, H.pieces, H.floor_times(self.mu_D, self.L_D))
+        return H.with_diagonal(diagonal, H.pieces, H.floor_times(self.mu_D))
 
     def pair_moments(self) -> np.ndarray:
         """Return the matrix of E[c_i c_j], shape (dim, dim)."""

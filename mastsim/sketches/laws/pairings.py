@@ -175,7 +175,7 @@ class InvariantLaw(Law):
         """Return E[SᵀHS] = (c₁₁ + c₂)H + c₂ tr(H)I."""
         c = self.coefficients(2)
         own, trace = c[(1, 1)] + c[(2,)], c[(2,)] * float(H.entries.sum())
-        floor = H.floor_times(self.mu_D, self.L_D)
+        floor = H.floor_times(self.mu_D)
         return H.with_diagonal(own * H.diagonal + trace, [(B, own * s) for B, s in H.pieces], floor)
 
     def square_times(self, product: np.ndarray, trace: float, z: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class Selection(KeptSets):
                 each = np.zeros(len(self.group))
                 each[self.unit] = within
                 pieces.append((parts, weights[row] * each[unit]))
-        return H.with_diagonal(diagonal, pieces, H.floor_times(self.mu_D, self.L_D))
+        return H.with_diagonal(diagonal, pieces, H.floor_times(self.mu_D))
 
     def mixed_moments(self, k: int) -> np.ndarray:
         """Return the matrix of E[c_i c_k² c_j]: E[c_i c_j]/keep_k² times the chance that k is kept when i and j are."""
