@@ -71,12 +71,12 @@ _HOME = {
     "sweep": "sweeps",
     "verify": "verification",
 }
-_MODULES = ("moments", "problems", "sketches", "testing", "theorems")
+_MODULES = ("extend", "moments", "problems", "sketches", "testing", "theorems")
 
 __all__ = [*_HOME, *_MODULES]
 
 if TYPE_CHECKING:
-    from mastsim import moments, problems, sketches, testing, theorems
+    from mastsim import extend, moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast

@@ -2,7 +2,7 @@
 
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
-from mastsim.problems.base import CertificateWarning, Minimum, Problem
+from mastsim.problems.base import CertificateWarning, Minimum, Problem, certified
 from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
@@ -12,7 +12,17 @@ from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
 from mastsim.problems.loading import load
 from mastsim.problems.logistic import LogisticRegression
-from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
+from mastsim.problems.losses import (
+    ExponentialSum,
+    LogisticLoss,
+    Loss,
+    MarginLoss,
+    Pieces,
+    PiecewiseLoss,
+    ResidualLoss,
+    RowForm,
+    SquaredLoss,
+)
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.sigmoid import SigmoidClassification
@@ -39,17 +49,21 @@ __all__ = [
     "LogisticLoss",
     "LogisticRegression",
     "Loss",
+    "MarginLoss",
     "Minimum",
     "Pieces",
+    "PiecewiseLoss",
     "PoissonRegression",
     "Problem",
     "Quadratic",
+    "ResidualLoss",
     "RowForm",
     "SigmoidClassification",
     "SmoothedHingeClassification",
     "SquaredLoss",
     "TwoLayerNetwork",
     "WelschRegression",
+    "certified",
     "family_for",
     "load",
     "split",

@@ -23,6 +23,7 @@ from mastsim.readonly import frozen
 from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
 _DENSE, _COPIES = 512, 8
+_INSTEAD = "smoothness_on_ball(radius) bounds it where ‖θ‖ is bounded, local_smoothness(x) estimates it at a point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +172,12 @@ class TwoLayerNetwork(Problem):
     @property
     def upper_curvature(self) -> Curvature:
         """Refused: there is no such matrix."""
-        raise ValueError("the curvature of a two-layer network is unbounded: there is no matrix L ⪰ ∇²f")
+        raise ValueError(f"the curvature of a two-layer network is unbounded: there is no matrix L ⪰ ∇²f; {_INSTEAD}")
 
     @property
     def lower_curvature(self) -> Curvature:
         """Refused: there is no such matrix."""
-        raise ValueError("the curvature of a two-layer network is unbounded: there is no matrix M ⪯ ∇²f")
+        raise ValueError(f"the curvature of a two-layer network is unbounded: there is no matrix M ⪯ ∇²f; {_INSTEAD}")
 
     @property
     def curvature_is_attained(self) -> bool:

@@ -2,7 +2,7 @@
 
 from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
-from mastsim.theorems.base import Inequality, Theorem
+from mastsim.theorems.base import Inequality, Sides, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
 from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.distributed import (
@@ -14,7 +14,7 @@ from mastsim.theorems.distributed import (
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
-from mastsim.theorems.rates import Rate
+from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
 from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
@@ -69,6 +69,8 @@ __all__ = [
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",
+    "Sides",
+    "SketchedRate",
     "StronglyConvexDSGD",
     "StronglyConvexSGD",
     "SublinearRate",
