@@ -14,6 +14,7 @@ _HOME = {
     "Bernoulli": "sketches",
     "BlockBernoulli": "sketches",
     "BlockRandK": "sketches",
+    "CallableProblem": "problems",
     "CertificateWarning": "problems",
     "Composed": "sketches",
     "Constant": "provenance",
@@ -55,8 +56,10 @@ _HOME = {
     "SigmoidClassification": "problems",
     "SketchCompressor": "methods",
     "SmoothedHingeClassification": "problems",
+    "SoftmaxRegression": "problems",
     "Spec": "spec",
     "Sweep": "sweeps",
+    "TorchProblem": "problems",
     "TwoLayerNetwork": "problems",
     "Uncompressed": "methods",
     "Unscaled": "sketches",
@@ -67,6 +70,7 @@ _HOME = {
     "importance_sampling": "methods",
     "load": "problems",
     "simulate": "simulation",
+    "smoothness_along": "local_smoothness",
     "split": "problems",
     "sweep": "sweeps",
     "verify": "verification",
@@ -80,6 +84,7 @@ if TYPE_CHECKING:
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
+    from mastsim.local_smoothness import smoothness_along
     from mastsim.methods import (
         DSGD,
         GD,
@@ -102,6 +107,7 @@ if TYPE_CHECKING:
         importance_sampling,
     )
     from mastsim.problems import (
+        CallableProblem,
         CertificateWarning,
         ExponentialClassification,
         FiniteSum,
@@ -112,6 +118,8 @@ if TYPE_CHECKING:
         Quadratic,
         SigmoidClassification,
         SmoothedHingeClassification,
+        SoftmaxRegression,
+        TorchProblem,
         TwoLayerNetwork,
         WelschRegression,
         load,

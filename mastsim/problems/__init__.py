@@ -3,6 +3,7 @@
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem, certified
+from mastsim.problems.callable_problem import CallableProblem
 from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
@@ -27,7 +28,9 @@ from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
+from mastsim.problems.softmax import SoftmaxRegression
 from mastsim.problems.splits import split
+from mastsim.problems.torch_problem import TorchProblem
 from mastsim.problems.two_layer_network import TwoLayerNetwork
 from mastsim.problems.welsch import WelschRegression
 
@@ -37,6 +40,7 @@ __all__ = [
     "ALL_PROBLEMS",
     "CATALOGUE",
     "DEFAULT_DATA",
+    "CallableProblem",
     "CertificateWarning",
     "Curvature",
     "Dataset",
@@ -60,7 +64,9 @@ __all__ = [
     "RowForm",
     "SigmoidClassification",
     "SmoothedHingeClassification",
+    "SoftmaxRegression",
     "SquaredLoss",
+    "TorchProblem",
     "TwoLayerNetwork",
     "WelschRegression",
     "certified",

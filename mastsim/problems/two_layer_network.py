@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
@@ -22,7 +21,7 @@ from mastsim.provenance import Constant
 from mastsim.readonly import frozen
 from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
-_DENSE, _COPIES = 512, 8
+_COPIES = 8
 _INSTEAD = "smoothness_on_ball(radius) bounds it where ‖θ‖ is bounded, local_smoothness(x) estimates it at a point"
 
 
@@ -232,28 +231,6 @@ class TwoLayerNetwork(Problem):
         R = nonnegative("radius", radius)
         bound = float(hessian_bounds(self.A, self.width, R).mean()) + self.l2
         return Constant(bound, "upper", f"‖∇²f‖ on the ball ‖θ‖ ≤ {R:g}, by the bounds on tanh', tanh'' and the loss")
-
-    def local_smoothness(self, x: Array) -> Constant:
-        """Return ‖∇²f(θ)‖ at one point: an estimate of the smoothness nearby, and a bound nowhere else.
-
-        Parameters
-        ----------
-        x : array, shape (dim,)
-            The point θ.
-
-        Returns
-        -------
-        Constant
-            Of kind ``"estimate"``: the largest absolute eigenvalue, dense up to dimension 512 and by Lanczos beyond.
-        """
-        x = vector("x", x, self.dim)
-        if self.dim <= _DENSE:
-            return Constant(
-                float(np.abs(np.linalg.eigvalsh(self.hessian(x))).max()), "estimate", "‖∇²f(θ)‖ at this point only"
-            )
-        operator = LinearOperator((self.dim, self.dim), matvec=lambda w: self.hessian_product(x, np.ravel(w)), dtype=float)
-        top = eigsh(operator, k=1, which="LM", v0=np.ones(self.dim), return_eigenvectors=False)
-        return Constant(float(np.abs(top[0])), "estimate", "‖∇²f(θ)‖ at this point only, by Lanczos")
 
     def minimize(self) -> Minimum:
         """Return a stationary point, certified only by its value minus the lower bound 0."""

@@ -151,7 +151,7 @@ def _check_hessian_product(problem: Problem, x: np.ndarray, u: np.ndarray) -> No
 def _check_curvature(problem: Problem, points: np.ndarray) -> None:
     first = problem.hessian(points[0])
     for x in points:
-        H, slack = problem.hessian(x), _margin(problem) * _smoothness(problem, x)
+        H, slack = problem.hessian(x), (_margin(problem) + problem.hessian_accuracy) * _smoothness(problem, x)
         agree("hessian is symmetric", H, H.T, slack)
         spectrum = np.linalg.eigvalsh(H)
         if math.isfinite(problem.mu_f):
