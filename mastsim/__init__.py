@@ -37,6 +37,7 @@ _HOME = {
     "Identity": "sketches",
     "IndependentDiagonal": "sketches",
     "IndependentSampling": "methods",
+    "Interrupted": "interruption",
     "InverseSqrtStep": "methods",
     "LSVRDSG": "methods",
     "LeastSquares": "problems",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
+    from mastsim.interruption import Interrupted
     from mastsim.local_smoothness import smoothness_along
     from mastsim.methods import (
         DSGD,

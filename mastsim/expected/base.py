@@ -15,6 +15,16 @@ from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 
 
+class OutOfReachError(ValueError):
+    """A point at which an exact value of f_D would take more work than is accepted."""
+
+
+MOST_WORK = 1 << 31
+"""The most numbers that one evaluation may compute: seconds."""
+NEAR_WORK, NEAR_FACTOR = 1 << 22, 16
+"""A point is within reach where f_D takes at most so many numbers, or so many times those at the shift."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How values of f_D are obtained.
@@ -46,6 +56,16 @@ class Expectation(ReadOnly, ABC):
         """Whether values and derivatives can be computed on a device."""
         return False
 
+    def at(self, accuracy: float) -> Expectation:
+        """Return the same expectation as accurate as asked for; one that is exact to rounding in any case stays as it is.
+
+        Parameters
+        ----------
+        accuracy : float
+            The largest error, rounding aside, relative to 1 + the largest prediction that a sketch makes.
+        """
+        return self
+
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)
@@ -54,6 +74,10 @@ class Expectation(ReadOnly, ABC):
     @abstractmethod
     def evaluation(self) -> Evaluation:
         """How values are obtained."""
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``: none by default."""
+        return np.zeros(x.shape[:-1], dtype=bool)
 
     @property
     def is_quadratic(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,17 @@ class SumExpectation(Expectation):
         """Whether the evaluations of all components do."""
         return all(part.runs_on_devices for part in self.parts)
 
+    def at(self, accuracy: float) -> Expectation:
+        """Return the same expectation, every component as accurate as asked for."""
+        return replace(self, parts=tuple(part.at(accuracy) for part in self.parts))
+
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, component by component."""
         return device.copy(self) if self.runs_on_devices else super().on(device)
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which points are far for one of the components."""
+        return np.any([part.is_far(x) for part in self.parts], axis=0)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""

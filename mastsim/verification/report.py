@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.documents import dumps
+from mastsim.files import write_whole
 from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
 from mastsim.tables import aligned_table
 from mastsim.theorems import ALL
@@ -21,14 +22,14 @@ _COLUMNS = ("claim", "tier", "verdicts", "left/right", "attained on")
 _CURVES = 4
 
 
-def table(verdicts: list[Verdict]) -> str:
-    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary line."""
+def table(verdicts: list[Verdict], part: str | None = None) -> str:
+    """Return the verdicts as a table of plain text, one line a theorem and tier, with a summary or words for a part."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.title, verdict.tier), []).append(verdict)
     lines = aligned_table(_COLUMNS, [_cells(group) for group in groups.values()])
     surprises = [f"! {verdict.problem}, {verdict.sketch}: {verdict}" for verdict in verdicts if not verdict.as_expected]
-    return "\n".join([lines, "", summary(verdicts), *surprises])
+    return "\n".join([lines, "", summary(verdicts) if part is None else part, *surprises])
 
 
 def summary(verdicts: list[Verdict]) -> str:
@@ -58,12 +59,10 @@ def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]
     """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     chart = _png(tightness_chart(verdicts))
-    (folder / "tightness.png").write_bytes(chart)
-    (folder / "verdicts.json").write_text(dumps(document) + "\n", encoding="utf-8")
+    write_whole(folder / "tightness.png", chart)
+    write_whole(folder / "verdicts.json", dumps(document) + "\n")
     curves = _png(bound_plots(verdicts)) if any(v.curve is not None for v in verdicts) else None
-    page = folder / "index.html"
-    page.write_text(_page(verdicts, document, chart, curves), encoding="utf-8")
-    return page
+    return write_whole(folder / "index.html", _page(verdicts, document, chart, curves))
 
 
 def tightness_chart(verdicts: list[Verdict]) -> Figure:
