@@ -8,10 +8,7 @@ import numpy as np
 import mastsim as ms
 from mastsim.extend import Method, State, StochasticMethod
 
-
-class Moving(NamedTuple):
-    x: np.ndarray
-    m: np.ndarray
+Moving = NamedTuple("Moving", [("x", np.ndarray), ("m", np.ndarray)])
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,7 @@ class HeavyBall(Method):
 
     def step(self, state, objective, draw):
         g = objective.sketched_gradient(state.x, draw.of("sketch", objective.sketch))
-        m = self.beta * state.m + self.rule.at(draw.step) * g
-        return Moving(state.x - m, m)
+        return Moving(state.x - (m := self.beta * state.m + self.rule.at(draw.step) * g), m)
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,19 @@
 """A theorem of one's own, checked; its hasty variant is refuted with a test to paste, which runs as it stands."""
 
 import mastsim as ms
-from mastsim.extend import (
-    BOUNDED,
-    CONVEX,
-    SINGLE_NODE,
-    SMOOTH,
-    STRONGLY_CONVEX,
-    UNBIASED,
-    Assumption,
-    LinearRate,
-    SketchedRate,
-)
 
-NO_GAP = Assumption(
+ex = ms.extend
+NO_GAP = ex.Assumption(
     "no gap", lambda F: F.gap() <= 1e-12, lambda F: f"the gap is {float(F.gap()):.3g}", "put v at the minimiser of f"
 )
 
 
-class LongSteps(SketchedRate, LinearRate):
+class LongSteps(ex.SketchedRate, ex.LinearRate):
     """E‖x^T − x_D*‖² ≤ (1 − γ(2 − γL)μ)^T ‖x^0 − x_D*‖² for γ ≤ 3/(2L), where sketching loses nothing."""
 
     id, title, source, method = "long-steps", "Long steps when nothing is lost", "examples/own_theorem.py", "DSGD"
     statement = r"\mathbb E\|x^T - x_D^*\|^2 \le (1 - \gamma(2 - \gamma L)\mu)^T\|x^0 - x_D^*\|^2"
-    assumptions = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, CONVEX, STRONGLY_CONVEX, NO_GAP)
+    assumptions = (ex.SINGLE_NODE, ex.UNBIASED, ex.BOUNDED, ex.SMOOTH, ex.CONVEX, ex.STRONGLY_CONVEX, NO_GAP)
     constants_used = ("expected_smoothness", "mu_fD", "gap")
     method_at = staticmethod(ms.DSGD)
     stepsize = property(lambda self: 1.5 / self.L)

@@ -10,7 +10,7 @@ from typing import Any
 from mastsim import theorems
 from mastsim.expected import Objective
 from mastsim.methods import Method, Nice, Sampling
-from mastsim.theorems import HorizonRate, Rate, Theorem
+from mastsim.theorems import AssumptionError, HorizonRate, Rate, Theorem
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
 from mastsim.theorems.sampled import SampledRate
@@ -225,7 +225,11 @@ def _about(kind: type[Rate], objective: Objective, method: Method, steps: int, s
     shared = {field.name for field in fields(method)} & {field.name for field in fields(kind)} - {"stepsize"}
     settings = {name: getattr(method, name) for name in shared}
     settings |= {"horizon": steps} if issubclass(kind, HorizonRate) else {}
-    theorem = kind(objective, sharp=sharp, **settings)
+    try:
+        theorem = kind(objective, sharp=sharp, **settings)
+    except AssumptionError:
+        # What applies to the objective may still be about other settings.
+        return None
     return theorem if theorem.method_at(1.0) == replace(method, stepsize=1.0) else None
 
 

@@ -9,7 +9,7 @@ base class                  what to give; all else follows, and may be overridde
 `MarginLoss`                the same at w = yu, for labels −1 and +1
 `PiecewiseLoss`             beside one of these: `pieces` in place of `psi`
 `GeneralizedLinearModel`    `loss`, an instance of one's `Loss`; data, ridge and constants come with it
-`Problem`                   `dim`, `value`, `gradient`, `hessian_product`, curvatures, `lower_bound`, `minimize`; for
+`Problem`                   `dim`, `value`, `gradient`, `hessian_product`, curvatures and `lower_bound`; for
                             functions that are at hand `mastsim.CallableProblem` asks for less
 `Method`                    `init` and `step`; a `State`, or a NamedTuple of arrays (replicas, dim) that begins with `x`;
                             ``affine = True`` in the class body where each outcome of a step is an affine map
@@ -54,7 +54,6 @@ from mastsim.problems import (
     Problem,
     ResidualLoss,
     RowForm,
-    certified,
 )
 from mastsim.provenance import Constant
 from mastsim.sketches import DiagonalBatch, Law, MatrixBatch, Selection, SelectionSketch, Sketch, SketchBatch
@@ -130,5 +129,4 @@ __all__ = [
     "StochasticMethod",
     "SublinearRate",
     "Theorem",
-    "certified",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
 from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.run_files import read_parts, write_parts
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
 __all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "Divergence", "Request", "Run", "stops"]
@@ -262,9 +263,7 @@ class Run(ReadOnly):
         path : str or Path
             Where to; an existing file is replaced.
         """
-        from mastsim.run_files import write_run
-
-        write_run(self, path)
+        write_parts({part.name: getattr(self, part.name) for part in fields(self)}, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -280,9 +279,7 @@ class Run(ReadOnly):
         ValueError
             If the file is not one that `save` wrote, or was changed since.
         """
-        from mastsim.run_files import read_run
-
-        return read_run(path)
+        return read_parts(path, cls)
 
 
 def stops(every: int, steps: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
-from mastsim.problems.base import CertificateWarning, Minimum, Problem, certified
+from mastsim.problems.base import CertificateWarning, Minimum, Problem
 from mastsim.problems.callable_problem import CallableProblem
 from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
 from mastsim.problems.dataset import Dataset
@@ -26,6 +26,7 @@ from mastsim.problems.losses import (
 )
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
+from mastsim.problems.search import MinimizationInterrupted
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.softmax import SoftmaxRegression
@@ -54,6 +55,7 @@ __all__ = [
     "LogisticRegression",
     "Loss",
     "MarginLoss",
+    "MinimizationInterrupted",
     "Minimum",
     "Pieces",
     "PiecewiseLoss",
@@ -69,7 +71,6 @@ __all__ = [
     "TorchProblem",
     "TwoLayerNetwork",
     "WelschRegression",
-    "certified",
     "family_for",
     "load",
     "split",

@@ -12,9 +12,7 @@ import numpy as np
 
 from mastsim.backend import Array
 from mastsim.linalg import Curvature
-from mastsim.problems.base import Minimum, Problem, certified
-from mastsim.problems.certificates import certified_minimum
-from mastsim.problems.newton import least_point
+from mastsim.problems.base import Minimum, Problem
 from mastsim.provenance import Constant
 from mastsim.readonly import frozen
 from mastsim.validation import integer, shown
@@ -191,15 +189,8 @@ class CallableProblem(Problem):
         """The lower bound that was given."""
         return self.bounds[2]
 
-    def minimize(self) -> Minimum:
-        """Return a stationary point, with the certificate that the given bounds allow."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
-        x = least_point(self, self._start)
-        certify = certified_minimum if self.mu_f >= 0 else certified
-        return certify(self, x, self.mu_f.value, self.L_f.value)
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        return self._search(self._start).find(accuracy)
 
     @property
     def _start(self) -> np.ndarray:

@@ -11,11 +11,8 @@ import numpy as np
 from mastsim.backend import Array, contiguous, inner, namespace, rows_at, rows_times
 from mastsim.linalg import Curvature
 from mastsim.memory import check_square
-from mastsim.problems.base import Components, Minimum, Problem, ridge, total_weight
-from mastsim.problems.certificates import below, certified_minimum
-from mastsim.problems.newton import least_point
+from mastsim.problems.base import Components, Problem, ridge, total_weight
 from mastsim.provenance import Constant
-from mastsim.readonly import frozen
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
 _BEND = 0.5
@@ -219,15 +216,6 @@ class SoftmaxRegression(Problem):
     def lower_bound(self) -> float:
         """Zero."""
         return 0.0
-
-    def minimize(self) -> Minimum:
-        """Return a minimiser certified by ‖∇f‖²/(2λ), or by the lower bound 0 where λ = 0."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
-        x = least_point(self, np.zeros(self.dim))
-        return certified_minimum(self, frozen(x), below(self.mu_f), self.L_f.value)
 
 
 def _softmax(z: Array) -> Array:

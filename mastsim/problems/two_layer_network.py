@@ -13,8 +13,7 @@ import numpy as np
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
 from mastsim.memory import check_room
-from mastsim.minimization import find_stationary
-from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
+from mastsim.problems.base import Components, Minimum, Problem, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
@@ -232,13 +231,8 @@ class TwoLayerNetwork(Problem):
         bound = float(hessian_bounds(self.A, self.width, R).mean()) + self.l2
         return Constant(bound, "upper", f"‖∇²f‖ on the ball ‖θ‖ ≤ {R:g}, by the bounds on tanh', tanh'' and the loss")
 
-    def minimize(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return a stationary point, certified only by its value minus the lower bound 0."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
         # Not from zero: there all hidden units are alike and stay so.
         start = np.random.Generator(np.random.Philox(0)).standard_normal(self.dim) / math.sqrt(self.inputs + 1)
-        x = find_stationary(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
-        return certified(self, x, self.mu_f.value, self.L_f.value)
+        return self._search(start).find(accuracy)

@@ -153,8 +153,6 @@ def _warmed(method: Method, F: Objective, rng: np.random.Generator, seed: int) -
     require("init", hasattr(state, "_fields"), f"it returned {type(state).__name__}; return a NamedTuple of arrays")
     require("init", state._fields[:1] == ("x",), f"the state begins with {state._fields[:1]}; its first field must be x")
     same("init: x is the start", state.x, kept)
-    unknown = set(method.points) - set(state._fields)
-    require("points", not unknown, f"it names {sorted(unknown)}, but the state has {list(state._fields)}")
     for step in range(_WARMING):
         state = _stepped(method, F, state, _Noting(Streams(seed), step, np.arange(_REPLICAS)))
     return state, _WARMING

@@ -232,7 +232,6 @@ METHOD_MISTAKES = [
     ({"step": lambda self, state, objective, draw: State(state.x)}, "returned State instead of Moving"),
     ({"init": lambda self, objective, x0: x0}, "return a NamedTuple of arrays"),
     ({"init": lambda self, objective, x0: Moving(x0 + 1.0, x0)}, "init: x is the start"),
-    ({"points": ("x", "y")}, r"points fails: it names \['y'\]"),
     ({"affine": True, "changed": lambda self, g: np.tanh(g)}, "affine = True fails"),
 ]
 
