@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-import mastsim
 from mastsim.theorems import Theorem
 from mastsim.verification import attack
 
@@ -82,7 +82,7 @@ class _Writer:
         return f"{item.name}={self.expression(getattr(thing, item.name))}"
 
     def _name(self, kind: type) -> str:
-        if getattr(mastsim, kind.__name__, None) is kind:
+        if getattr(importlib.import_module("mastsim"), kind.__name__, None) is kind:
             return f"ms.{kind.__name__}"
         public = attack.__name__ if getattr(attack, kind.__name__, None) is kind else kind.__module__
         self.needed.setdefault(public, set()).add(kind.__name__)
