@@ -14,6 +14,7 @@ _HOME = {
     "Bernoulli": "sketches",
     "BlockBernoulli": "sketches",
     "BlockRandK": "sketches",
+    "CallableProblem": "problems",
     "CertificateWarning": "problems",
     "Composed": "sketches",
     "Constant": "provenance",
@@ -65,8 +66,10 @@ _HOME = {
     "SigmoidClassification": "problems",
     "SketchCompressor": "methods",
     "SmoothedHingeClassification": "problems",
+    "SoftmaxRegression": "problems",
     "Spec": "spec",
     "Sweep": "sweeps",
+    "TorchProblem": "problems",
     "TwoLayerNetwork": "problems",
     "Uncompressed": "methods",
     "Unscaled": "sketches",
@@ -77,20 +80,22 @@ _HOME = {
     "importance_sampling": "methods",
     "load": "problems",
     "simulate": "simulation",
+    "smoothness_along": "local_smoothness",
     "split": "problems",
     "sweep": "sweeps",
     "verify": "verification",
 }
-_MODULES = ("moments", "problems", "sketches", "testing", "theorems")
+_MODULES = ("extend", "moments", "problems", "sketches", "testing", "theorems")
 
 __all__ = [*_HOME, *_MODULES]
 
 if TYPE_CHECKING:
-    from mastsim import moments, problems, sketches, testing, theorems
+    from mastsim import extend, moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
     from mastsim.expected import Distributed, Mast
     from mastsim.interruption import Interrupted
+    from mastsim.local_smoothness import smoothness_along
     from mastsim.methods import (
         DSGD,
         GD,
@@ -121,6 +126,7 @@ if TYPE_CHECKING:
         importance_sampling,
     )
     from mastsim.problems import (
+        CallableProblem,
         CertificateWarning,
         ExponentialClassification,
         FiniteSum,
@@ -132,6 +138,8 @@ if TYPE_CHECKING:
         Quadratic,
         SigmoidClassification,
         SmoothedHingeClassification,
+        SoftmaxRegression,
+        TorchProblem,
         TwoLayerNetwork,
         WelschRegression,
         load,

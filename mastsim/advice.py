@@ -10,7 +10,7 @@ from typing import Any
 from mastsim import theorems
 from mastsim.expected import Objective
 from mastsim.methods import Method, Nice, Sampling
-from mastsim.theorems import AssumptionError, HorizonRate, Rate
+from mastsim.theorems import AssumptionError, HorizonRate, Rate, Theorem
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
 from mastsim.theorems.sampled import SampledRate
@@ -76,6 +76,8 @@ def guarantees(
     accuracy: float | None = None,
     sampling: Sampling | None = None,
     method: Method | None = None,
+    *,
+    also: Sequence[type[Theorem]] = (),
 ) -> list[Guarantee]:
     """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
 
@@ -92,6 +94,8 @@ def guarantees(
         The sampling for theorems about sampled gradients; a tenth of the data when left out.
     method : Method, optional
         A method whose settings are taken in theorems about it; several usual ones when left out.
+    also : sequence of type of Theorem, optional
+        Records of one's own, asked beside the package's.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def guarantees(
     if sampling is not None:
         instance("sampling", sampling, Sampling)
     found: list[Guarantee] = []
-    for kind in theorems.ALL:
+    for kind in (*theorems.ALL, *also):
         if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
         if (why := kind.refuse(objective)) is not None:

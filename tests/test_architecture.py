@@ -17,8 +17,8 @@ FLOORS = (
     "documents problems sketches",
     "expected recursions",
     "constants methods",
-    "advice engine interruption kernels measuring moments pace plots recording request run run_files simulation stepsizes "
-    "theorems",
+    "advice engine extend interruption kernels local_smoothness measuring moments pace plots recording request run "
+    "run_files simulation stepsizes theorems",
     "verification worstcase",
     "reproduce spec sweeps testing",
     "cli options",

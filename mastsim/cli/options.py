@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mastsim.cli.values import DOCUMENT, NUMBER, WHOLE
+from mastsim.cli.values import DOCUMENT, INPUT, NUMBER, WHOLE
 
 _DEFAULT_DATA = "breast-cancer"
 
@@ -53,6 +53,9 @@ DATA = click.option(
 )
 SKETCH = click.option(
     "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
+)
+MODULE = click.option(
+    "--module", type=INPUT, metavar="FILE.py", help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file."
 )
 SHIFT = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 PROBLEM = click.option(

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mastsim.cli.options import JSON, METHOD, METHOD_HELP, MINIBATCH, OBJECTIVE, STEPS, STEPSIZE, options, with_minibatch
+from mastsim.cli.options import (
+    JSON,
+    METHOD,
+    METHOD_HELP,
+    MINIBATCH,
+    MODULE,
+    OBJECTIVE,
+    STEPS,
+    STEPSIZE,
+    options,
+    with_minibatch,
+)
 from mastsim.cli.output import about, emit, label_lines
 from mastsim.cli.program import main
 from mastsim.cli.values import NUMBER
@@ -35,23 +47,30 @@ def constants(json_to: str | None, **what: Any) -> None:
 
 
 @main.command()
-@options(*OBJECTIVE, MINIBATCH, STEPSIZE, STEPS, JSON)
+@options(*OBJECTIVE, MODULE, MINIBATCH, STEPSIZE, STEPS, JSON)
 @click.option("--method", help=f"{METHOD_HELP}; by default dsgd, with clients distributed", **METHOD)
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 def stepsize(
-    json_to: str | None, accuracy: float | None, method: str | None, minibatch: int | None, steps: int, **what: Any
+    json_to: str | None,
+    module: Path | None,
+    accuracy: float | None,
+    method: str | None,
+    minibatch: int | None,
+    steps: int,
+    **what: Any,
 ) -> None:
     """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
     from mastsim import advice
     from mastsim.spec import Spec
     from mastsim.validation import integer
+    from mastsim.verification.own_module import load_parts
 
     steps = integer("steps", steps, 1)
     usual = "dsgd" if what["clients"] is None else "distributed"
     spec = Spec(**what, method=with_minibatch(method or usual, minibatch))
     dataset, F = spec.objective_of(spec.load())
-    trial = spec.trial(F)
-    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), trial if spec.settings else None)
+    trial, also = spec.trial(F), load_parts(module).theorems if module else ()
+    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), trial if spec.settings else None, also=also)
     step = _step(spec, F, steps)
     document = about(spec, dataset, None, F) | {"step": step, "stepsize": [each.record() for each in found]}
     said = f"γ = {step['value']:.6g}" if step["value"] is not None else "none"

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 ALONE = {
-    "verify": {"attack": ("budget", "witness", "seed", "json_to"), "replay": ("witness", "json_to")},
+    "verify": {"attack": ("budget", "witness", "seed", "module", "json_to"), "replay": ("witness", "module", "json_to")},
 }
 """Options that are a way of their own to run a command, and what each of them takes beside itself."""
 
@@ -22,7 +22,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Options that do nothing without another."""
 
-WRITTEN, READ = ("json_to", "witness", "out", "plot"), ("data", "shift", "replay", "grid")
+WRITTEN, READ = ("json_to", "witness", "out", "plot"), ("data", "shift", "module", "replay", "grid")
 """Options that name files which are written, and files which are read."""
 
 

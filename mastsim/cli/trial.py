@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mastsim.cli.options import JSON, READING, SEED, options
+from mastsim.cli.options import JSON, MODULE, READING, SEED, options
 from mastsim.cli.output import emit, label_lines
 from mastsim.cli.program import main
 from mastsim.cli.streams import say, shows_progress
 from mastsim.cli.values import FILE, FOLDER, INPUT, WHOLE
 
+if TYPE_CHECKING:
+    from mastsim.theorems import Theorem
+    from mastsim.verification.own_module import OwnParts
+
 
 @main.command()
-@options(*READING, SEED, JSON)
+@options(*READING, MODULE, SEED, JSON)
 @click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
 @click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
@@ -32,6 +36,7 @@ def verify(
     positive: float | None,
     features: int | None,
     zero_based: bool,
+    module: Path | None,
     seed: int,
     json_to: str | None,
     theorems: tuple[str, ...],
@@ -45,8 +50,9 @@ def verify(
     replay: Path | None,
 ) -> None:
     """Put the theorems on trial; exit 0 when every verdict is as expected, 1 otherwise, 2 on bad input."""
+    own = _own(module)
     if attack is not None or replay is not None:
-        _attack(attack, replay, seed, budget, witness, json_to)
+        _attack(attack, replay, own.theorems, seed, budget, witness, json_to)
     from mastsim.documents import header
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, SuiteInterrupted, as_expected, run_suite
@@ -54,42 +60,89 @@ def verify(
     from mastsim.verification.theorem_pages import write_pages
 
     dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
+    checks = _checks(own)
+    effort, also = QUICK if quick else FULL, own.theorems
     try:
-        verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
+        verdicts = run_suite(dataset, sketches, theorems, seed, effort, progress=shows_progress(), also=also)
     except SuiteInterrupted as stop:
         # A part is printed as one, and written nowhere.
         say(table(stop.verdicts, str(stop)), err=json_to == "-")
         raise
-    fine = as_expected(verdicts)
+    fine = as_expected(verdicts) and all(check["fine"] for check in checks)
     document = header(dataset, seed) | {
         "all_as_expected": fine,
         "alpha": FAMILY_ALPHA,
+        "checks": checks,
         "results": [verdict.record() for verdict in verdicts],
     }
     writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document)]
     if pages is not None:
         chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
-        how = f"mastsim verify --data {data} --seed {seed}{chosen}"
-        writes.append(lambda: write_pages(pages, verdicts, how))
-    emit(document, json_to, "\n".join([*label_lines(dataset), table(verdicts)]), *writes)
+        mine = "" if module is None else f" --module {module.name}"
+        how = f"mastsim verify --data {data} --seed {seed}{chosen}{mine}"
+        writes.append(lambda: write_pages(pages, verdicts, how, also))
+    emit(
+        document, json_to, "\n".join([*label_lines(dataset), *(check["text"] for check in checks), table(verdicts)]), *writes
+    )
     sys.exit(0 if fine else 1)
 
 
+def _own(module: Path | None) -> OwnParts:
+    from mastsim.verification.own_module import OwnParts, load_parts
+
+    return OwnParts() if module is None else load_parts(module)
+
+
+def _checks(own: OwnParts) -> list[dict[str, Any]]:
+    """Check one's own sketches, problems and methods, and return what was found wrong with each, if anything."""
+    from mastsim import testing
+
+    kinds: tuple[tuple[Any, Callable[[Any], object]], ...] = (
+        (own.sketches, testing.check_sketch),
+        (own.problems, testing.check_problem),
+        (own.methods, testing.check_method),
+    )
+    found = []
+    for parts, check in kinds:
+        for part in parts:
+            try:
+                report = check(part)
+            except AssertionError as failure:
+                found.append({"part": part.name, "check": check.__name__, "fine": False, "text": str(failure)})
+            else:
+                text = f"{part.name}: {check.__name__} finds nothing wrong" if report is None else str(report)
+                found.append({"part": part.name, "check": check.__name__, "fine": True, "text": text})
+    return found
+
+
 def _attack(
-    name: str | None, saved: Path | None, seed: int, budget: int, witness: Path | None, json_to: str | None
+    name: str | None,
+    saved: Path | None,
+    own: tuple[type[Theorem], ...],
+    seed: int,
+    budget: int,
+    witness: Path | None,
+    json_to: str | None,
 ) -> NoReturn:
     """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
+    from mastsim.validation import one_of
     from mastsim.verification.attack import AttackInterrupted, attack, attackable, replay
     from mastsim.verification.attack.false_variants import ALL_FALSE
 
+    known = attackable(own)
+    kind = known[one_of("theorem", name, known)] if name else None
     try:
-        found = attack(name, seed=seed, budget=budget, progress=shows_progress()) if name else replay(saved)  # type: ignore[arg-type]
+        if kind is None:
+            assert saved is not None
+            found = replay(saved, own)
+        else:
+            found = attack(kind, seed=seed, budget=budget, progress=shows_progress())
     except AttackInterrupted as stop:
         say(f"{stop}\n{stop.attack.witness}", err=json_to == "-")
         if witness is not None and stop.attack.witness is not None:
             stop.attack.save(witness)
         raise
-    kind = attackable()[found.theorem]
+    kind = known[found.theorem]
     false = kind.status == "refuted as quoted" or kind in ALL_FALSE
     writes = [] if witness is None else [lambda: found.save(witness)]
     emit(found.record(), json_to, f"{found}\n{found.witness}", *writes)

@@ -3,6 +3,7 @@
 from mastsim.keywords import named
 from mastsim.linalg import Curvature
 from mastsim.problems.base import CertificateWarning, Minimum, Problem
+from mastsim.problems.callable_problem import CallableProblem
 from mastsim.problems.catalogue import CATALOGUE, DEFAULT_DATA
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
@@ -12,13 +13,25 @@ from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
 from mastsim.problems.huber import HuberRegression
 from mastsim.problems.loading import load
 from mastsim.problems.logistic import LogisticRegression
-from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
+from mastsim.problems.losses import (
+    ExponentialSum,
+    LogisticLoss,
+    Loss,
+    MarginLoss,
+    Pieces,
+    PiecewiseLoss,
+    ResidualLoss,
+    RowForm,
+    SquaredLoss,
+)
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
 from mastsim.problems.search import MinimizationInterrupted
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
+from mastsim.problems.softmax import SoftmaxRegression
 from mastsim.problems.splits import split
+from mastsim.problems.torch_problem import TorchProblem
 from mastsim.problems.two_layer_network import TwoLayerNetwork
 from mastsim.problems.welsch import WelschRegression
 
@@ -28,6 +41,7 @@ __all__ = [
     "ALL_PROBLEMS",
     "CATALOGUE",
     "DEFAULT_DATA",
+    "CallableProblem",
     "CertificateWarning",
     "Curvature",
     "Dataset",
@@ -40,16 +54,21 @@ __all__ = [
     "LogisticLoss",
     "LogisticRegression",
     "Loss",
+    "MarginLoss",
     "MinimizationInterrupted",
     "Minimum",
     "Pieces",
+    "PiecewiseLoss",
     "PoissonRegression",
     "Problem",
     "Quadratic",
+    "ResidualLoss",
     "RowForm",
     "SigmoidClassification",
     "SmoothedHingeClassification",
+    "SoftmaxRegression",
     "SquaredLoss",
+    "TorchProblem",
     "TwoLayerNetwork",
     "WelschRegression",
     "family_for",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
@@ -23,6 +24,9 @@ from mastsim.validation import ACCURACIES, CONDITIONS, SETTINGS, has, nonnegativ
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
+
+
+_DENSE_SPECTRUM = 512
 
 
 class Components(Protocol):
@@ -297,9 +301,36 @@ class Problem(ReadOnly, ABC):
         x = np.asarray(self._points("x", x), dtype=float)
         bend = self.L_f.value
         if not math.isfinite(bend):
-            bend = max(float(np.linalg.norm(self.hessian(point))) for point in np.reshape(x, (-1, self.dim)))
+            bend = max(self.local_smoothness(point).value for point in np.reshape(x, (-1, self.dim)))
         away = 0.0 if moved is None else np.linalg.norm(moved, axis=-1)
         return np.asarray(bend * (1e-14 * (1 + np.linalg.norm(x, axis=-1)) + away))
+
+    @property
+    def hessian_accuracy(self) -> float:
+        """How far products with the Hessian may be off beyond rounding, in units of ‖∇²f‖: 0 unless they are estimates."""
+        return 0.0
+
+    def local_smoothness(self, x: Array) -> Constant:
+        """Return ‖∇²f(x)‖ at one point: an estimate of the smoothness nearby, and a bound nowhere else.
+
+        Parameters
+        ----------
+        x : array, shape (dim,)
+            The point.
+
+        Returns
+        -------
+        Constant
+            Of kind ``"estimate"``: the largest absolute eigenvalue, dense up to dimension 512 and by Lanczos beyond.
+        """
+        x = vector("x", x, self.dim)
+        if self.dim <= _DENSE_SPECTRUM:
+            H = self.hessian(x)
+            top = float(np.abs(np.linalg.eigvalsh(H)).max()) if np.isfinite(H).all() else math.inf
+            return Constant(top, "estimate", "‖∇²f(x)‖ at this point only")
+        operator = LinearOperator((self.dim, self.dim), matvec=lambda w: self.hessian_product(x, np.ravel(w)), dtype=float)
+        largest = eigsh(operator, k=1, which="LM", v0=np.ones(self.dim), return_eigenvectors=False)
+        return Constant(float(np.abs(largest[0])), "estimate", "‖∇²f(x)‖ at this point only, by Lanczos")
 
     @property
     def column_scale(self) -> np.ndarray:

@@ -189,7 +189,7 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def column_scale(self) -> np.ndarray:
         """One over the root of the largest curvature along each coordinate; of its mean square where that is unbounded."""
-        bend = self.loss.curvature_max if math.isfinite(self.loss.curvature_max) else 1.0
+        bend = self.loss.bend if math.isfinite(self.loss.bend) else 1.0
         diagonal = bend * np.asarray(self._squares.T @ np.ones(self.rows)) / self.rows + self.ridge
         # A column of zeros that is not penalised has no scale.
         return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
@@ -202,12 +202,12 @@ class GeneralizedLinearModel(Problem):
 
     @property
     def _data_curvature(self) -> float:
-        if not math.isfinite(self.loss.curvature_max):
+        if not math.isfinite(self.loss.bend):
             raise ValueError(
                 f"condition_number={self.condition_number} is not accepted: the curvature of the {self.loss.name} loss is "
                 "unbounded; pass l2 instead"
             )
-        return self.loss.curvature_max * self._gram_top
+        return self.loss.bend * self._gram_top
 
     @cached_property
     def _gram_top(self) -> Constant:
@@ -218,18 +218,18 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def upper_curvature(self) -> Curvature:
-        """**L** = (φ''max/n) AᵀA + λI; refused where φ'' is unbounded."""
+        """**L** = (sup|φ''|/n) AᵀA + λI; refused where φ'' is unbounded."""
         self._check_curvature()
-        return self._curvature(self.loss.curvature_max)
+        return self._curvature(self.loss.bend)
 
     def _check_curvature(self) -> None:
-        if not math.isfinite(self.loss.curvature_max):
+        if not math.isfinite(self.loss.bend):
             raise ValueError(f"the curvature of the {self.loss.name} loss is unbounded: there is no matrix L ⪰ ∇²f")
 
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f; infinite where φ'' is unbounded."""
-        if not math.isfinite(self.loss.curvature_max):
+        if not math.isfinite(self.loss.bend):
             return Constant(math.inf, "exact", f"the curvature of the {self.loss.name} loss is unbounded")
         if self.dim <= DENSE_LIMIT:
             return super().L_f
@@ -239,6 +239,8 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
+        if self.loss.curvature_min == -math.inf:
+            return Constant(-math.inf, "lower", f"nothing bounds the curvature of the {self.loss.name} loss from below")
         if self.dim <= DENSE_LIMIT:
             return super().mu_f
         least = self.sparse_lower_curvature.smallest
@@ -248,7 +250,7 @@ class GeneralizedLinearModel(Problem):
     def sparse_upper_curvature(self) -> SparseCurvature:
         """**L** as an operator; refused where φ'' is unbounded."""
         self._check_curvature()
-        return self._sparse_curvature(self.loss.curvature_max, self.ridge)
+        return self._sparse_curvature(self.loss.bend, self.ridge)
 
     @cached_property
     def sparse_lower_curvature(self) -> SparseCurvature:
@@ -265,7 +267,9 @@ class GeneralizedLinearModel(Problem):
 
     @cached_property
     def lower_curvature(self) -> Curvature:
-        """**M** = (φ''min/n) AᵀA + λI."""
+        """**M** = (φ''min/n) AᵀA + λI; refused where nothing bounds φ'' from below."""
+        if self.loss.curvature_min == -math.inf:
+            raise ValueError(f"nothing bounds the curvature of the {self.loss.name} loss from below: there is no M ⪯ ∇²f")
         return self.upper_curvature if self.is_quadratic else self._curvature(self.loss.curvature_min)
 
     def _curvature(self, bend: float) -> Curvature:
@@ -323,18 +327,18 @@ class GeneralizedLinearModel(Problem):
     @cached_property
     def component_smoothness(self) -> np.ndarray:
         """Smoothness of each f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,)."""
-        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
         squares = np.maximum(self.row_squares, np.finfo(float).tiny)
-        return np.multiply(bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
+        return np.multiply(self.loss.bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
 
     @property
     def components_are_convex(self) -> bool:
         """Whether the regularisation outweighs the least second derivative of the loss on the longest row."""
         if self.loss.curvature_min >= 0:
             return self.is_convex
-        bend = max(self.loss.curvature_max, -self.loss.curvature_min)
-        longest = float(self.component_smoothness.max() - self.ridge) / bend
+        if not math.isfinite(self.loss.bend):
+            return False
+        longest = float(self.component_smoothness.max() - self.ridge) / self.loss.bend
         return bool(self.ridge + self.loss.curvature_min * longest >= 0)
 
     @property

@@ -95,14 +95,19 @@ class Loss(ABC):
     """A scalar loss φ(u; y) of a prediction u and a label y."""
 
     name: str
-    curvature_max: float
-    """sup φ''; infinite when φ' is not Lipschitz."""
-    curvature_min: float
-    """inf φ''."""
+    curvature_max: float = math.inf
+    """sup φ'', or a number above it; infinite when φ' is not Lipschitz or no bound is known."""
+    curvature_min: float = -math.inf
+    """inf φ'', or a number below it; −∞ when no bound is known."""
     largest: float = math.inf
     """sup |ψ|."""
     curvature_is_attained: bool = False
     """Whether some x gives every row the largest φ'', and others come as near the least as one likes."""
+
+    @property
+    def bend(self) -> float:
+        """The largest |φ''|, or a number above it; infinite when no bound is known."""
+        return max(self.curvature_max, -self.curvature_min)
 
     @property
     def pieces(self) -> Pieces | None:
@@ -163,8 +168,7 @@ class Loss(ABC):
     def steepest(self, w: np.ndarray, away: np.ndarray) -> np.ndarray:
         """Return a bound on |ψ'| over all points within `away` of `w`, elementwise."""
         slope, noise = np.abs(self.psi(w, 1)), 16 * np.finfo(float).eps * self.terms(w, 1)
-        bend = max(self.curvature_max, -self.curvature_min)
-        bound = slope + np.multiply(bend, away, out=np.zeros(np.shape(slope)), where=np.asarray(away) > 0)
+        bound = slope + np.multiply(self.bend, away, out=np.zeros(np.shape(slope)), where=np.asarray(away) > 0)
         if self.curvature_min < 0:
             return bound + noise
         # The slope of a convex ψ grows, so it is steepest at an end.

@@ -27,8 +27,7 @@ def loss_error(loss: Loss, w: np.ndarray, away: np.ndarray, order: int) -> np.nd
 
 
 def _slope_change(loss: Loss, w: np.ndarray, away: np.ndarray) -> np.ndarray:
-    bend = max(loss.curvature_max, -loss.curvature_min)
-    change = np.multiply(bend, away, out=np.zeros(w.shape), where=away > 0)
+    change = np.multiply(loss.bend, away, out=np.zeros(w.shape), where=away > 0)
     if loss.curvature_min < 0:
         return change
     # The slope of a convex ψ grows, so it differs most at an end.

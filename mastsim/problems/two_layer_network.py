@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
@@ -21,7 +20,8 @@ from mastsim.provenance import Constant
 from mastsim.readonly import frozen
 from mastsim.validation import ENTRIES, integer, matrix, nonnegative, vector
 
-_DENSE, _COPIES = 512, 8
+_COPIES = 8
+_INSTEAD = "smoothness_on_ball(radius) bounds it where ‖θ‖ is bounded, local_smoothness(x) estimates it at a point"
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,12 +170,12 @@ class TwoLayerNetwork(Problem):
     @property
     def upper_curvature(self) -> Curvature:
         """Refused: there is no such matrix."""
-        raise ValueError("the curvature of a two-layer network is unbounded: there is no matrix L ⪰ ∇²f")
+        raise ValueError(f"the curvature of a two-layer network is unbounded: there is no matrix L ⪰ ∇²f; {_INSTEAD}")
 
     @property
     def lower_curvature(self) -> Curvature:
         """Refused: there is no such matrix."""
-        raise ValueError("the curvature of a two-layer network is unbounded: there is no matrix M ⪯ ∇²f")
+        raise ValueError(f"the curvature of a two-layer network is unbounded: there is no matrix M ⪯ ∇²f; {_INSTEAD}")
 
     @property
     def curvature_is_attained(self) -> bool:
@@ -230,28 +230,6 @@ class TwoLayerNetwork(Problem):
         R = nonnegative("radius", radius)
         bound = float(hessian_bounds(self.A, self.width, R).mean()) + self.l2
         return Constant(bound, "upper", f"‖∇²f‖ on the ball ‖θ‖ ≤ {R:g}, by the bounds on tanh', tanh'' and the loss")
-
-    def local_smoothness(self, x: Array) -> Constant:
-        """Return ‖∇²f(θ)‖ at one point: an estimate of the smoothness nearby, and a bound nowhere else.
-
-        Parameters
-        ----------
-        x : array, shape (dim,)
-            The point θ.
-
-        Returns
-        -------
-        Constant
-            Of kind ``"estimate"``: the largest absolute eigenvalue, dense up to dimension 512 and by Lanczos beyond.
-        """
-        x = vector("x", x, self.dim)
-        if self.dim <= _DENSE:
-            return Constant(
-                float(np.abs(np.linalg.eigvalsh(self.hessian(x))).max()), "estimate", "‖∇²f(θ)‖ at this point only"
-            )
-        operator = LinearOperator((self.dim, self.dim), matvec=lambda w: self.hessian_product(x, np.ravel(w)), dtype=float)
-        top = eigsh(operator, k=1, which="LM", v0=np.ones(self.dim), return_eigenvectors=False)
-        return Constant(float(np.abs(top[0])), "estimate", "‖∇²f(θ)‖ at this point only, by Lanczos")
 
     def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return a stationary point, certified only by its value minus the lower bound 0."""

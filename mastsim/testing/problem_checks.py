@@ -151,10 +151,11 @@ def _check_hessian_product(problem: Problem, x: np.ndarray, u: np.ndarray) -> No
 def _check_curvature(problem: Problem, points: np.ndarray) -> None:
     first = problem.hessian(points[0])
     for x in points:
-        H, slack = problem.hessian(x), _margin(problem) * _smoothness(problem, x)
+        H, slack = problem.hessian(x), (_margin(problem) + problem.hessian_accuracy) * _smoothness(problem, x)
         agree("hessian is symmetric", H, H.T, slack)
         spectrum = np.linalg.eigvalsh(H)
-        at_most("lower_curvature ⪯ ∇²f", 0.0, _least(H - problem.lower_curvature.matrix), slack)
+        if math.isfinite(problem.mu_f):
+            at_most("lower_curvature ⪯ ∇²f", 0.0, _least(H - problem.lower_curvature.matrix), slack)
         at_most("mu_f I ⪯ ∇²f", problem.mu_f.value, spectrum[0], slack)
         at_most("∇²f ⪯ L_f I", max(spectrum[-1], -spectrum[0]), problem.L_f.value, slack)
         if math.isfinite(problem.L_f):

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from mastsim.expected import Mast
+from mastsim.expected import Distributed, Mast
 from mastsim.linalg import compile_kernels
+from mastsim.methods import Method
 from mastsim.problems import (
     ALL_PROBLEMS,
+    FiniteSum,
     GeneralizedLinearModel,
     HuberRegression,
     LogisticRegression,
@@ -39,6 +42,8 @@ from mastsim.sketches import (
     Rotated,
     Sketch,
 )
+from mastsim.theorems import Theorem
+from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH
 from mastsim.validation import integer
 
 try:
@@ -49,7 +54,7 @@ except ModuleNotFoundError as missing:
         "mastsim.testing.strategies needs hypothesis: install mastsim[test]", name="hypothesis"
     ) from missing
 
-__all__ = ["objectives", "problems", "quadratics", "sketches"]
+__all__ = ["methods", "objectives", "problems", "quadratics", "sketches", "theorems"]
 
 _MOST_ROWS = 8
 _PLAIN = (Identity, Bernoulli, RandK, FiniteSupport)
@@ -136,14 +141,106 @@ def problems(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS)
     return st.sampled_from(list(families)).flatmap(lambda family: _family(family, max_dim))
 
 
-def objectives(max_dim: int = 5, families: Sequence[type[Problem]] = ALL_PROBLEMS) -> st.SearchStrategy[Mast]:
-    """Return a strategy for `Mast` objectives of any problem and any sketch, with v = 0 or not.
+def objectives(
+    max_dim: int = 5,
+    problems: Sequence[type[Problem]] = ALL_PROBLEMS,
+    sketches: Sequence[type[Sketch]] = ALL_SKETCHES,
+) -> st.SearchStrategy[Mast]:
+    """Return a strategy for `Mast` objectives of the given families, one's own among them, with v = 0 or not.
 
     The kernels that evaluate f_D are compiled when the strategy is made, once on a machine, and not within the first
     examples, which hypothesis gives 200 milliseconds each. Those of `simulate` are not: pass it ``engine="array"``.
+
+    Parameters
+    ----------
+    max_dim : int, default 5
+        Largest dimension.
+    problems : sequence of classes, default `mastsim.problems.ALL_PROBLEMS`
+        Families of problems, as for `problems`.
+    sketches : sequence of classes, default `mastsim.sketches.ALL_SKETCHES`
+        Families of sketches, as for `sketches`.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of objectives that are evaluated exactly.
     """
     _compile_kernels()
-    return _objectives(max_dim, tuple(families))
+    return _objectives(max_dim, tuple(problems), tuple(sketches))
+
+
+def theorems(kind: type[Theorem], max_dim: int = 5) -> st.SearchStrategy[Theorem]:
+    """Return a strategy for a record on objectives that it applies to, quadratic and small, with one of its settings.
+
+    Parameters
+    ----------
+    kind : type of Theorem
+        The record.
+    max_dim : int, default 5
+        Largest dimension.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of claims; one node, or up to three clients where the record is about several.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from hypothesis import find
+    >>> find(theorems(ms.theorems.StronglyConvexDSGD), lambda t: t.objective.dim == 2).title
+    'Theorem 2 (strongly convex DSGD)'
+    """
+    _compile_kernels()
+    return _theorems(kind, max_dim)
+
+
+@st.composite
+def _theorems(draw: st.DrawFn, kind: type[Theorem], max_dim: int) -> Theorem:
+    dim, clients = draw(st.integers(1, max_dim)), DISTRIBUTED in kind.assumptions
+    sampled = any(item.name == "sampling" for item in fields(kind))
+    bowls = [_bowl(draw, dim) for _ in range(draw(st.integers(2, 3)) if clients or sampled else 1)]
+    sketch = Identity(dim) if NO_SKETCH in kind.assumptions else draw(sketches(dim, _PLAIN))
+    shift = draw(_scales()) * draw(_generators()).standard_normal(dim) if draw(st.booleans()) else bowls[0].minimize().x
+    problem = FiniteSum(bowls) if sampled else bowls[0]
+    F = Distributed(bowls, sketch, shift=shift) if clients else Mast(problem, sketch, shift)
+    cases = kind.cases(F)
+    assume(len(cases) > 0)
+    return draw(st.sampled_from(list(cases)))
+
+
+def _bowl(draw: st.DrawFn, dim: int) -> Quadratic:
+    """Return a strongly convex quadratic of a dimension, with a condition number up to 100."""
+    rng, basis = draw(_generators()), draw(_generators())
+    spectrum = np.geomspace(1.0, 1 / draw(st.sampled_from([1.0, 10.0, 100.0])), dim)
+    root = _basis(basis, dim) * np.sqrt(spectrum)
+    A = root @ root.T
+    return Quadratic((A + A.T) / 2, rng.standard_normal(dim))
+
+
+def methods(kind: type[Method], **settings: st.SearchStrategy[Any]) -> st.SearchStrategy[Method]:
+    """Return a strategy for a method with a step size between 1e-3 and 1, and settings of one's own choice.
+
+    Parameters
+    ----------
+    kind : type of Method
+        The method, the package's or one's own.
+    **settings : hypothesis.strategies.SearchStrategy
+        Strategies for its other fields; they keep their defaults when left out.
+
+    Returns
+    -------
+    hypothesis.strategies.SearchStrategy
+        Of methods.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from hypothesis import find
+    >>> find(methods(ms.DSGD), lambda m: m.stepsize > 0.5).name
+    'DSGD'
+    """
+    return st.builds(kind, st.sampled_from([1.0, 0.1, 1e-3]) | st.floats(1e-3, 1.0), **settings)
 
 
 @cache
@@ -159,9 +256,9 @@ def _compile_kernels() -> None:
 
 
 @st.composite
-def _objectives(draw: st.DrawFn, max_dim: int, families: Sequence[type[Problem]]) -> Mast:
+def _objectives(draw: st.DrawFn, max_dim: int, families: Sequence[type[Problem]], kinds: Sequence[type[Sketch]]) -> Mast:
     problem = draw(problems(max_dim, families))
-    sketch = draw(sketches(problem.dim))
+    sketch = draw(sketches(problem.dim, kinds))
     moved = draw(st.booleans())
     shift = draw(_scales()) * draw(_generators()).standard_normal(problem.dim) if moved else None
     objective = Mast(problem, sketch, shift)

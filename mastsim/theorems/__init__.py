@@ -2,7 +2,7 @@
 
 from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
-from mastsim.theorems.base import Inequality, Theorem
+from mastsim.theorems.base import Inequality, Sides, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
 from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
 from mastsim.theorems.distributed import (
@@ -22,7 +22,7 @@ from mastsim.theorems.moving_shift import (
 )
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
-from mastsim.theorems.rates import Rate
+from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
 from mastsim.theorems.sketched_gradient import (
@@ -112,8 +112,10 @@ __all__ = [
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",
+    "Sides",
     "SketchedGradientAverage",
     "SketchedGradientDistance",
+    "SketchedRate",
     "StronglyConvexDSGD",
     "StronglyConvexQuadraticShift",
     "StronglyConvexReshuffled",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,12 +51,17 @@ class Instances:
     small: list[Objective]
 
     @classmethod
+    def beside(cls, own: Sequence[Objective]) -> Instances:
+        """Return the small objectives, and some of one's own beside them."""
+        small = [*small_quadratics(), *degenerate_quadratics(), *finite_sums(), *distributed(), *tiny_losses()]
+        exact = [*(F for F in own if F.is_quadratic), *small]
+        return cls([*own, *small], [*own, *small], exact, small)
+
+    @classmethod
     def of(cls, data: Dataset, sketches: list[Sketch]) -> Instances:
         """Return the objectives for a data set under the given sketches."""
-        small = [*small_quadratics(), *degenerate_quadratics(), *finite_sums(), *distributed(), *tiny_losses()]
-        whole = [*on_data(data, sketches), *distributed_data(data)]
-        exact = [*(F for F in whole if F.is_quadratic), *small]
-        return cls([*whole, *small], [*on_few_rows(data), *exact], exact, small)
+        found = cls.beside([*on_data(data, sketches), *distributed_data(data)])
+        return replace(found, few_rows=[*on_few_rows(data), *found.exact])
 
 
 def one_dimension(keep: float = 0.25) -> Mast:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -96,6 +96,7 @@ def run_suite(
     seed: int = 0,
     effort: Effort = FULL,
     progress: bool = False,
+    also: Sequence[type[Theorem]] = (),
 ) -> list[Verdict]:
     """Try the theorems on a data set and on small hard instances, and the negative controls.
 
@@ -113,12 +114,15 @@ def run_suite(
         How much work to do.
     progress : bool, default False
         Whether to show a bar on stderr.
+    also : sequence of type of Theorem, optional
+        Records of one's own, which are tried beside the package's.
 
     Returns
     -------
     list of Verdict
-        In the order of the registry, controls last. With probability at least 1 − 1e-6 all verdicts that samples reached
-        are right together; where the tier says so, a confirmation relies on the central limit theorem.
+        In the order of the registry, one's own records after it, controls last. With probability at least 1 − 1e-6 all
+        verdicts that samples reached are right together; where the tier says so, a confirmation relies on the central limit
+        theorem.
 
     Raises
     ------
@@ -131,11 +135,47 @@ def run_suite(
     instance("data", data, Dataset)
     instance("effort", effort, Effort)
     flag("progress", progress)
-    known = [kind.id for kind in theorems.ALL]
+    kinds = records(also)
+    known = [kind.id for kind in kinds]
     chosen = [one_of("theorem", name, known) for name in texts("only", only)] or known
     drawn = [parse_sketch(text, data.d) for text in texts("sketches", sketches) or DEFAULT_SKETCHES]
-    tasks = [*_claims(Instances.of(data, drawn), chosen, seed, effort), *_controls(chosen, seed, effort)]
-    level = family_alpha(FAMILY_ALPHA, max(sum(task.sampled for task in tasks), 1))
+    tried = [kind for kind in kinds if kind.id in chosen]
+    tasks = [*_claims(Instances.of(data, drawn), tried, seed, effort), *_controls(chosen, seed, effort)]
+    return _decided(tasks, FAMILY_ALPHA, progress)
+
+
+def records(also: Sequence[type[Theorem]] = ()) -> list[type[Theorem]]:
+    """Return every record of the package and those of one's own, refusing what is none and ids that are taken."""
+    known = {kind.id: kind for kind in theorems.ALL}
+    for kind in also:
+        if not (isinstance(kind, type) and issubclass(kind, Theorem)):
+            raise TypeError(f"also: {shown(kind)} is not accepted: it must hold subclasses of Theorem, such as LinearRate")
+        if known.setdefault(kind.id, kind) is not kind:
+            raise ValueError(f"also: the id {kind.id!r} of {kind.__name__} is taken by {known[kind.id].__name__}; change it")
+    return list(known.values())
+
+
+def try_on(
+    kind: type[Theorem], instances: Instances, seed: int = 0, effort: Effort = QUICK, alpha: float = FAMILY_ALPHA
+) -> list[Verdict]:
+    """Try one record on the objectives that it fits, the exact decisions first.
+
+    Parameters
+    ----------
+    kind : type of Theorem
+        The record.
+    instances : Instances
+        What it is tried on.
+    seed, effort
+        As for `run_suite`.
+    alpha : float, default 1e-6
+        Error probability of all that samples decide, together.
+    """
+    return _decided(_claims(instances, [kind], seed, effort), alpha, progress=False)
+
+
+def _decided(tasks: list[_Task], alpha: float, progress: bool) -> list[Verdict]:
+    level = family_alpha(alpha, max(sum(task.sampled for task in tasks), 1))
     verdicts: list[Verdict] = []
     try:
         for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict"):
@@ -145,13 +185,9 @@ def run_suite(
     return verdicts
 
 
-def _claims(instances: Instances, chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
-    """Return every chosen theorem on every objective it applies to, for each theorem the exact decisions first."""
-    tasks = []
-    for kind in theorems.ALL:
-        if kind.id in chosen:
-            tasks += sorted(_tasks(instances, kind, seed, effort), key=lambda task: task.sampled)
-    return tasks
+def _claims(instances: Instances, kinds: list[type[Theorem]], seed: int, effort: Effort) -> list[_Task]:
+    """Return every record on every objective it applies to, for each record the exact decisions first."""
+    return [task for kind in kinds for task in sorted(_tasks(instances, kind, seed, effort), key=lambda task: task.sampled)]
 
 
 def _tasks(instances: Instances, kind: type[Theorem], seed: int, effort: Effort) -> list[_Task]:

@@ -25,11 +25,11 @@ _OVER = {
 }
 
 
-def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str) -> list[Path]:
-    """Write a page for every theorem in the registry, and an index."""
+def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str, also: Sequence[type[Theorem]] = ()) -> list[Path]:
+    """Write a page for every theorem in the registry and every one of `also`, and an index."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"README.md": _index(verdicts, how)}
-    texts |= {f"{kind.id}.md": page(kind, verdicts, how) for kind in ALL}
+    texts = {"README.md": _index(verdicts, how, (*ALL, *also))}
+    texts |= {f"{kind.id}.md": page(kind, verdicts, how) for kind in (*ALL, *also)}
     for name, text in texts.items():
         write_whole(folder / name, text)
     return [folder / name for name in texts]
@@ -99,9 +99,9 @@ def _controls(verdicts: list[Verdict]) -> list[str]:
     return ["", "## False variants", "", *(f"- {title}: {outcome}" for title, outcome in names)]
 
 
-def _index(verdicts: Sequence[Verdict], how: str) -> str:
+def _index(verdicts: Sequence[Verdict], how: str, kinds: Sequence[type[Theorem]]) -> str:
     rows = ["| theorem | source | status | largest left/right where it holds |", "| --- | --- | --- | --- |"]
-    for kind in ALL:
+    for kind in kinds:
         ratios = [v.max_ratio for v in verdicts if v.theorem == kind.id and v.verdict == "holds"]
         top = f"{max(ratios):.4g}" if ratios else "–"
         rows.append(f"| [{kind.title}]({kind.id}.md) | {kind.source} | {kind.status} | {top} |")

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from mastsim.expected import Mast
-from mastsim.problems import TwoLayerNetwork, hidden_layer, network, row_components
+from mastsim.problems import TwoLayerNetwork, hidden_layer, row_components, two_layer_network
 from mastsim.provenance import content_hash
 from mastsim.sketches import BlockBernoulli
+from mastsim.testing import check_problem
 
 
 class Batch:
@@ -101,7 +102,7 @@ def test_batches_are_the_same_bit_for_bit(rows, monkeypatch):
         assert (f.gradient(x[r]) == together[1][r]).all()
         assert f.value(x[r]) == together[0][r]
     assert (f.gradient(np.asfortranarray(x)) == together[1]).all()
-    monkeypatch.setattr(network, "SLICE", 2 * rows * 7)
+    monkeypatch.setattr(two_layer_network, "SLICE", 2 * rows * 7)
     assert all((a == b).all() for a, b in zip(together, everything(x, w, batch, full), strict=True))
     cube = x[:4].reshape(2, 2, -1)
     assert (f.gradient(cube).reshape(4, -1) == together[1][:4]).all()
@@ -280,3 +281,11 @@ ONE, Y = np.ones((2, 1)), np.array([1.0, -1.0])
 def test_bad_networks_are_refused(make, error, message):
     with pytest.raises(error, match=re.escape(message)):
         make()
+
+
+def test_the_network_passes_the_packages_own_check_and_refusals_name_what_applies():
+    f = TwoLayerNetwork(np.eye(3), np.array([1.0, -1.0, 1.0]), width=2, l2=0.01)
+    check_problem(f)
+    for refused in ("upper_curvature", "lower_curvature"):
+        with pytest.raises(ValueError, match=r"smoothness_on_ball\(radius\) bounds it .*, local_smoothness\(x\) estimates"):
+            getattr(f, refused)

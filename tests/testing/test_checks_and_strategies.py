@@ -530,3 +530,45 @@ def test_without_hypothesis_the_strategies_say_what_to_install():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'mastsim\.testing' has no attribute 'check_everything'"):
         ms.testing.check_everything  # noqa: B018
+
+
+# --- what one brings along -----------------------------------------------------------------------------------------
+
+
+class Halves(ms.extend.SelectionSketch):
+    """Keeps one of two halves."""
+
+    def __init__(self, dim):
+        object.__setattr__(self, "dim", dim)
+
+    @property
+    def law(self):
+        unit = np.arange(self.dim) % 2
+        return ms.extend.Selection(unit, np.zeros(unit.max() + 1, dtype=int), np.array([unit.max() + 1]), np.array([1.0]))
+
+    @classmethod
+    def examples(cls, dim):
+        return [cls(dim)]
+
+
+@given(F=strategies.objectives(problems=[OwnModel], sketches=[Halves]))
+def test_objectives_are_of_the_families_that_are_asked_for(F):
+    assert type(F.problem) is OwnModel
+    assert type(F.sketch) is Halves
+
+
+@pytest.mark.parametrize(
+    "kind", [ms.theorems.StronglyConvexDSGD, ms.theorems.ConvexDistributed, ms.theorems.StronglyConvexSGD]
+)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_theorems_are_drawn_where_they_apply_and_hold(kind, data):
+    claim = data.draw(strategies.theorems(kind, max_dim=3))
+    assert type(claim) is kind
+    assert ms.verify(claim).verdict == "holds"
+
+
+@given(method=strategies.methods(ms.PAGE, probability=st.floats(0.1, 1.0)))
+def test_methods_are_drawn_with_their_settings(method):
+    assert type(method) is ms.PAGE
+    assert 0.1 <= method.probability <= 1

@@ -134,9 +134,9 @@ class AttackInterrupted(KeyboardInterrupt):
         return f"interrupted after {self.attack.evaluations} of {self.attack.budget} evaluations; so far {self.attack}"
 
 
-def attackable() -> dict[str, type[Theorem]]:
-    """Return every record that can be attacked, by id: all theorems and the false variants."""
-    return {kind.id: kind for kind in (*theorems.ALL, *ALL_FALSE)}
+def attackable(own: Sequence[type[Theorem]] = ()) -> dict[str, type[Theorem]]:
+    """Return every record that can be attacked, by id: all theorems, the false variants, and records of one's own."""
+    return {kind.id: kind for kind in (*theorems.ALL, *ALL_FALSE, *own)}
 
 
 def attack(
@@ -270,7 +270,7 @@ def _witness(saved: dict[str, Any]) -> Any:
     return witness
 
 
-def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
+def replay(path: str | Path, own: Sequence[type[Theorem]] = ()) -> Attack:
     """Read a saved attack, compute the ratio of its witness anew, and judge by that.
 
     Nothing is believed but the witness: a verdict that was saved is not read, and the largest ratio is at least the
@@ -280,8 +280,8 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     ----------
     path : str or Path
         What `Attack.save` wrote.
-    kind : type of Theorem, optional
-        The record, where it is none of `attackable`.
+    own : sequence of type of Theorem, optional
+        Records of one's own, beside those of `attackable`.
 
     Raises
     ------
@@ -297,7 +297,7 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     """
     text = _read(checked_path("path", path))
     try:
-        found, said = _judged(text, attackable() if kind is None else {kind.id: kind}), real("ratio", text["ratio"])
+        found, said = _judged(text, attackable(own)), real("ratio", text["ratio"])
     except _UNREADABLE as problem:
         raise ValueError(f"path={str(path)!r} is not a saved attack: {problem}") from problem
     if not abs(found.ratio - said) <= ROUNDING * max(1.0, abs(found.ratio)):
