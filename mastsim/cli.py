@@ -18,7 +18,6 @@ from mastsim.options import DOCUMENT, FILE, FOLDER, NUMBER, WHOLE
 from mastsim.version import __version__
 
 if TYPE_CHECKING:
-    from mastsim.advice import Guarantee
     from mastsim.expected import Objective
     from mastsim.problems import Dataset
     from mastsim.spec import Spec
@@ -246,14 +245,19 @@ def constants(json_to: str | None, **what: Any) -> None:
 
 @main.command()
 @_options(*_objective, _minibatch, _stepsize, _steps, _json)
-@click.option("--method", help=f"{_METHOD_HELP}; by default dsgd, with clients distributed", **_method)
+@click.option(
+    "--method",
+    help=f"{_METHOD_HELP}; only theorems about it are listed; by default all, and dsgd is answered for, distributed with clients",
+    **_method,
+)
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 @_command
 def stepsize(
     json_to: str | None, accuracy: float | None, method: str | None, minibatch: int | None, steps: int, **what: Any
 ) -> None:
-    """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
+    """Say what step to take and what it buys; list every guarantee beside it, by what it bounds."""
     from mastsim import advice
+    from mastsim.guarantee import guarantee_table
     from mastsim.spec import Spec
     from mastsim.validation import integer
 
@@ -262,12 +266,20 @@ def stepsize(
     spec = Spec(**what, method=_with_minibatch(method or usual, minibatch))
     dataset, F = spec.objective_of(spec.load())
     trial = spec.trial(F)
-    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), trial if spec.settings else None)
+    about = None if method is None else trial if spec.settings else type(trial)
+    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), about)
     step = _step(spec, F, steps)
-    document = _about(spec, dataset, None, F) | {"step": step, "stepsize": [each.record() for each in found]}
+    theorem = advice.covering(F, trial, steps, sharp=False)
+    answer = None if theorem is None else advice.guarantee_of(theorem, accuracy).sentence
+    document = _about(spec, dataset, None, F) | {
+        "answer": answer,
+        "step": step,
+        "stepsize": [each.record() for each in found],
+    }
     said = f"γ = {step['value']:.6g}" if step["value"] is not None else "none"
-    head = [F.name, *_label_lines(dataset), f"{trial.name}, {step['asked']} step: {said}, {step['source']}"]
-    _emit(document, json_to, _guarantee_text(head, found))
+    head = [answer or f"{trial.name}: no theorem covers it here", F.name, *_label_lines(dataset)]
+    head += [f"{trial.name}, {step['asked']} step: {said}, {step['source']}"]
+    _emit(document, json_to, "\n".join([*head, "", guarantee_table(found)]))
 
 
 def _step(spec: Spec, F: Objective, steps: int) -> dict[str, Any]:
@@ -483,25 +495,6 @@ def fetch_data(name: str) -> None:
     from mastsim.problems.catalogue import fetch
 
     click.echo(fetch(name))
-
-
-def _guarantee_text(head: list[str], found: list[Guarantee]) -> str:
-    """Return the guarantees that apply as a table, and below it why the others do not."""
-    from mastsim.tables import aligned_table
-
-    columns, numbers = ("theorem", "bounds"), ("step", "sharp step", "rate", "radius", "steps")
-    rows = []
-    for each in found:
-        if each.applies:
-            name = f"{each.theorem} [{each.settings}]" if each.settings else each.theorem
-            rate = "1/T" if each.rate != each.rate else f"{each.rate:.8g}"
-            steps = [f"{each.stepsize:.4g}", f"{each.stepsize_sharp:.4g}"]
-            rows.append(
-                [name, f"{each.over} {each.measure}", *steps, rate, f"{each.radius:.4g}", f"{each.steps_to_accuracy:.4g}"]
-            )
-    table = aligned_table([*columns, *numbers], rows, right=numbers)
-    refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
-    return "\n".join([*head, "", table, "", *refused])
 
 
 def _label_lines(dataset: Dataset) -> list[str]:

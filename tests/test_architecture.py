@@ -17,7 +17,7 @@ FLOORS = (
     "documents problems sketches",
     "expected recursions",
     "constants methods",
-    "advice engine interruption kernels measuring moments pace plots recording request run run_files simulation stepsizes "
+    "advice engine guarantee interruption kernels measuring moments pace plots recording request run run_files simulation stepsizes "
     "theorems",
     "verification worstcase",
     "reproduce spec sweeps testing",

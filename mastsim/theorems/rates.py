@@ -176,16 +176,29 @@ class Rate(Theorem):
         stepsize : float, optional
             γ, for Lyapunov functions that depend on it; the largest that the theorem allows when left out.
         """
+        return self._measured_at(self.starts_from, x0)
+
+    @property
+    def start(self) -> float:
+        """What the measure itself is at the default start, the shift; a bound on it where f_D is only estimated."""
+        center = self.objective.center
+        return self.initial if self.measure == self.starts_from else self._measured_at(self.measure, center)
+
+    def _measured_at(self, measure: str, x0: np.ndarray) -> float:
+        """Return a measure at a point."""
         F = self.objective
-        if self.starts_from == "error":
+        if measure == "error":
             apart = x0 - F.problem.minimize().x
             return float(apart @ apart)
+        if measure == "gradient_norm2":
+            slope = np.asarray(F.gradient(x0), dtype=float)
+            return float(slope @ slope)
         if F.evaluation.tier == "estimate":
             excess, mu = F.excess_bound(x0), F.mu_fD_sharp
-            return excess if self.starts_from == "gap" else 2 * excess / mu if mu > 0 else math.inf
+            return excess if measure == "gap" else 2 * excess / mu if mu > 0 else math.inf
         best = F.minimize()
         y = x0 - best.x
-        if self.starts_from == "distance":
+        if measure == "distance":
             return float(y @ y)
         if F.is_quadratic:
             return max(0.5 * float(y @ F.curvature @ y), 0.0)
