@@ -63,6 +63,7 @@ _HOME = {
     "Verdict": "verification",
     "WelschRegression": "problems",
     "WithReplacement": "methods",
+    "design": "designs",
     "guarantees": "advice",
     "importance_sampling": "methods",
     "load": "problems",
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from mastsim import moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
+    from mastsim.designs import design
     from mastsim.expected import Distributed, Mast
     from mastsim.methods import (
         DSGD,

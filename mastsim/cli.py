@@ -247,7 +247,7 @@ def constants(json_to: str | None, **what: Any) -> None:
 @_options(*_objective, _minibatch, _stepsize, _steps, _json)
 @click.option(
     "--method",
-    help=f"{_METHOD_HELP}; only theorems about it are listed; by default all, and dsgd is answered for, distributed with clients",
+    help=f"{_METHOD_HELP}; only theorems about it are listed; by default all, and dsgd (distributed) is answered for",
     **_method,
 )
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")

@@ -48,7 +48,7 @@ class Spec:
     ----------
     data : str, default "breast-cancer"
         The data set, as `mastsim.load` takes it.
-    positive, features, zero_based : float or None, int or None, bool
+    target, positive, features, zero_based : str or None, float or None, int or None, bool
         As in `mastsim.load`.
     problem : str, default "auto"
         Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
@@ -94,6 +94,7 @@ class Spec:
     """
 
     data: str = DEFAULT_DATA
+    target: str | None = None
     positive: float | None = None
     features: int | None = None
     zero_based: bool = False
@@ -112,7 +113,7 @@ class Spec:
     def __post_init__(self) -> None:
         for key, check in CHECKS.items():
             value = getattr(self, key)
-            if value is not None or key not in _NUMBERS:
+            if value is not None or key not in _OPTIONAL:
                 object.__setattr__(self, key, _named(key, value, check))
         if self.l2 is not None and self.condition_number is not None:
             both = f"l2={self.l2:g} and condition_number={self.condition_number:g}"
@@ -195,7 +196,7 @@ class Spec:
 
     def load(self) -> Dataset:
         """Return the data set, labels as they stand in the file."""
-        return load(self.data, features=self.features, zero_based=self.zero_based)
+        return load(self.data, target=self.target, features=self.features, zero_based=self.zero_based)
 
     def fit(self, data: Dataset) -> None:
         """Refuse data that the description does not fit, before anything is computed of them.
@@ -439,6 +440,7 @@ def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], An
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "data": _text,
+    "target": _text,
     "l2": _number("l2", nonnegative),
     "condition_number": _number("condition_number", positive),
     "sketch": lambda value: tidy(_text(value)),
@@ -452,6 +454,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
+_OPTIONAL = (*_NUMBERS, "target")
 
 
 # ------------------------------------------------------------------------------------------------ against the data

@@ -17,8 +17,8 @@ FLOORS = (
     "documents problems sketches",
     "expected recursions",
     "constants methods",
-    "advice engine guarantee interruption kernels measuring moments pace plots recording request run run_files simulation stepsizes "
-    "theorems",
+    "advice designs engine guarantee interruption kernels measuring moments pace plots recording request run run_files "
+    "simulation stepsizes theorems",
     "verification worstcase",
     "reproduce spec sweeps testing",
     "cli options",
