@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test notebooks lint types bench docs clean
+.PHONY: verify test quick notebooks lint types bench docs clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -11,6 +11,10 @@ verify: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
+
+# The fast tier, to run while typing: five examples a property, and not what is marked slow.
+quick: $(VENV)/.installed-test
+	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks -p no:cacheprovider

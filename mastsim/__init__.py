@@ -36,6 +36,7 @@ _HOME = {
     "Identity": "sketches",
     "IndependentDiagonal": "sketches",
     "IndependentSampling": "methods",
+    "Interrupted": "interruption",
     "InverseSqrtStep": "methods",
     "LSVRDSG": "methods",
     "LeastSquares": "problems",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from mastsim.constants import Constants
     from mastsim.designs import design
     from mastsim.expected import Distributed, Mast
+    from mastsim.interruption import Interrupted
     from mastsim.methods import (
         DSGD,
         GD,

@@ -13,6 +13,10 @@ from mastsim.backend import Array, namespace
 from mastsim.validation import one_of
 
 
+class NoDeviceError(RuntimeError, ValueError):
+    """The device that is asked for is not there."""
+
+
 @dataclass(frozen=True, eq=False)
 class Device:
     """Where arrays live: the host, or a device with a namespace of its own.
@@ -103,7 +107,7 @@ def find_device(device: str | Device) -> Device:
     Raises
     ------
     ValueError
-        If the name is unknown, or there is no CuPy or no GPU.
+        If the name is unknown; a `NoDeviceError` if there is no CuPy or no GPU.
 
     Examples
     --------
@@ -121,7 +125,7 @@ def _working_cupy() -> Any:
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as missing:
-        raise ValueError(
+        raise NoDeviceError(
             "device='gpu' needs CuPy, which cannot be imported: pip install 'mastsim[gpu]' for CUDA 12, or the CuPy that "
             f"fits your GPU (docs.cupy.dev/en/stable/install.html), or take device='cpu' ({missing})"
         ) from missing
@@ -130,7 +134,7 @@ def _working_cupy() -> Any:
     except Exception as failed:  # CuPy's errors can only be named where it can be imported
         count, why = 0, str(failed)
     if count == 0:
-        raise ValueError(
+        raise NoDeviceError(
             f"device='gpu' is not available: CuPy finds no CUDA GPU ({why}); check nvidia-smi and that CuPy fits the "
             "driver, or take device='cpu'"
         )

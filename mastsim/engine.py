@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mastsim.backend import Array, Streams, asnumpy, inner, namespace, pieces
+from mastsim.backend import Streams, namespace, pieces
 from mastsim.devices import Device
 from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
 from mastsim.kernels import Plan, plan
+from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
 from mastsim.methods import Method, State
-from mastsim.run import LYAPUNOV, MEASURES, Run
+from mastsim.run import LYAPUNOV, Run
 
 _PATIENCE = 0.1
-"""Seconds that one compiled call may take before Ctrl-C is heard."""
+"""Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
+_FIRST_POINTS = 8
+"""Points that are measured before it is known how long that takes."""
 _MOST_AT_ONCE = 1 << 16
 """Steps of one compiled call at the most: their step sizes are listed."""
+
+
+class Columns(NamedTuple):
+    """The measures of all replicas at one step, and the standard errors of those that are estimates, by name.
+
+    Parameters
+    ----------
+    values, errors : dict of str to ndarray, shape (replicas,)
+        In double precision; `errors` has measures only where one of their records is an estimate.
+    """
+
+    values: dict[str, np.ndarray]
+    errors: dict[str, np.ndarray]
 
 
 class Engine:
@@ -33,42 +49,85 @@ class Engine:
         self.method, self.objective, self.streams = method, objective, streams
         self.threads, self.chunk, self.device, self.way = threads, chunk, device, way
         self.there = way.objective
-        self.stopped = threading.Event()
+        self.estimates, self.estimated_steps = Estimates(objective), 0
+        self.compiled = False
+        self.together = min(_FIRST_POINTS, chunk)
+        self.stopped, self.lock = threading.Event(), threading.Lock()
 
     def revive(self, start: Run) -> State:
         """Return the states at the end of a run, on the device; first ones where nothing is recorded."""
         state = {name: self.device.move(field.astype(self.way.dtype, copy=False)) for name, field in start.state.items()}
-        fresh = self.method.init(self.there, state["x"])
+        begins = start.next_record == 0
+        reaching = Reaching(self.there, self.estimates)
+        fresh = self.method.init(reaching, state["x"] if begins else state["x"][:1, ...])
         if not self.device.is_host:
             # What cannot run there is refused now, not after x_D* was computed for the first record.
             self._advance_piece(fresh, slice(0, 1), 0, 1)
-        return fresh if start.next_record == 0 else type(fresh)(**state)
+        if begins:
+            self.estimated_steps += reaching.estimated
+            return fresh
+        if set(state) != set(fresh._fields):
+            raise ValueError(
+                f"resume holds the state {', '.join(state)}, but {self.method.name} has {', '.join(fresh._fields)}"
+            )
+        return type(fresh)(**state)
 
     def advance(self, states: State, begin: int, end: int) -> State:
         """Return the states after the steps from `begin` up to `end`."""
+        if self.threads > 1 and self.way.descent is not None and not self.compiled and begin < end:
+            # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
+            self._advance_piece(states, slice(0, 1), begin, begin + 1)
+            self.compiled = True
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)
         return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*parts, strict=True)))
 
-    def measure(self, states: State, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Return the measures of all replicas, in double precision."""
+    def measure(self, states: State, names: tuple[str, ...]) -> Columns:
+        """Return the measures of all replicas."""
+        self._find_minimizers(names)
         if self.way.dtype is np.float32:
             states = type(states)(*(field.astype(np.float64) for field in states))
         parts = self._each(states.x.shape[0], lambda piece: self._measure_piece(states, piece, names))
-        return {name: np.concatenate(columns) for name, columns in zip(names, zip(*parts, strict=True), strict=True)}
+        joined = [{name: np.concatenate([part[i][name] for part in parts]) for name in names} for i in (0, 1)]
+        return Columns(joined[0], {name: column for name, column in joined[1].items() if column.any()})
 
-    def _measure_piece(self, states: State, piece: slice, names: tuple[str, ...]) -> list[np.ndarray]:
+    def _find_minimizers(self, names: tuple[str, ...]) -> None:
+        """Find the points that measures refer to: here, where Ctrl-C is heard, not on a thread."""
+        if {"distance", "gap", LYAPUNOV} & set(names):
+            self.objective.minimize()
+        if "error" in names:
+            self.objective.problem.minimize()
+
+    def _measure_piece(self, states: State, piece: slice, names: tuple[str, ...]) -> Columns:
+        """Return the measures of a chunk, some points at a time, so that Ctrl-C is heard."""
+        parts = [self._measure_some(states, part, names) for part in self._unhurried(piece)]
+        return Columns(*({name: np.concatenate([part[i][name] for part in parts]) for name in names} for i in (0, 1)))
+
+    def _unhurried(self, piece: slice) -> Iterator[slice]:
+        """Yield the parts of a chunk, longer ones while they take little time; none of them changes what is measured."""
+        now = piece.start
+        while now < piece.stop:
+            if self.stopped.is_set():
+                raise KeyboardInterrupt
+            started, count = time.perf_counter(), self.together
+            yield slice(now, stop := min(now + count, piece.stop))
+            slow = time.perf_counter() - started > _PATIENCE
+            now, self.together = stop, max(1, count // 2) if slow else min(2 * count, self.chunk)
+
+    def _measure_some(self, states: State, piece: slice, names: tuple[str, ...]) -> Columns:
+        """Return the measures of some replicas."""
         own = type(states)(*(field[piece, ...] for field in states))
-        objective: Any = self.objective
-        there: Any = self.there
-        if {"gap", "gradient_norm"} <= set(names):
-            objective, there = _Joint(objective), _Joint(there)
-        return [
-            measure_states(self.method, self.objective, own)
-            if name == LYAPUNOV
-            else measure_points(objective, own.x, name, there)
-            for name in names
-        ]
+        joint = {"gap", "gradient_norm"} <= set(names)
+        objective = Reaching(self.objective, self.estimates, joint)
+        there = objective if self.there is self.objective else Reaching(self.there, self.estimates, joint)
+        values, errors = {}, {}
+        for name in names:
+            if name == LYAPUNOV:
+                values[name], errors[name] = measure_states(self.method, self.objective, own), np.zeros(len(own.x))
+            else:
+                values[name] = measure_points(objective, own.x, name, there)
+                errors[name] = measure_errors(there if there.estimated else objective, own.x, name)
+        return Columns(values, errors)
 
     def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
         cut = pieces(count, self.chunk)
@@ -86,12 +145,15 @@ class Engine:
         numbers = namespace(own.x).arange(piece.start, piece.stop)
         if self.way.descent is not None:
             return type(states)(self._descend(own.x, numbers, begin, end))
+        reaching = Reaching(self.there, self.estimates)
         # NumPy's error state belongs to a thread; iterates may diverge, and then measure infinite.
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(begin, end):
                 if self.stopped.is_set():
                     break
-                own = self.method.step(own, self.there, self.way.draw(self.streams, step, numbers))
+                own = self.method.step(own, reaching, self.way.draw(self.streams, step, numbers))
+        with self.lock:
+            self.estimated_steps += reaching.estimated
         return own
 
     def _descend(self, x: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> np.ndarray:
@@ -104,28 +166,6 @@ class Engine:
             slow = time.perf_counter() - started > _PATIENCE
             now, count = stop, max(1, count // 2) if slow else min(2 * count, _MOST_AT_ONCE)
         return x
-
-
-class _Joint:
-    """An objective that gets f_D and its gradient in one pass, and remembers both for the last points it was asked about."""
-
-    def __init__(self, objective: Objective) -> None:
-        self.objective, self.points = objective, None
-        self.found: tuple[Array, Array] = (None, None)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.objective, name)
-
-    def value(self, x: Array) -> Array:
-        return self._both(x)[0]
-
-    def gradient(self, x: Array) -> Array:
-        return self._both(x)[1]
-
-    def _both(self, x: Array) -> tuple[Array, Array]:
-        if x is not self.points:
-            self.points, self.found = x, self.objective.value_and_gradient(x)
-        return self.found
 
 
 def plan_on(device: Device, method: Method, objective: Objective, engine: str = "auto", precision: str = "float64") -> Plan:
@@ -156,67 +196,3 @@ def plan_on(device: Device, method: Method, objective: Objective, engine: str = 
     if precision != "float64":
         raise ValueError(f"precision={precision!r} is not accepted: a device computes in float64; use device='cpu'")
     return Plan("array", objective.on(device), StreamDraw, None, np.float64)
-
-
-def measure_points(objective: Objective, x: Array, measure: str, there: Objective | None = None) -> np.ndarray:
-    """Return one measure of every point, shape ``(replicas,)``; a diverged point measures infinite.
-
-    Parameters
-    ----------
-    objective : Objective
-        The objective.
-    x : array, shape (replicas, dim)
-        The points.
-    measure : {"distance", "gap", "gradient_norm", "f", "error"}
-        What to measure; see `Run`.
-    there : Objective, optional
-        The same objective where the points are, when that is a device.
-    """
-    xp, out = namespace(x), np.full(x.shape[0], np.inf)
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite_rows = xp.all(xp.isfinite(x), axis=-1)
-        sound = asnumpy(finite_rows)
-        if sound.any():
-            points = x if sound.all() else x[finite_rows]
-            out[sound] = asnumpy(_measure(objective, points, measure, objective if there is None else there))
-    return np.where(np.isnan(out), np.inf, out)
-
-
-def measure_states(method: Method, objective: Objective, states: State) -> np.ndarray:
-    """Return the Lyapunov function of a method at every state, shape ``(replicas,)``; a diverged state measures infinite.
-
-    Parameters
-    ----------
-    method : Method
-        A method that knows its Lyapunov function on the objective.
-    objective : Objective
-        The objective, on the host.
-    states : State
-        The states, fields of shape (replicas, dim).
-    """
-    fields = [asnumpy(field) for field in states]
-    sound = np.all([np.isfinite(field).all(axis=-1) for field in fields], axis=0)
-    out = np.full(len(fields[0]), np.inf)
-    if sound.any():
-        with np.errstate(over="ignore", invalid="ignore"):
-            out[sound] = method.lyapunov(objective, type(states)(*(field[sound] for field in fields)))
-    return np.where(np.isnan(out), np.inf, out)
-
-
-def _measure(objective: Objective, x: Array, measure: str, there: Objective) -> Array:
-    if measure == "distance":
-        y = x - namespace(x).asarray(objective.minimize().x)
-        return inner(y, y)
-    if measure in ("gap", "gradient_norm") and not there.runs_on_devices:
-        there, x = objective, asnumpy(x)
-    if measure == "gap":
-        return there.value(x) - objective.minimize().value
-    if measure == "gradient_norm":
-        gradient = there.gradient(x)
-        return namespace(x).sqrt(inner(gradient, gradient))
-    if measure == "error":
-        y = x - namespace(x).asarray(objective.problem.minimize().x)
-        return inner(y, y)
-    if measure == "f":
-        return there.problem.value(x)
-    raise ValueError(f"measure={measure!r} is not accepted: points are measured by {', '.join(MEASURES)}")

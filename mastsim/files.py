@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import signal
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,25 +46,33 @@ def write_whole(path: str | os.PathLike[str], content: Content) -> Path:
     'done'
     """
     target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file()
     # The name does not hold the target's, which may already be as long as the file system allows.
-    partial = target if special else target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    partial = target.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     try:
-        with partial.open("wb" if special else "xb") as file:
+        if target.exists() and not target.is_file():
+            _write_through(target, content)
+            return Path(path)
+        with partial.open("xb") as file:
             _fill(file, content)
-            if not special:
-                file.flush()
-                os.fsync(file.fileno())
-        if not special:
-            _move(partial, target)
+            file.flush()
+            os.fsync(file.fileno())
+        _move(partial, target)
     except OSError as failed:
-        if failed.filename == str(partial):
+        if failed.filename in (None, str(partial)):
             failed.filename, failed.filename2 = os.fspath(path), None
         raise
     finally:
-        if not special:
-            partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     return Path(path)
+
+
+def _write_through(device: Path, content: Content) -> None:
+    """Write to what cannot be replaced, and cannot be searched either, as formats like that of zip files want."""
+    held = io.BytesIO()
+    _fill(held, content)
+    with device.open("wb") as file:
+        file.write(held.getvalue())
 
 
 def _fill(file: BinaryIO, content: Content) -> None:
@@ -68,7 +80,8 @@ def _fill(file: BinaryIO, content: Content) -> None:
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # Bytes of a file name that are no text were decoded to lone surrogates; JSON writes them in just this way.
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def _move(partial: Path, target: Path) -> None:
@@ -76,3 +89,29 @@ def _move(partial: Path, target: Path) -> None:
     if target.exists():
         shutil.copymode(target, partial)
     os.replace(partial, target)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the end of a with statement, so that files which belong together all appear.
+
+    Examples
+    --------
+    >>> with undisturbed():
+    ...     pass
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number in numbers:
+            signal.signal(number, lambda told, _: heard.append(told))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])

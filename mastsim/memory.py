@@ -17,6 +17,10 @@ _GROUPS = (
 )
 
 
+class TooLargeError(MemoryError, ValueError):
+    """What is asked for does not fit in this machine's memory."""
+
+
 def free_memory() -> int:
     """Return the bytes that can still be used: what the system has available, or what is left of this process's limits.
 
@@ -53,7 +57,8 @@ def check_room(what: str, *shape: float, change: str, itemsize: int = 8, limit: 
     Raises
     ------
     ValueError
-        If it needs more; the message says how many bytes, how many there are, and what to change.
+        If it needs more, a `TooLargeError` where that is more than is free; the message says how many bytes, how many there
+        are, and what to change.
 
     Examples
     --------
@@ -72,7 +77,8 @@ def check_room(what: str, *shape: float, change: str, itemsize: int = 8, limit: 
         have = (
             f"only {spell_bytes(room)} of memory are free" if limit is None else f"at most {spell_bytes(room)} are accepted"
         )
-        raise ValueError(f"{what} ({size}): {spell_bytes(needed)} ({_whole(needed)} bytes) are needed, but {have}; {change}")
+        kind = TooLargeError if limit is None else ValueError
+        raise kind(f"{what} ({size}): {spell_bytes(needed)} ({_whole(needed)} bytes) are needed, but {have}; {change}")
 
 
 def check_square(what: str, dim: int, *, change: str = "use data of fewer columns") -> None:

@@ -10,6 +10,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS
+from mastsim.files import write_whole
 from mastsim.run import LYAPUNOV, Run
 from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import Rate
@@ -64,7 +65,7 @@ def check_format(path: Path) -> None:
         If plots are not written in that format.
     """
     known = FigureCanvasBase.get_supported_filetypes()
-    if path.suffix and path.suffix[1:].lower() not in known:
+    if path.suffix[1:].lower() not in known:
         raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
@@ -80,7 +81,14 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
         bounds; it is about the last step, or averages and minima of what is plotted.
     path : Path
         File to write; its suffix chooses the format.
+
+    Raises
+    ------
+    ValueError
+        If the run is a part: it was interrupted.
     """
+    if not run.complete:
+        raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not drawn; resume it")
     measure = "distance" if theorem is None else theorem.measure
     if measure == LYAPUNOV and LYAPUNOV not in run.traces:
         measure = "distance"
@@ -94,4 +102,4 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
     axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
-    figure.savefig(path, dpi=150)
+    write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))

@@ -1,33 +1,19 @@
-"""The record of a simulation: traces, final state and provenance, saved without pickles."""
+"""What a simulation found: records, final state, divergence, bound to the request that it answers."""
 
 from __future__ import annotations
 
-import json
-import os
-import zipfile
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mastsim.expected import Objective
-from mastsim.methods import Method
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
-from mastsim.validation import array
-from mastsim.validation import path as checked_path
+from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
-DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
-"""What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
-
-MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
-"""What a run of any method can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
-
-LYAPUNOV = "lyapunov"
-"""What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
-
-_TABLES = ("recorded", "traces", "state")
+__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "Divergence", "Request", "Run", "stops"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,97 +22,111 @@ class Run(ReadOnly):
 
     Parameters
     ----------
-    method, objective : str
-        What was run, in words.
-    method_hash, objective_hash, start_hash : str
-        SHA-256 of their contents, and of the starting points.
-    stepsize : float
-        The step size γ; the largest, when it changes.
-    steps, steps_done : int
-        How many steps were asked for, and how many are recorded; fewer when interrupted.
-    seed : int
-        The seed.
-    every : int
-        How many steps lie between two records.
+    request : Request
+        What was asked for.
+    steps_done : int
+        How many steps are recorded; fewer than asked for when interrupted.
     recorded : ndarray of int, shape (records,)
-        The steps at which measures were taken, from 0.
+        The steps at which measures were taken: from 0 every so many, and the last.
     traces : dict of str to ndarray, shape (replicas, records)
-        One table a measure, see `MEASURES` and `LYAPUNOV`; `distance` is squared, and a diverged replica measures infinite.
-    state : dict of str to ndarray
-        The state of the method after `steps_done` steps; ``state["x"]`` has shape (replicas, dim).
+        One table a measure of the request; `distance` is squared, and what floating point cannot hold is infinite.
+    state : dict of str to ndarray, shape (replicas, dim)
+        The state of the method after `steps_done` steps; ``state["x"]`` are the iterates.
     seconds : float
         Time spent stepping and measuring.
-    device : str, default "cpu"
-        Where the steps were taken.
-    engine : str, default "array"
-        What took them: array operations or a kernel.
-    precision : {"float64", "float32"}, default "float64"
-        The type of the iterates.
+    errors : dict of str to ndarray, shape (replicas, records)
+        Standard errors of records that are estimates, because a point is too far out for an exact value of f_D; 0 for exact
+        records, infinite where they overflow. Only measures with an estimate have a table.
+    estimated_steps : int
+        How many gradients of f_D along the way were estimates, for the same reason.
+    divergence : Divergence, optional
+        Whether replicas diverged, and how.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit each other and the request.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
+    >>> run = ms.simulate(ms.DSGD(0.25), F, steps=20, replicas=8)
+    >>> run.complete, run.recorded[-1], run.distance.shape
+    (True, np.int64(20), (8, 21))
     """
 
     noun = "run"
     example = "what simulate returns"
 
-    method: str
-    objective: str
-    method_hash: str
-    objective_hash: str
-    start_hash: str
-    stepsize: float
-    steps: int
+    request: Request
     steps_done: int
-    seed: int
-    every: int
     recorded: np.ndarray
     traces: dict[str, np.ndarray]
     state: dict[str, np.ndarray]
     seconds: float
-    device: str = "cpu"
-    engine: str = "array"
-    precision: str = "float64"
+    errors: dict[str, np.ndarray] = field(default_factory=dict)
+    estimated_steps: int = 0
+    divergence: Divergence | None = None
 
     def __post_init__(self) -> None:
-        for name, held in {**self.traces, **self.state}.items():
+        super().__post_init__()
+        integer("steps_done", self.steps_done, 0, self.request.steps)
+        integer("estimated_steps", self.estimated_steps, 0)
+        nonnegative("seconds", self.seconds, UNLIMITED)
+        self._check_state()
+        self._check_records()
+
+    @classmethod
+    def begin(cls, request: Request, x0: np.ndarray) -> Run:
+        """Return a run from starting points, shape (replicas, dim), with nothing recorded yet."""
+        tables = {name: np.zeros((request.replicas, 0)) for name in request.measures}
+        return cls(request, 0, np.zeros(0, dtype=int), tables, {"x": x0}, 0.0)
+
+    def _check_state(self) -> None:
+        """Refuse states that are no arrays of floats, shape (replicas, dim)."""
+        for name, held in {**self.traces, **self.errors, **self.state}.items():
             array(name, held)
             if held.dtype.kind not in "biuf":
                 raise ValueError(f"the run holds {name!r} of {held.dtype}: traces and states must be of real numbers")
-        super().__post_init__()
+        if "x" not in self.state:
+            raise ValueError("the run has no iterates: state['x'] is missing")
+        shape = (self.request.replicas, self.state["x"].shape[-1]) if self.state["x"].ndim else ()
+        for name, held in self.state.items():
+            if held.shape != shape or held.dtype.name not in PRECISIONS:
+                raise ValueError(f"state {name!r} has shape {held.shape} of {held.dtype}: it must be {shape} of floats")
 
-    @classmethod
-    def begin(
-        cls,
-        method: Method,
-        objective: Objective,
-        x0: np.ndarray,
-        *,
-        steps: int,
-        seed: int,
-        every: int,
-        measures: tuple[str, ...],
-        device: str = "cpu",
-        engine: str = "array",
-        precision: str = "float64",
-    ) -> Run:
-        """Return a run with nothing recorded yet."""
-        return cls(
-            method=method.name,
-            objective=objective.name,
-            method_hash=content_hash(method),
-            objective_hash=content_hash(objective),
-            start_hash=content_hash(x0),
-            stepsize=method.rule.largest,
-            steps=steps,
-            steps_done=0,
-            seed=seed,
-            every=every,
-            recorded=np.zeros(0, dtype=int),
-            traces={name: np.zeros((len(x0), 0)) for name in measures},
-            state={"x": x0},
-            seconds=0.0,
-            device=device,
-            engine=engine,
-            precision=precision,
-        )
+    def _check_records(self) -> None:
+        """Refuse records that are not those of the request."""
+        asked, count = self.request, len(self.recorded) if self.recorded.ndim == 1 else -1
+        wanted = -(-self.steps_done // asked.every) + 1
+        nothing = count == 0 and self.steps_done == 0
+        if not nothing and not (count == wanted and np.array_equal(self.recorded, stops(asked.every, self.steps_done))):
+            raise ValueError(
+                f"the run says that it recorded {count} steps, but every={asked.every} and steps_done={self.steps_done} "
+                f"give {wanted} other ones"
+            )
+        if nothing and content_hash(self.state["x"]) != asked.start_hash:
+            raise ValueError("the run has recorded nothing, but its iterates are not the starting points of its request")
+        if tuple(self.traces) != asked.measures or not set(self.errors) <= set(asked.measures):
+            raise ValueError(f"the run holds traces {', '.join(self.traces)}, but was asked for {', '.join(asked.measures)}")
+        for name, table in [*self.traces.items(), *self.errors.items()]:
+            if table.shape != (asked.replicas, count) or table.dtype != float or np.isnan(table).any():
+                raise ValueError(
+                    f"table {name!r} has shape {table.shape} of {table.dtype}: it must be ({asked.replicas}, {count}) of "
+                    "numbers, none of them NaN"
+                )
+        if any((table < 0).any() for table in self.errors.values()):
+            raise ValueError("the run holds negative standard errors")
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps that were asked for are done."""
+        return self.steps_done == self.request.steps
 
     @property
     def next_record(self) -> int:
@@ -134,9 +134,54 @@ class Run(ReadOnly):
         return int(self.recorded[-1]) + 1 if len(self.recorded) else 0
 
     @property
+    def method(self) -> str:
+        """What was run, in words."""
+        return self.request.method
+
+    @property
+    def objective(self) -> str:
+        """On what, in words."""
+        return self.request.objective
+
+    @property
+    def stepsize(self) -> float:
+        """The step size γ; the largest, when it changes."""
+        return self.request.stepsize
+
+    @property
+    def steps(self) -> int:
+        """How many steps were asked for."""
+        return self.request.steps
+
+    @property
     def replicas(self) -> int:
         """The number of replicas."""
-        return int(self.state["x"].shape[0])
+        return self.request.replicas
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.request.seed
+
+    @property
+    def every(self) -> int:
+        """How many steps lie between two records."""
+        return self.request.every
+
+    @property
+    def device(self) -> str:
+        """Where the steps were taken."""
+        return self.request.device
+
+    @property
+    def engine(self) -> str:
+        """What took them: array operations or a kernel."""
+        return self.request.engine
+
+    @property
+    def precision(self) -> str:
+        """The type of the iterates."""
+        return self.request.precision
 
     @property
     def x(self) -> np.ndarray:
@@ -169,14 +214,20 @@ class Run(ReadOnly):
         return self.steps_done * self.replicas / self.seconds if self.seconds > 0 else 0.0
 
     def _trace(self, name: str) -> np.ndarray:
+        """Return one table, or say which there are."""
         if name not in self.traces:
             raise ValueError(f"this run did not record {name!r}; it has {', '.join(self.traces)}")
         return self.traces[name]
 
+    def is_exact(self, measure: str) -> bool:
+        """Whether no record of a measure is an estimate, because of points too far out for an exact value of f_D."""
+        return not (self.errors[measure] > 0).any() if measure in self.errors else True
+
     def final(self) -> dict[str, dict[str, float]]:
         """Return mean and standard error over replicas of every measure at the last record.
 
-        The standard error is NaN when it is not known: for a single replica, and when a replica diverged.
+        The standard error is NaN when it is not known: for a single replica, and when a replica diverged. Where records are
+        estimates it counts their own errors, and ``estimated`` says how many they are.
 
         Raises
         ------
@@ -188,35 +239,36 @@ class Run(ReadOnly):
         out = {}
         for name, table in self.traces.items():
             last, count = table[:, -1], table.shape[0]
+            own = self.errors[name][:, -1] if name in self.errors else np.zeros(count)
             with np.errstate(over="ignore"):
-                spread = float(last.std(ddof=1)) if count > 1 and np.isfinite(last).all() else float("nan")
-                out[name] = {"mean": float(last.mean()), "stderr": spread / count**0.5}
+                scale = max(float(np.abs(last).max()), 1.0)
+                known = count > 1 and math.isfinite(scale)
+                spread = scale * float((last / scale).std(ddof=1)) if known else float("nan")
+                # The same sketches stand behind the estimates of all replicas, so that their errors do not average out.
+                out[name] = {"mean": float(last.mean()), "stderr": math.hypot(spread / count**0.5, float(own.mean()))}
+            if (own > 0).any():
+                out[name]["estimated"] = int((own > 0).sum())
         return out
 
+    def asked_for(self, steps: int) -> Run:
+        """Return the same run as the beginning of one of so many steps."""
+        return replace(self, request=replace(self.request, steps=steps))
+
     def save(self, path: str | Path) -> None:
-        """Write the run to one .npz file, all or nothing.
+        """Write the run to one .npz file with a checksum, all or nothing.
 
         Parameters
         ----------
         path : str or Path
             Where to; an existing file is replaced.
         """
-        target = checked_path("path", path)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _TABLES}
-        arrays: dict[str, Any] = {"recorded": self.recorded, "facts": np.array(json.dumps(facts))}
-        arrays |= {f"trace/{name}": table for name, table in self.traces.items()}
-        arrays |= {f"state/{name}": field for name, field in self.state.items()}
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        from mastsim.run_files import write_run
+
+        write_run(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
-        """Return the run that `save` wrote.
+        """Return the run that `save` wrote; every part is checked, and nothing is unpickled.
 
         Parameters
         ----------
@@ -226,15 +278,26 @@ class Run(ReadOnly):
         Raises
         ------
         ValueError
-            If the file is not one that `save` wrote.
+            If the file is not one that `save` wrote, or was changed since.
         """
-        source = checked_path("path", path)
-        try:
-            with source.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                held = {key: file[key] for key in file.files}
-            facts = json.loads(str(held.pop("facts")))
-            traces = {key.removeprefix("trace/"): table for key, table in held.items() if key.startswith("trace/")}
-            state = {key.removeprefix("state/"): field for key, field in held.items() if key.startswith("state/")}
-            return cls(**facts, recorded=held["recorded"], traces=traces, state=state)
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as problem:
-            raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save") from problem
+        from mastsim.run_files import read_run
+
+        return read_run(path)
+
+
+def stops(every: int, steps: int) -> np.ndarray:
+    """Return the steps that are recorded: from 0 every so many, and the last.
+
+    Parameters
+    ----------
+    every : int
+        How many lie between two.
+    steps : int
+        The last.
+
+    Examples
+    --------
+    >>> stops(3, 7).tolist()
+    [0, 3, 6, 7]
+    """
+    return np.append(np.arange(0, steps, every), steps)

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # comes with numba, which demands the one release it works with
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
+
+from mastsim.compilation import njit
 
 LANES = 8
 """Doubles in a vector: one 512-bit register, which the compiler splits where registers are shorter."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
-import time
-import warnings
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from mastsim.backend import STEPS, Array, Streams, asnumpy
+from mastsim.backend import STEPS, Array, Streams
 from mastsim.devices import Device, find_device
 from mastsim.engine import Engine, plan_on
 from mastsim.expected import Objective
+from mastsim.interruption import Interrupted
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.memory import check_room
 from mastsim.methods import Method, State
-from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Run
+from mastsim.pace import Pace
+from mastsim.recording import Recorder
+from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Request, Run
 from mastsim.validation import finite, flag, floats, instance, integer, one_of, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
@@ -28,8 +28,6 @@ REPLICAS = 1 << 32
 """How many replicas have random numbers of their own."""
 _COPIES = 6
 """How often the iterates are in memory at once: starts, states before and after, what a step is made of."""
-_FIRST_STEPS, _LONG_SECONDS, _SHORT_SECONDS = 1024, 2.0, 0.5
-_HOUR = 3600.0
 
 
 def simulate(
@@ -97,10 +95,13 @@ def simulate(
     Returns
     -------
     Run
-        When interrupted (Ctrl-C), what was recorded so far, with ``steps_done < steps``.
+        What the replicas did. Points too far out for an exact value of f_D are measured by estimates; see `Run.errors`, and
+        `Run.divergence` for replicas that a step too large drove away.
 
     Raises
     ------
+    Interrupted
+        On Ctrl-C; a KeyboardInterrupt whose attribute ``run`` holds what was recorded so far, for `resume`.
     ValueError
         If an argument is outside its range, there is not enough memory for the iterates or the records, `x0` has another
         shape, the device is not there or lacks what the method needs, a kernel is asked for and there is none, or `resume`
@@ -117,6 +118,8 @@ def simulate(
     """
     instance("method", method, Method)
     instance("objective", objective, Objective)
+    if resume is not None:
+        instance("resume", resume, Run)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     threads, where = integer("threads", threads, 1), find_device(device)
     chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
@@ -128,31 +131,21 @@ def simulate(
     one_of("precision", precision, PRECISIONS)
     shown = _show(progress)
     way = plan_on(where, method, objective, engine, precision)
-    asked = Run.begin(
-        method,
-        objective,
-        _starts(objective, x0, replicas, streams),
-        steps=steps,
-        seed=streams.seed,
-        every=stride,
-        measures=recorded,
-        device=where.name,
-        engine=way.name,
-        precision=precision,
+    x0s = _starts(objective, x0, replicas, streams)
+    where_and_how: Any = {"device": where.name, "engine": way.name, "precision": precision}
+    request = Request.of(
+        method, objective, x0s, steps=steps, seed=streams.seed, every=stride, measures=recorded, **where_and_how
     )
-    if resume is not None:
-        instance("resume", resume, Run)
-    start = asked if resume is None else _checked_resume(resume, asked, compare_start=x0 is not None)
+    start = Run.begin(request, x0s) if resume is None else _continued(resume, request, from_start=x0 is not None)
     replicated = Engine(method, objective, streams, threads, chunk, where, way)
-    recorder = _Recorder(start, steps)
+    recorder = Recorder(start)
     bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
-    with threadpool_limits(limits=1, user_api="blas"), bar:
-        try:
+    try:
+        with threadpool_limits(limits=1, user_api="blas"), bar:
             _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
-        except KeyboardInterrupt:
-            kept = f"everything up to step {recorder.held.steps_done} of {steps} is kept"
-            warnings.warn(f"interrupted: {kept}; pass resume= to go on", stacklevel=2)
-    return recorder.run()
+        return recorder.with_divergence(recorder.run(replicated.estimated_steps), method, objective)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(recorder.run(replicated.estimated_steps)) from stop
 
 
 def check_sizes(
@@ -210,8 +203,9 @@ def _check_draws(objective: Objective, together: int) -> None:
     )
 
 
-def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tqdm) -> None:
-    pace = _Pace(recorder.steps - now)
+def _drive(engine: Engine, recorder: Recorder, states: State, now: int, bar: tqdm) -> None:
+    """Take all steps, and record at every stop."""
+    pace = Pace(recorder.start.steps - now)
     for stop in recorder.stops.tolist():
         while (count := pace.count) < stop - now:
             states = engine.advance(states, now, now + count)
@@ -220,102 +214,10 @@ def _drive(engine: Engine, recorder: _Recorder, states: State, now: int, bar: tq
             bar.update(count)
         states = engine.advance(states, now, stop)
         pace.took(stop - now)
-        recorder.add(stop, states, engine.measure(states, tuple(recorder.tables)))
+        recorder.add(stop, states, engine.measure(states, recorder.start.request.measures))
         bar.update(stop - now)
         now = stop
         pace.start()
-
-
-class _Pace:
-    """Takes a long stride in parts of about a second, so that the bar moves, and says once how long a long run takes."""
-
-    def __init__(self, steps: int) -> None:
-        self.left, self.count, self.told = steps, _FIRST_STEPS, False
-        self.start()
-
-    def start(self) -> None:
-        """Begin to take time."""
-        self.last = time.perf_counter()
-
-    def took(self, steps: int) -> None:
-        """Note that so many steps are done."""
-        now = time.perf_counter()
-        seconds, self.last = now - self.last, now
-        self.left -= steps
-        if seconds > _LONG_SECONDS:
-            self.count = max(1, self.count // 2)
-        elif seconds < _SHORT_SECONDS and steps == self.count:
-            self.count *= 2
-        if not self.told and steps and seconds >= _SHORT_SECONDS:
-            self._tell(self.left * seconds / steps)
-
-    def _tell(self, seconds: float) -> None:
-        self.told = True
-        if seconds > _HOUR:
-            warnings.warn(f"{self.left} steps are left, which take about {spell_seconds(seconds)}", stacklevel=5)
-
-
-def spell_seconds(seconds: float) -> str:
-    """Return a long time in words.
-
-    Parameters
-    ----------
-    seconds : float
-        The time.
-
-    Examples
-    --------
-    >>> spell_seconds(7200), spell_seconds(1e6), spell_seconds(1e12)
-    ('2.0 hours', '11.6 days', '31689 years')
-    """
-    hours = seconds / _HOUR
-    if hours < 48:
-        return f"{hours:.1f} hours"
-    return f"{hours / 24:.1f} days" if hours < 24 * 730 else f"{hours / 24 / 365.2425:.0f} years"
-
-
-class _Held(NamedTuple):
-    """What is certain: how many records are complete, and the state at the last of them."""
-
-    records: int
-    steps_done: int
-    state: dict[str, np.ndarray]
-
-
-class _Recorder:
-    """Collects measures in tables that are allocated once."""
-
-    def __init__(self, start: Run, steps: int) -> None:
-        stops = np.unique(np.append(np.arange(0, steps, start.every), steps))
-        self.start, self.steps, self.stops = start, steps, stops[stops >= start.next_record]
-        self.tables = {name: np.empty((start.replicas, len(self.stops))) for name in start.traces}
-        self.held = _Held(0, start.steps_done, start.state)
-        self.begin = time.perf_counter()
-
-    def add(self, stop: int, states: State, columns: dict[str, np.ndarray]) -> None:
-        """Record measures and states at the next stop; they count from the last assignment on, all at once."""
-        for name, column in columns.items():
-            self.tables[name][:, self.held.records] = column
-        state = {name: asnumpy(field) for name, field in states._asdict().items()}
-        self.held = _Held(self.held.records + 1, stop, state)
-
-    def run(self) -> Run:
-        """Return what was collected, after what the run to resume already held."""
-        start, records = self.start, self.held.records
-        recorded = np.append(start.recorded, self.stops[:records])
-        # A shorter run ends with a record that a longer one does not have.
-        keep = recorded % start.every == 0
-        keep[-1:] = True
-        traces = {name: np.hstack([start.traces[name], table[:, :records]])[:, keep] for name, table in self.tables.items()}
-        return replace(
-            start,
-            steps=self.steps,
-            steps_done=self.held.steps_done,
-            recorded=recorded[keep],
-            traces=traces,
-            state=self.held.state,
-            seconds=start.seconds + time.perf_counter() - self.begin,
-        )
 
 
 def _chunk(replicas: int, threads: int, where: Device) -> int:
@@ -329,7 +231,7 @@ def _chunk(replicas: int, threads: int, where: Device) -> int:
 def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method, objective: Objective) -> tuple[str, ...]:
     own = (LYAPUNOV,) if method.knows_lyapunov(objective) else ()
     if measures is None:
-        return (*DEFAULT_MEASURES, *own) if resume is None else tuple(resume.traces)
+        return (*DEFAULT_MEASURES, *own) if resume is None else resume.request.measures
     if isinstance(measures, str):
         raise TypeError(f"measures={measures!r} is not accepted: it must be a tuple of names, for example ({measures!r},)")
     names = texts("measures", measures)
@@ -337,7 +239,7 @@ def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method,
         raise ValueError(
             f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
         )
-    return tuple(one_of("measure", name, (*MEASURES, *own)) for name in names)
+    return tuple(dict.fromkeys(one_of("measure", name, (*MEASURES, *own)) for name in names))
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:
@@ -368,15 +270,9 @@ def _starts(objective: Objective, x0: Array | str | None, replicas: int, streams
     return np.array(np.broadcast_to(start, (replicas, objective.dim)), order="C")
 
 
-def _checked_resume(resume: Run, asked: Run, compare_start: bool) -> Run:
-    same = ["method_hash", "objective_hash", "seed", "replicas", "device", "engine", "precision", "every"]
-    for name in same + ["start_hash"] * compare_start:
-        found, wanted = getattr(resume, name), getattr(asked, name)
-        if found != wanted:
-            what = name.removesuffix("_hash")
-            raise ValueError(f"resume belongs to another simulation: its {what} is {found}, not {wanted}")
-    if set(resume.traces) != set(asked.traces):
-        raise ValueError(f"resume belongs to another simulation: it recorded {', '.join(resume.traces)}")
-    if resume.steps_done > asked.steps:
-        raise ValueError(f"steps={asked.steps} is not accepted: the run to resume has already done {resume.steps_done}")
-    return resume
+def _continued(resume: Run, request: Request, *, from_start: bool) -> Run:
+    """Return a run to resume as the beginning of one of more steps, refusing one of another simulation."""
+    request.check_continues(resume.request, from_start=from_start)
+    if resume.steps_done > request.steps:
+        raise ValueError(f"steps={request.steps} is not accepted: the run to resume has already done {resume.steps_done}")
+    return resume.asked_for(request.steps)

@@ -1,9 +1,10 @@
-"""Hypothesis profiles, from ``quick`` while typing to ``nightly``; and a cache of kernels for these sources."""
+"""Hypothesis profiles, from ``quick`` while typing to ``nightly``; and a folder for compiled kernels."""
 
-import hashlib
 import os
+import stat
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
@@ -12,8 +13,16 @@ settings.register_profile("pr", REPEATED, max_examples=40)
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 
-# Numba's cache looks at a function's own file, not at the files of what is inlined into it: after an edit it may be stale.
-ROOT = Path(__file__).parent.parent
-SOURCES = [path.read_bytes() for path in sorted((ROOT / "mastsim").rglob("*.py"))]
-STAMP = hashlib.sha256(b"".join(source for source in SOURCES if b"numba" in source)).hexdigest()[:16]
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / f"numba-{STAMP}"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "numba"))
+
+
+@pytest.fixture
+def null_device(tmp_path: Path) -> Path:
+    """A device like /dev/null that nobody else needs: a program that is wrong would replace it."""
+    path = tmp_path / "null.npz"
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.stat(os.devnull).st_rdev)
+        path.write_bytes(b"")
+    except (OSError, AttributeError):
+        pytest.skip("devices cannot be made here")
+    return path

@@ -250,7 +250,6 @@ def test_simulate_gives_no_bound_for_a_step_the_theory_does_not_cover():
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "-1"), "stepsize=-1"),
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--stepsize", "big"), "theory, sharp or a number"),
         (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--replicas", "0"), "replicas=0"),
-        (("simulate", "--data", TINY, "--sketch", "randk:0.5", "--device", "gpu"), "gpu"),
         (("data", "path", "a5"), "a5a"),
     ],
 )
@@ -302,7 +301,8 @@ def test_a_sweep_resumes_where_it_is(tmp_path):
     grid.write_text("\n".join(lines), encoding="utf-8")
     first = document("sweep", str(grid), "--out", str(tmp_path / "out"))
     assert (first["tasks"], first["computed"]) == (2, 2)
-    assert (tmp_path / "out" / "table.csv").is_file()
+    (table,) = (tmp_path / "out").glob("table-*.csv")
+    assert table.is_file()
     again = document("sweep", str(grid), "--out", str(tmp_path / "out"))
     assert (again["done"], again["computed"]) == (2, 0)
     assert again["rows"] == first["rows"]

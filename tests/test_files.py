@@ -90,9 +90,9 @@ def test_a_link_is_followed_and_permissions_are_kept(tmp_path):
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
 
 
-def test_a_device_is_written_to_and_not_replaced():
-    write_whole(os.devnull, "gone")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+def test_a_device_is_written_to_and_not_replaced(null_device):
+    write_whole(null_device, "gone")
+    assert stat.S_ISCHR(null_device.stat().st_mode)
 
 
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path):

@@ -13,12 +13,11 @@ import scipy.sparse as sp
 from scipy import stats
 
 import mastsim as ms
-from mastsim import engine, simulation
-from mastsim import run as run_module
+from mastsim import engine, files, simulation
 from mastsim.backend import Streams
-from mastsim.engine import measure_points
 from mastsim.kernels.planning import Descent
 from mastsim.linalg import Curvature
+from mastsim.measuring import measure_points
 from mastsim.problems import Minimum
 from mastsim.problems.base import Problem
 from mastsim.provenance import content_hash
@@ -307,6 +306,14 @@ def test_final_is_mean_and_standard_error():
 # --- interruption and resumption ------------------------------------------------------------------------------------
 
 
+def interrupted(kept, *arguments, **settings):
+    """Simulate, be interrupted, and return the part that is kept."""
+    with pytest.raises(ms.Interrupted, match=f"interrupted: everything {kept}.*resume=") as caught:
+        simulate(*arguments, **settings)
+    assert isinstance(caught.value, KeyboardInterrupt)
+    return caught.value.run
+
+
 def interrupt(monkeypatch, kind, at, replica=0):
     """Raise KeyboardInterrupt, once, when step `at` is taken for `replica`, by `kind.step` or a kernel."""
     step, advance, fired = kind.step, Descent.advance, threading.Event()
@@ -336,8 +343,7 @@ def test_an_interrupted_run_keeps_its_records_and_resumes(monkeypatch, of, by, a
     settings = {"steps": 10, "replicas": 7, "seed": 2, "x0": "normal", "every": 2, "chunk": 2, "threads": threads}
     whole = simulate(ms.DSGD(0.01), F, **settings)
     interrupt(monkeypatch, ms.DSGD, at, replica=5)
-    with pytest.warns(UserWarning, match=f"interrupted: everything up to step {kept} of 10 is kept; pass resume="):
-        part = simulate(ms.DSGD(0.01), F, **settings)
+    part = interrupted(f"up to step {kept} of 10", ms.DSGD(0.01), F, **settings)
     assert part.steps_done == kept < part.steps == 10
     assert part.recorded.tolist() == list(range(0, kept + 1, 2))
     assert np.array_equal(part.gap, whole.gap[:, : kept // 2 + 1])
@@ -351,8 +357,7 @@ def test_interrupted_before_anything_was_recorded(monkeypatch):
     whole = simulate(ms.DSGD(0.01), F, **settings)
     with monkeypatch.context() as patch:
         patch.setattr(engine, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.warns(UserWarning, match="up to step 0 of 4"):
-            nothing = simulate(ms.DSGD(0.01), F, **settings)
+        nothing = interrupted("up to step 0 of 4", ms.DSGD(0.01), F, **settings)
     assert len(nothing.recorded) == 0
     with pytest.raises(ValueError, match="nothing was recorded"):
         nothing.final()
@@ -373,8 +378,7 @@ def test_interrupted_in_the_middle_of_measuring(monkeypatch, name):
 
     with monkeypatch.context() as patch:
         patch.setattr(engine, "measure_points", stopping)
-        with pytest.warns(UserWarning, match="up to step 1 of 4"):
-            part = simulate(ms.DSGD(0.01), F, **settings)
+        part = interrupted("up to step 1 of 4", ms.DSGD(0.01), F, **settings)
     assert part.recorded.tolist() == [0, 1]
     assert_same(simulate(ms.DSGD(0.01), F, resume=part, **settings), whole)
 
@@ -392,8 +396,7 @@ def test_interrupted_while_the_bar_is_drawn(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(simulation.tqdm, "update", stopping)
-        with pytest.warns(UserWarning, match="up to step 2 of 4"):
-            part = simulate(ms.DSGD(0.01), F, **settings)
+        part = interrupted("up to step 2 of 4", ms.DSGD(0.01), F, **settings)
     assert_same(simulate(ms.DSGD(0.01), F, resume=part, **settings), whole)
 
 
@@ -410,7 +413,7 @@ def test_an_error_in_one_thread_stops_the_others(monkeypatch, error):
         return step(self, state, F, draw)
 
     monkeypatch.setattr(ms.DSGD, "step", failing)
-    with pytest.raises(ArithmeticError) if error is ArithmeticError else pytest.warns(UserWarning, match="up to step 0"):
+    with pytest.raises(ArithmeticError if error is ArithmeticError else ms.Interrupted):
         simulate(ms.DSGD(0.01), objective(), steps=50_000, replicas=2, chunk=1, threads=2, every=50_000, engine="array")
     assert len(done) < 50_000
 
@@ -433,8 +436,7 @@ def test_a_finished_run_resumes_to_itself_and_to_fewer_records_while_it_is_inter
     assert_same(simulate(ms.DSGD(0.01), F, steps=7, resume=short, **settings), short)
     with monkeypatch.context() as patch:
         interrupt(patch, ms.DSGD, 7)
-        with pytest.warns(UserWarning, match="up to step 7 of 12"):
-            part = simulate(ms.DSGD(0.01), F, steps=12, resume=short, **settings)
+        part = interrupted("up to step 7 of 12", ms.DSGD(0.01), F, steps=12, resume=short, **settings)
     assert_same(part, short)
     assert_same(
         simulate(ms.DSGD(0.01), F, steps=12, resume=part, **settings), simulate(ms.DSGD(0.01), F, steps=12, **settings)
@@ -483,11 +485,10 @@ def test_a_run_survives_a_file_without_pickles(tmp_path, monkeypatch):
     monkeypatch.setattr(pickle, "load", None)
     back = ms.Run.load(str(tmp_path / "run.npz"))
     assert_same(back, run)
-    for field in dataclasses.fields(run):
-        if field.name not in ("recorded", "traces", "state"):
-            value = getattr(back, field.name)
-            assert value == getattr(run, field.name)
-            assert type(value) is type(getattr(run, field.name))
+    assert back.request == run.request
+    for field in dataclasses.fields(run.request):
+        assert type(getattr(back.request, field.name)) is type(getattr(run.request, field.name))
+    assert (back.steps_done, back.seconds, back.errors) == (run.steps_done, run.seconds, {})
     assert_same(
         simulate(ms.DSGD(0.01), F, steps=9, every=1, resume=back, **settings),
         simulate(ms.DSGD(0.01), F, steps=9, every=1, **settings),
@@ -497,13 +498,12 @@ def test_a_run_survives_a_file_without_pickles(tmp_path, monkeypatch):
 
 def test_an_interrupted_run_without_records_survives_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "measure_points", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.warns(UserWarning, match="up to step 0"):
-        nothing = simulate(ms.DSGD(0.01), objective(), steps=6, measures=("f",))
+    nothing = interrupted("up to step 0", ms.DSGD(0.01), objective(), steps=6, measures=("f",))
     nothing.save(tmp_path / "run.npz")
     assert_same(ms.Run.load(tmp_path / "run.npz"), nothing)
 
 
-@pytest.mark.parametrize("stage", ["savez", "replace"])
+@pytest.mark.parametrize("stage", ["write_array", "replace"])
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch, stage):
     path = tmp_path / "run.npz"
     run = simulate(ms.DSGD(0.01), objective(), steps=2)
@@ -511,11 +511,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
     before = path.read_bytes()
 
     def full(target, *_, **__):
-        if stage == "savez":
+        if stage == "write_array":
             target.write(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(run_module.np if stage == "savez" else run_module.os, stage, full)
+    monkeypatch.setattr(np.lib.format if stage == "write_array" else files.os, stage, full)
     with pytest.raises(OSError, match="disk full"):
         simulate(ms.DSGD(0.01), objective(), steps=3).save(path)
     assert path.read_bytes() == before
@@ -563,7 +563,7 @@ def test_facts_are_standard_json(tmp_path):
     simulate(ms.DSGD(0.01), objective(), steps=2).save(tmp_path / "run.npz")
     with np.load(tmp_path / "run.npz") as file:
         facts = json.loads(str(file["facts"]), parse_constant=pytest.fail)
-    assert facts["steps"] == 2
+    assert facts["request"]["steps"] == 2
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim import memory, simulation, sweeps
+from mastsim import memory, pace, simulation, sweeps
 from mastsim.backend import STEPS, Streams
 from mastsim.cli import main
 from mastsim.kernels.draws import KernelDraw
@@ -263,8 +263,8 @@ def test_what_the_first_steps_draw_is_as_it_was():
 def test_long_strides_in_parts_give_the_same_bits(monkeypatch, engine):
     options = {"steps": 700, "every": 300, "replicas": 5, "seed": 3, "engine": engine}
     whole = ms.simulate(ms.DSGD(ms.InverseSqrtStep(0.1)), quadratic(), **options)
-    monkeypatch.setattr(simulation, "_FIRST_STEPS", 7)
-    monkeypatch.setattr(simulation, "_SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "_FIRST_STEPS", 7)
+    monkeypatch.setattr(pace, "_SHORT_SECONDS", 0.0)
     parts = ms.simulate(ms.DSGD(ms.InverseSqrtStep(0.1)), quadratic(), **options)
     np.testing.assert_array_equal(parts.x, whole.x)
     np.testing.assert_array_equal(parts.distance, whole.distance)
@@ -290,12 +290,12 @@ def test_a_kernel_is_never_given_a_long_list_of_steps(monkeypatch):
 
 def test_a_long_run_says_once_about_how_long_it_takes(monkeypatch):
     clock = iter(np.arange(0.0, 1e6, 1.0))
-    monkeypatch.setattr(simulation.time, "perf_counter", lambda: float(next(clock)))
-    pace = simulation._Pace(10**7)
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(clock)))
+    mine = pace.Pace(10**7)
     with pytest.warns(UserWarning, match="9998976 steps are left, which take about 2.7 hours"):
-        pace.took(1024)
-    pace.took(1024)
-    assert simulation.spell_seconds(10**7) == "115.7 days"
+        mine.took(1024)
+    mine.took(1024)
+    assert pace.spell_seconds(10**7) == "115.7 days"
 
 
 def test_an_error_of_the_machine_is_one_sentence(monkeypatch):

@@ -15,6 +15,16 @@ from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 
 
+class OutOfReachError(ValueError):
+    """A point at which an exact value of f_D would take more work than is accepted."""
+
+
+MOST_WORK = 1 << 31
+"""The most numbers that one evaluation may compute: seconds."""
+NEAR_WORK, NEAR_FACTOR = 1 << 22, 16
+"""A point is within reach where f_D takes at most so many numbers, or so many times those at the shift."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How values of f_D are obtained.
@@ -54,6 +64,10 @@ class Expectation(ReadOnly, ABC):
     @abstractmethod
     def evaluation(self) -> Evaluation:
         """How values are obtained."""
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``: none by default."""
+        return np.zeros(x.shape[:-1], dtype=bool)
 
     @property
     def is_quadratic(self) -> bool:

@@ -25,6 +25,10 @@ from mastsim.sketches import PermK, Sketch
 from mastsim.validation import ENTRIES, instances, vector
 
 
+class _DealtOut(tuple[PermK, ...]):
+    """One Perm-K for all clients, once for each: it says so itself, so that a copy of an objective deals out as well."""
+
+
 @dataclass(frozen=True, eq=False)
 class Distributed(Objective):
     """The average of the MAST objectives of M clients.
@@ -68,19 +72,27 @@ class Distributed(Objective):
         if isinstance(self.problems, Problem):
             raise TypeError(f"problems={self.problems.name} is not accepted: it must be a sequence, one for each client")
         problems = instances("problems", self.problems, Problem)
-        shared = isinstance(self.sketches, Sketch)
-        if isinstance(self.sketches, PermK) and self.sketches.clients != len(problems):
-            raise ValueError(f"sketches is for {self.sketches.clients} clients, but there are {len(problems)} problems")
-        sketches = (self.sketches,) * len(problems) if shared else instances("sketches", self.sketches, Sketch)
+        sketches = self._one_for_each(len(problems))
         if len(sketches) != len(problems):
             raise ValueError(f"sketches has {len(sketches)} entries, but there are {len(problems)} problems")
         object.__setattr__(self, "problems", problems)
         object.__setattr__(self, "sketches", sketches)
-        object.__setattr__(self, "correlated", shared and isinstance(sketches[0] if sketches else None, PermK))
+        object.__setattr__(self, "correlated", isinstance(sketches, _DealtOut))
         object.__setattr__(self, "problem", FiniteSum(problems))
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         _ = self.clients
+
+    def _one_for_each(self, clients: int) -> tuple[Sketch, ...]:
+        """Return the sketches of all clients; one Perm-K, or a copy of what came of it, deals out the coordinates."""
+        given = self.sketches[0] if isinstance(self.sketches, _DealtOut) else self.sketches
+        if not isinstance(given, Sketch):
+            return tuple(instances("sketches", given, Sketch))
+        if not isinstance(given, PermK):
+            return (given,) * clients
+        if given.clients != clients:
+            raise ValueError(f"sketches is for {given.clients} clients, but there are {clients} problems")
+        return _DealtOut((given,) * clients)
 
     @cached_property
     def clients(self) -> tuple[Mast, ...]:
@@ -143,6 +155,10 @@ class Distributed(Objective):
     def nodes(self) -> tuple[Mast, ...]:
         """The clients."""
         return self.clients
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which points are far for one of the clients; see `Objective.is_far`."""
+        return np.any([client.is_far(x) for client in self.clients], axis=0)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""

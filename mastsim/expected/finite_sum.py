@@ -52,6 +52,10 @@ class SumExpectation(Expectation):
         """Return the same evaluation on a device, component by component."""
         return device.copy(self) if self.runs_on_devices else super().on(device)
 
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which points are far for one of the components."""
+        return np.any([part.is_far(x) for part in self.parts], axis=0)
+
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
         return self._mean(lambda part: part.value(x))

@@ -134,6 +134,10 @@ class Mast(Objective):
         """How values of f_D are obtained, and why that way."""
         return self.expectation.evaluation
 
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say at which finite points an exact f_D takes much more work than near the shift, shape ``x.shape[:-1]``."""
+        return self.expectation.is_far(x)
+
     @property
     def is_quadratic(self) -> bool:
         """Whether f_D is known as a quadratic, with the Hessian `curvature`; see `evaluation` for how it is known."""

@@ -35,6 +35,11 @@ class MonteCarlo(Enumeration):
         """How values are obtained."""
         return Evaluation("monte carlo", "estimate", f"a mean over {self.samples} sketches drawn with seed {self.seed}")
 
+    @property
+    def sketches(self) -> SketchBatch:
+        """The sketches that were drawn."""
+        return self._support[0]
+
     @cached_property
     def _support(self) -> tuple[SketchBatch, np.ndarray]:
         size = self.samples, self.sketch.uniforms

@@ -68,6 +68,10 @@ class Objective(ReadOnly, ABC):
     def evaluation(self) -> Evaluation:
         """How values of f_D are obtained, and why that way."""
 
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say at which finite points an exact f_D takes much more work than near the shift, shape ``x.shape[:-1]``."""
+        return np.zeros(x.shape[:-1], dtype=bool)
+
     @abstractmethod
     def value(self, x: Array) -> Array:
         """Return f_D(x), shape ``x.shape[:-1]``."""

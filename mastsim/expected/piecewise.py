@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
 
+from mastsim.compilation import njit
 from mastsim.expected.layout import RowLayout
-from mastsim.expected.parallel import LOCK
+from mastsim.parallel import run_shares
 from mastsim.problems.losses import Pieces
 
 MOST_TERMS = 30
@@ -166,9 +166,11 @@ def _row(order: int, low: int, high: int, offset: float, terms: Any, psi: Any, f
     return value
 
 
-@njit(parallel=True, cache=True)
-def _all_rows(order: int, rows: Any, start: Any, offset: Any, terms: Any, psi: Any, out: Any) -> None:
-    for k in prange(len(rows)):
+@njit(cache=True, nogil=True)
+def _some_rows(
+    first: int, stride: int, order: int, rows: Any, start: Any, offset: Any, terms: Any, psi: Any, out: Any
+) -> None:
+    for k in range(first, len(rows), stride):
         i = rows[k]
         out[0][i] = _row(order, start[i], start[i + 1], offset[i], terms, psi, out[1], out[2])
 
@@ -213,6 +215,6 @@ def piecewise(
     terms = _Terms(
         theta.astype(float, copy=False), np.zeros(len(theta)) if delta is None else delta.astype(float, copy=False), *law
     )
-    with LOCK:
-        _all_rows(order, rows, layout.start, layout.offset, terms, pieces, out)
+    what = (order, rows, layout.start, layout.offset, terms, pieces, out)
+    run_shares(lambda first, stride: _some_rows(first, stride, *what))
     return out

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mastsim.expected.base import MOST_WORK, OutOfReachError
 from mastsim.expected.rounding import (
     RowErrors,
     RowSizes,
@@ -33,8 +34,6 @@ REACH_RATIO = 1.1
 """Exponential sums are shared by the rows whose reach lies between two powers of this ratio."""
 MOST_NODES = 1 << 22
 """The most exponentials that a row may take."""
-MOST_WORK = 1 << 31
-"""The most numbers that one evaluation may compute."""
 MOST_ATOMS = 1 << 14
 """The most values of a row that are listed."""
 _CHUNK = 1 << 20
@@ -152,6 +151,23 @@ class RowIntegrals(ReadOnly):
             )
             write(by_rule(self.loss, found, sizes.at(np.searchsorted(rows, here)), values[here], rule), here, out)
 
+    def work(self, z: np.ndarray) -> float:
+        """Return about how many numbers the expectations of all rows take; infinite where some cannot be taken."""
+        try:
+            reach = self._reach(z)
+            many, nodes = ~self._listed(reach), self._nodes(reach)
+            total = float((nodes * self.laws.work)[many].sum()) + float(self.laws.atoms[~many].sum())
+            if self.laws.has_exponentials or not many.any() or total > MOST_WORK:
+                return total
+            rules = [self._by_width(b.rows, b.sum, z) for b in self._buckets(z) if b.sum is not None]
+        except OutOfReachError:
+            return math.inf
+        return float(sum(len(rows) * count**2 for rule in rules for rows, _, count in rule))
+
+    def _listed(self, reach: np.ndarray) -> np.ndarray:
+        """Say which rows are listed value by value, shape (n,)."""
+        return np.asarray((self.laws.atoms <= MOST_ATOMS) & (self.laws.atoms <= self._nodes(reach)))
+
     @property
     def _summable(self) -> bool:
         """Whether ψ can be taken as a sum of exponentials."""
@@ -159,15 +175,14 @@ class RowIntegrals(ReadOnly):
 
     def _buckets(self, z: np.ndarray) -> Iterator[_Bucket]:
         """Yield the rows by how they are integrated: listed, or by their reach with the sum that is accurate within it."""
-        atoms, reach = self.laws.atoms, self._reach(z)
-        nodes = self._nodes(reach)
-        few = (atoms <= MOST_ATOMS) & (atoms <= nodes)
+        reach = self._reach(z)
+        nodes, few = self._nodes(reach), self._listed(reach)
         if few.any():
             yield _Bucket(np.flatnonzero(few), None)
         many = np.flatnonzero(~few)
         work = float((nodes * self.laws.work)[many].sum())
         if (nodes[many] > MOST_NODES).any() or work > MOST_WORK:
-            raise ValueError(
+            raise OutOfReachError(
                 f"the point is too far out for an exact value of f_D: a row reaches |aᵢᵀ(v + S(x − v))| = "
                 f"{reach[many].max():.3g} and takes {nodes[many].max():.3g} exponentials, in all {work:.3g} numbers; "
                 f"at most {MOST_NODES} a row, and {MOST_WORK} numbers in all, are accepted"
@@ -191,6 +206,8 @@ class RowIntegrals(ReadOnly):
         reach = np.abs(self.offset) + self.laws.reach(z)
         if np.isfinite(reach).all():
             return reach
+        if not math.isfinite(float(z @ z)):
+            raise OutOfReachError("the point is too far out for an exact value of f_D: the square of its length overflows")
         rate, mass = self.laws.tails(z)
         nats = np.full(len(reach), _TAIL)
         for _ in range(2):
@@ -232,7 +249,7 @@ class RowIntegrals(ReadOnly):
         each = [(bucket[level == k], REACH_RATIO ** float(k)) for k in np.unique(level)]
         rules = [(rows, width, _count(found, width)) for rows, width in each]
         if (work := sum(len(rows) * count**2 for rows, _, count in rules)) > MOST_WORK:
-            raise ValueError(
+            raise OutOfReachError(
                 f"the point is too far out for an exact value of f_D: aᵢᵀS(x − v) varies by {2 * float(widths.max()):.3g}, "
                 f"and its rules take {work:.3g} nodes in all, more than {MOST_WORK}"
             )
@@ -277,7 +294,7 @@ def _count(found: ExponentialSum, width: float) -> int:
     for count in _COUNTS:
         if _distance(found, width, 0.0, count) <= _NEAR * max(1.0, float(np.abs(found.weights).sum())):
             return count
-    raise ValueError(
+    raise OutOfReachError(
         f"the point is too far out for an exact value of f_D: aᵢᵀS(x − v) varies by {2 * width:.3g}, which takes more than "
         f"{_COUNTS[-1]}² nodes a row"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mastsim.expected import piecewise as piecewise_rows
+from mastsim.expected.base import MOST_WORK, OutOfReachError
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.piecewise import piecewise
 from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, by_pieces, no_errors, write
@@ -21,8 +22,8 @@ _REACH_RATIO = 1.1
 # An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
 # measured where terms are kept independently, 5 to 15 where they belong to a subset.
 _ATOM_COST = 15.0
-# Above it a single sum would take more than a gigabyte.
-_MOST_NODES = 1 << 24
+# Above it the sums alone would take more than a gigabyte.
+_MOST_NODES = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,17 +131,40 @@ def longest_row(loss: Loss) -> float:
     return MOST_TERMS if loss.exponential_sum(1.0) is None else math.inf
 
 
+def work(loss: Loss, layout: RowLayout, theta: np.ndarray) -> float:
+    """Return about how many numbers the expectations of all rows take; infinite where some cannot be taken.
+
+    Parameters
+    ----------
+    loss, layout, theta
+        As in `row_sums`.
+    """
+    if loss.pieces is not None:
+        return float(len(theta))
+    return float(_work(loss, layout, layout.reach(theta))[1].sum())
+
+
+def _work(loss: Loss, layout: RowLayout, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows are cheaper to enumerate, and about how many numbers each row takes, shape (n,)."""
+    terms = np.diff(layout.start)
+    sums = _node_count(loss, reach) * np.maximum(terms, 1)
+    listed = np.where(terms <= MOST_TERMS, np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST, np.inf)
+    return listed < sums, np.minimum(listed, sums)
+
+
 def _plan(loss: Loss, layout: RowLayout, theta: np.ndarray) -> _Plan:
-    reach, terms = layout.reach(theta), np.diff(layout.start)
-    nodes = _node_count(loss, reach)
-    few = (terms <= MOST_TERMS) & (np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST < nodes * np.maximum(terms, 1))
-    if (most := float(nodes[~few].max(initial=0.0))) > _MOST_NODES:
-        raise ValueError(
-            f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
-            f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g} and takes {most:.3g} exponentials, more than {_MOST_NODES}"
-        )
+    reach = layout.reach(theta)
+    few, numbers = _work(loss, layout, reach)
     level = np.ceil(np.log(np.maximum(reach[~few], 1.0)) / math.log(_REACH_RATIO))
     keys, which = np.unique(level, return_inverse=True)
+    with np.errstate(over="ignore"):
+        nodes = float(_node_count(loss, _REACH_RATIO**keys).sum())
+    if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK:
+        raise OutOfReachError(
+            f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
+            f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {nodes:.3g} exponentials and "
+            f"{numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
+        )
     bucket = np.full(len(reach), len(keys))
     bucket[~few] = which
     sums = [loss.exponential_sum(_REACH_RATIO ** float(k)) for k in keys]

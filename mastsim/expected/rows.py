@@ -16,11 +16,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from mastsim.backend import Array, asnumpy
-from mastsim.expected.base import Evaluation, Expectation
+from mastsim.expected.base import NEAR_FACTOR, NEAR_WORK, Evaluation, Expectation
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
 from mastsim.expected.rounding import RowErrors, RowSizes
 from mastsim.expected.row_integrals import RowIntegrals
-from mastsim.expected.row_sums import longest_row, row_errors, row_sums
+from mastsim.expected.row_sums import longest_row, row_errors, row_sums, work
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.readonly import frozen_rows
 from mastsim.rounding import EPS, summed
@@ -99,6 +99,24 @@ class RowExpectation(Expectation):
         form = model.loss.row_form(model.y)
         slope = np.broadcast_to(form.slope, model.rows)
         return np.asarray(model.A.T @ slope) / model.rows, float(np.mean(form.constant))
+
+    def is_far(self, x: Array) -> np.ndarray:
+        """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``."""
+        return self._each(self._turn(x), lambda point: self._work(point - self._center) > self._near_work)
+
+    @cached_property
+    def _near_work(self) -> float:
+        """How much work is done without second thoughts: at points within reach."""
+        return max(NEAR_WORK, NEAR_FACTOR * self._work(np.zeros(self.problem.dim)))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _work(self, z: np.ndarray) -> float:
+        """Return about how many numbers f_D at v + z takes."""
+        if not np.isfinite(z).all():
+            return 0.0
+        if isinstance(self._law, Selection):
+            return work(self._model.loss, self._layout, self._layout.gather(z))
+        return self._integrals.work(z)
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.philox import room
 from mastsim.methods import IndependentSampling, Nice, WithReplacement
 from mastsim.methods.minibatch import Sampling

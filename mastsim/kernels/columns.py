@@ -5,8 +5,9 @@ Every sum is taken in the order of `mastsim.kernels.lanes`, entry by entry, so t
 
 from __future__ import annotations
 
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.slopes import psi_slope
 from mastsim.simd import fma, lanes_of, load, store
 

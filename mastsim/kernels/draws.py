@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.draws import Independent, RandomElement, StreamDraw, Values
 from mastsim.kernels.masks import draw_mask, mask_of, mask_scratch
 from mastsim.kernels.overrides import keeps

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.kernels.linear import support_of
 from mastsim.kernels.quadratics import sketched_block
 from mastsim.kernels.rows import row_scratch, sketched_rows

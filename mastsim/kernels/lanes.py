@@ -5,8 +5,9 @@ Two vectors go together because each entry's index is then read once for both.
 
 from __future__ import annotations
 
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.slopes import row_slope
 from mastsim.simd import fma, lanes_of, load, splat, store
 

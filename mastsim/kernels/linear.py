@@ -6,8 +6,9 @@ Both give the same bits, so that the cheaper one is taken for every group of rep
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.columns import sketched_columns
 from mastsim.kernels.lanes import row_pass, width_of
 from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
 from mastsim.backend import PURPOSES
+from mastsim.compilation import njit
 
 
 class Key(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.linear import place_point
 from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order
 from mastsim.kernels.philox import fill_uniforms

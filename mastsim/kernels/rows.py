@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from mastsim.compilation import njit
 from mastsim.kernels.batches import batch_scratch, draw_batch
 from mastsim.kernels.masks import draw_mask, mask_scratch
 from mastsim.kernels.philox import fill_uniforms

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.kernels.overrides import keeps
 from mastsim.problems.exponential import ExponentialLoss
 from mastsim.problems.losses import LogisticLoss, Loss, PiecewiseLoss, SquaredLoss

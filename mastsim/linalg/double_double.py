@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from mastsim.compilation import njit
 
 UNIT = 2.0**-102
 """Bound on the relative error of one addition or product of the kernels here, with room to spare."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from mastsim.compilation import njit
 
 WORK_LIMIT = 2**31
 """Most multiplications spent on one rank."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from mastsim.documents import dumps
-from mastsim.files import write_whole
+from mastsim.files import undisturbed, write_whole
 from mastsim.problems import Dataset, load
 from mastsim.reproduce import (
     bernoulli_randk,
@@ -135,15 +136,17 @@ def _write(stem: Path, figure: FigureModule, data: Dataset, quick: bool, seed: i
     """Compute and draw one figure, and write its three files."""
     text = dumps(figure.compute(data, quick, seed))
     drawn = figure.draw(json.loads(text))
-    written = [write_whole(stem.with_name(f"{stem.name}.json"), text + "\n")]
-    written.append(_save(drawn, stem, "png"))
+    contents: dict[str, str | bytes] = {"json": text + "\n", "png": _drawn(drawn, "png")}
     # The layout is found once; finding it again takes as long as all the rest of drawing.
     drawn.set_layout_engine("none")
-    return [*written, _save(drawn, stem, "pdf")]
+    contents["pdf"] = _drawn(drawn, "pdf")
+    with undisturbed():
+        return [write_whole(stem.with_name(f"{stem.name}.{kind}"), content) for kind, content in contents.items()]
 
 
-def _save(figure: Figure, stem: Path, kind: str) -> Path:
-    """Write a figure in a format, without the date, so that equal figures are equal files."""
+def _drawn(figure: Figure, kind: str) -> bytes:
+    """Return a figure in a format, without the date, so that equal figures are equal files."""
     metadata: dict[str, Any] | None = {"CreationDate": None} if kind == "pdf" else None
-    target = stem.with_name(f"{stem.name}.{kind}")
-    return write_whole(target, lambda file: figure.savefig(file, format=kind, dpi=130, metadata=metadata))
+    held = io.BytesIO()
+    figure.savefig(held, format=kind, dpi=130, metadata=metadata)
+    return held.getvalue()

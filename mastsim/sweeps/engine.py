@@ -17,33 +17,38 @@ from tqdm import tqdm
 
 from mastsim import version
 from mastsim.sweeps.grid import read_grid
-from mastsim.sweeps.records import read_record, remove_abandoned
+from mastsim.sweeps.records import read_record, record_path, remove_abandoned
 from mastsim.sweeps.results import Sweep
 from mastsim.sweeps.tasks import Task
 from mastsim.sweeps.work import objective, work
 from mastsim.validation import flag, integer, one_of, path
 
-_SHOWN = 3
 
-
-class SweepError(RuntimeError):
-    """Some tasks of a sweep failed, or a worker died; what is finished is kept.
+class _Stopped(BaseException):
+    """A sweep ended before its time.
 
     Parameters
     ----------
     message : str
         What happened, how much is done and how to go on.
-    failures : mapping of str to str
-        Why tasks failed, by key.
+    sweep : Sweep
+        What is done, and why tasks failed.
     """
 
-    def __init__(self, message: str, failures: Mapping[str, str]) -> None:
-        super().__init__(message)
-        self.failures = dict(failures)
+    def __init__(self, message: str, sweep: Sweep) -> None:
+        super().__init__(message, sweep)
+        self.sweep = sweep
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
-class SweepInterrupted(KeyboardInterrupt):
-    """A sweep was interrupted; the message says how much is done and how to go on."""
+class SweepError(_Stopped, RuntimeError):
+    """A worker of a sweep died; what is finished is kept, and in the attribute ``sweep``."""
+
+
+class SweepInterrupted(_Stopped, KeyboardInterrupt):
+    """A sweep was interrupted; what is finished is kept, and in the attribute ``sweep``."""
 
 
 def sweep(
@@ -81,16 +86,16 @@ def sweep(
     Returns
     -------
     Sweep
-        All tasks and their records.
+        All tasks, their records, and why tasks failed, if some did: one that fails does not stop the others.
 
     Raises
     ------
     ValueError
         If the grid or an argument is not accepted; then nothing was started.
     SweepError
-        If tasks failed or a worker died. All other tasks were carried out, or as many as possible.
+        If a worker died. As many tasks as possible were carried out; see its attribute ``sweep``.
     SweepInterrupted
-        On Ctrl-C; a KeyboardInterrupt.
+        On Ctrl-C; a KeyboardInterrupt with an attribute ``sweep``.
 
     References
     ----------
@@ -115,20 +120,23 @@ def sweep(
     missing = [task for task in tasks if task.key not in before]
     bar = tqdm(total=len(tasks), initial=len(before), disable=not shown, unit="task", file=sys.stderr)
     failures: dict[str, str] = {}
+
+    def found() -> Sweep:
+        records = _records(where, tasks, runs)
+        return Sweep(where, tuple(tasks), records, computed=len(records) - len(before), failures=failures)
+
     try:
         with bar:
             _drive(missing, where, count, backend, runs, bar, failures)
     except KeyboardInterrupt as stop:
-        raise SweepInterrupted(_status("interrupted", where, tasks, runs)) from stop
+        raise SweepInterrupted(_status("interrupted", part := found()), part) from stop
     except Exception as problem:
         first_line = str(problem).strip().partition("\n")[0]
         what = f"a worker was lost, {type(problem).__name__}: {first_line}"
-        raise SweepError(_status(what, where, tasks, runs), failures) from problem
+        raise SweepError(_status(what, part := found()), part) from problem
     finally:
         objective.cache_clear()
-    if failures:
-        raise SweepError(_status(_listed(failures), where, tasks, runs), failures)
-    return Sweep(where, tuple(tasks), _records(where, tasks, runs), computed=len(missing))
+    return found()
 
 
 def _drive(
@@ -153,7 +161,9 @@ def _drive(
 
 
 def _records(folder: Path, tasks: list[Task], runs: bool) -> dict[str, dict[str, Any]]:
-    found = {task.key: read_record(folder, task, runs) for task in tasks}
+    """Return the records that are there, by key; a folder is listed once, not asked for every task."""
+    there = {path.name for path in folder.glob("*.json")}
+    found = {task.key: read_record(folder, task, runs) for task in tasks if record_path(folder, task).name in there}
     return {key: record for key, record in found.items() if record is not None}
 
 
@@ -177,13 +187,7 @@ def _warn_of_versions(folder: Path, records: Mapping[str, dict[str, Any]]) -> No
         warnings.warn(f"{folder} holds records of mastsim {', '.join(others)}, which are kept; {mine}", stacklevel=3)
 
 
-def _status(what: str, folder: Path, tasks: list[Task], runs: bool) -> str:
-    done = len(_records(folder, tasks, runs))
-    kept = f"{done} of {len(tasks)} tasks are done and kept in {folder}"
-    return f"{what}; {kept}; start the same sweep with this folder again to do the other {len(tasks) - done}"
-
-
-def _listed(failures: Mapping[str, str]) -> str:
-    shown = [f"{key[:12]}: {why}" for key, why in list(failures.items())[:_SHOWN]]
-    more = [f"and {len(failures) - _SHOWN} more"] if len(failures) > _SHOWN else []
-    return f"{len(failures)} tasks failed ({'; '.join(shown + more)})"
+def _status(what: str, part: Sweep) -> str:
+    """Return what happened, how much is done and how to go on."""
+    kept = f"{part.done} of {len(part.tasks)} tasks are done and kept in {part.folder}"
+    return f"{what}; {kept}; start the same sweep with this folder again to do the other {len(part.tasks) - part.done}"

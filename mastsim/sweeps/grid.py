@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mastsim.memory import check_room
 from mastsim.problems import Dataset, load
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import sha256
 from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
-from mastsim.sweeps.tasks import Task
+from mastsim.sweeps.tasks import NUMBERS, Task
 from mastsim.validation import integer, one_of, shown
+
+MOST_TASKS = 100_000
+"""The most tasks of a grid: they are listed in seconds."""
 
 
 def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
@@ -42,7 +45,8 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     Raises
     ------
     ValueError
-        If a key or a value is not accepted, or a task needs more memory than is free; the message names it.
+        If a key or a value is not accepted, there are more than 100,000 tasks, or a task needs more memory than is free; the
+        message names it.
     OSError
         If the file cannot be read.
 
@@ -63,16 +67,17 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     for key in _CHOICES:
         axes[key] = [case for choices in axes[key] for case in choices]
         _no_repeats(key, axes[key])
+    if (count := math.prod(len(values) for values in axes.values())) > MOST_TASKS:
+        raise ValueError(f"the grid has {count} tasks, but at most {MOST_TASKS} are accepted: split it up")
     shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
     reading = {key: shared[key] for key in ("features", "zero_based")}
     datasets = {name: _checked("data", name, partial(load, **reading)) for name in axes["data"]}
-    check_room(
-        "the tasks of the grid", *(len(values) for values in axes.values()), change="split it up", itemsize=_TASK_BYTES
-    )
     files = {shift: _hash_of(shift) for shift in axes["shift"]}
-    tasks = [
-        _task(dict(zip(axes, values, strict=True)), datasets, files, shared) for values in itertools.product(*axes.values())
-    ]
+    numbers = [axes.pop(name) for name in NUMBERS]
+    tasks = []
+    for values in itertools.product(*axes.values()):
+        first = _task(dict(zip(axes, values, strict=True)), datasets, files, shared)
+        tasks += [first.with_numbers(*each) for each in itertools.product(*numbers)]
     _check_fit(tasks, datasets)
     return tasks
 
@@ -103,9 +108,11 @@ def _axis(key: str, given: Any, check: Callable[[Any], Any]) -> list[Any]:
 
 
 def _no_repeats(key: str, values: list[Any]) -> None:
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    seen = set()
+    for value in values:
+        if value in seen:
             raise ValueError(f"grid key {key!r} repeats {value!r}: every value must be there once")
+        seen.add(value)
 
 
 def _checked(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
@@ -161,7 +168,6 @@ _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "features": (lambda value: _checked("features", value, CHECKS["features"]), None),
     "zero_based": (lambda value: _checked("zero_based", value, CHECKS["zero_based"]), Spec.zero_based),
 }
-_TASK_BYTES = 2048
 
 
 def _fit_sizes(task: Any, data: Dataset) -> None:

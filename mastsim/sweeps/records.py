@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
 from mastsim.documents import dumps
+from mastsim.files import PARTIAL, write_whole
 from mastsim.problems.dataset import sha256
 from mastsim.run import Run
+from mastsim.run_files import seal_of
 from mastsim.sweeps.tasks import Task
 
 _ABANDONED = 3600.0
@@ -27,32 +27,6 @@ def run_path(folder: Path, task: Task) -> Path:
     return folder / f"{task.key}.npz"
 
 
-def write_atomically(target: Path, text: str) -> None:
-    """Write a file such that its name never stands for a part of it, not even after a power failure.
-
-    Parameters
-    ----------
-    target : Path
-        The file; replaced if it exists.
-    text : str
-        What it will hold.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; then nothing is left behind.
-    """
-    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_record(folder: Path, task: Task, body: dict[str, Any]) -> None:
     """Write the record of a finished task, with a hash of all that it holds.
 
@@ -66,7 +40,7 @@ def write_record(folder: Path, task: Task, body: dict[str, Any]) -> None:
         What is known about it.
     """
     body = {"key": task.key, "task": task.record()} | body
-    write_atomically(record_path(folder, task), dumps(body | {"record_sha256": _seal(body)}) + "\n")
+    write_whole(record_path(folder, task), dumps(body | {"record_sha256": _seal(body)}) + "\n")
 
 
 def read_record(folder: Path, task: Task, runs: bool) -> dict[str, Any] | None:
@@ -92,7 +66,29 @@ def read_record(folder: Path, task: Task, runs: bool) -> dict[str, Any] | None:
             return None
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return body if not runs or _sound_run(run_path(folder, task)) else None
+    return body if not runs or has_run(folder, task, body) else None
+
+
+def has_run(folder: Path, task: Task, body: dict[str, Any]) -> bool:
+    """Return whether the traces that belong to a record are there, whole and unchanged.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the sweep.
+    task : Task
+        The task.
+    body : dict
+        Its record.
+    """
+    path = run_path(folder, task)
+    try:
+        if seal_of(path) != body["run_sha256"]:
+            return False
+        Run.load(path)
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+    return True
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -103,7 +99,7 @@ def remove_abandoned(folder: Path) -> None:
     folder : Path
         The folder of the sweep.
     """
-    for partial in folder.glob("*.partial"):
+    for partial in folder.glob(f"*{PARTIAL}"):
         try:
             if time.time() - partial.stat().st_mtime > _ABANDONED:
                 partial.unlink()
@@ -113,11 +109,3 @@ def remove_abandoned(folder: Path) -> None:
 
 def _seal(body: dict[str, Any]) -> str:
     return sha256(dumps(body).encode())
-
-
-def _sound_run(path: Path) -> bool:
-    try:
-        Run.load(path)
-    except (FileNotFoundError, ValueError):
-        return False
-    return True

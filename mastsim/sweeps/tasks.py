@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from mastsim.provenance import content_hash
 from mastsim.spec import Spec
+
+NUMBERS = ("steps", "replicas", "seed")
+"""The settings that tasks of one experiment differ in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,24 @@ class Task(Spec):
     seed: int = 0
     every: int | None = None
     measures: tuple[str, ...] | None = None
+
+    @cached_property
+    def _experiment(self) -> str:
+        """A hash of all settings but the numbers, which tasks of one experiment share."""
+        return content_hash(self.record() | dict.fromkeys(NUMBERS))
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the settings, the same in every process."""
+        return content_hash((self._experiment, *(getattr(self, name) for name in NUMBERS)))
+
+    def with_numbers(self, steps: int, replicas: int, seed: int) -> Task:
+        """Return the same experiment with other numbers, which are taken as they are."""
+        _ = self._experiment
+        task = copy.copy(self)
+        vars(task).pop("key", None)
+        vars(task).update(zip(NUMBERS, (steps, replicas, seed), strict=True))
+        return task
 
     def record(self) -> dict[str, Any]:
         """Return the settings as a JSON-able dictionary."""

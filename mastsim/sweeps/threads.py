@@ -1,4 +1,4 @@
-"""One thread of BLAS, OpenMP and numba for each task, so that workers do not crowd each other out."""
+"""One thread of BLAS, OpenMP and compiled loops for each task, so that workers do not crowd each other out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numba
 from threadpoolctl import threadpool_limits
+
+from mastsim.parallel import limited_threads
 
 
 class _Limits:
@@ -37,19 +38,18 @@ _LIMITS = _Limits()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit BLAS, OpenMP and numba to one thread inside a with statement, in any number of Python threads at once.
+    """Limit BLAS, OpenMP and compiled loops to one thread inside a with statement, in any number of Python threads at once.
 
     Examples
     --------
+    >>> from mastsim.parallel import thread_count
     >>> with one_thread():
-    ...     numba.get_num_threads()
+    ...     thread_count()
     1
     """
-    before = numba.get_num_threads()
     _LIMITS.enter()
-    numba.set_num_threads(1)
     try:
-        yield
+        with limited_threads(1):
+            yield
     finally:
-        numba.set_num_threads(before)
         _LIMITS.leave()

@@ -19,6 +19,7 @@ from mastsim import version
 from mastsim.expected import Objective
 from mastsim.problems.dataset import sha256
 from mastsim.run import Run
+from mastsim.run_files import seal_of
 from mastsim.simulation import simulate
 from mastsim.spec import Spec
 from mastsim.sweeps.orphans import end_with
@@ -65,6 +66,7 @@ def _keep(folder: Path, task: Task, record: dict[str, Any], run: Run | None) -> 
         return
     if run is not None:
         run.save(run_path(folder, task))
+        record = record | {"run_sha256": seal_of(run_path(folder, task))}
     write_record(folder, task, record)
 
 
@@ -88,18 +90,17 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
     settings = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
     with _quiet():
         run = simulate(chosen.method, F, **settings, measures=measures, progress=False)  # type: ignore[arg-type]
-    if run.steps_done < task.steps:
-        raise KeyboardInterrupt
     result = {
         "objective": F.name,
         "evaluation": F.evaluation.name,
         "method": run.method,
-        "objective_sha256": run.objective_hash,
-        "method_sha256": run.method_hash,
+        "objective_sha256": run.request.objective_hash,
+        "method_sha256": run.request.method_hash,
         "stepsize": run.stepsize,
         "stepsize_theorem": chosen.record()["theorem"],
         "stepsize_source": chosen.source,
         "final_step": run.steps_done,
+        "diverged": 0 if run.divergence is None else run.divergence.replicas,
         "final": run.final(),
         "bound": None if chosen.claim is None else _promise(chosen.claim, run),
     }

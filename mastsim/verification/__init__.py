@@ -9,7 +9,7 @@ from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.sampled_rates import check_run, decide_by_simulation, judge_run
 from mastsim.verification.sequential import decide_mean_at_most, family_alpha
-from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, as_expected, run_suite
+from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, SuiteInterrupted, as_expected, run_suite
 from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Curve, Verdict
 
@@ -19,6 +19,7 @@ __all__ = [
     "QUICK",
     "Curve",
     "Effort",
+    "SuiteInterrupted",
     "Verdict",
     "as_expected",
     "decide_inequality",

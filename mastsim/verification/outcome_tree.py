@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
-from mastsim.engine import measure_points, measure_states
+from mastsim.measuring import measure_points, measure_states
 from mastsim.run import LYAPUNOV
 from mastsim.validation import integer
 from mastsim.verification.comparison import Measured

@@ -31,6 +31,8 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     over steps of the mean is confirmed by any one step, or by the average, and refuted only by all of them.
     """
     require_exact(trial.objective)
+    for name in run.errors.keys() & needed_traces(trial.theorem, run):
+        raise ValueError(f"run measured {name!r} at points too far out for exact values, and estimates are not judged")
     proofs = trial.objective is trial.theorem.objective and not asymptotic
     samples = list(_samples(trial, run))
     level = family_alpha(alpha, len(samples))
@@ -219,17 +221,17 @@ def simulated(trial: Trial, steps: int, replicas: int, seed: int, progress: bool
 
 def check_run(theorem: Rate, run: Run) -> Trial:
     """Return the trial that a user's run stands for, refusing a run that does not belong to the theorem."""
-    if run.objective_hash != content_hash(theorem.objective):
+    if run.request.objective_hash != content_hash(theorem.objective):
         raise ValueError(f"run is of {run.objective}, but the theorem is about {theorem.objective.name}")
     coarseness = float(np.finfo(run.precision).eps / np.finfo(float).eps)
     trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem), coarseness=coarseness)
-    if run.method_hash != content_hash(trial.method):
+    if run.request.method_hash != content_hash(trial.method):
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {trial.method.name} with the same settings")
     for name in needed_traces(theorem, run):
         if name not in run.traces:
             raise ValueError(f"run did not record {name!r}, which {theorem.title} bounds or starts from")
-    if not (run.recorded > 0).any():
-        raise ValueError("run has no record after its start, so there is nothing to judge; resume it")
+    if not run.complete:
+        raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not judged; resume it")
     if theorem.over == "average" and len(run.recorded) <= run.steps_done:
         raise ValueError(f"run recorded every {run.every} steps, but {theorem.title} is about an average; use every=1")
     if run.stepsize > theorem.limit * (1 + 1e-12):

@@ -26,6 +26,26 @@ from mastsim.verification.sequential import family_alpha
 from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Outcome, Verdict
 
+
+class SuiteInterrupted(KeyboardInterrupt):
+    """A suite was interrupted; the verdicts that were reached are a part, which says nothing about the rest.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        What was reached.
+    total : int
+        How many verdicts the whole has.
+    """
+
+    def __init__(self, verdicts: list[Verdict], total: int) -> None:
+        super().__init__(verdicts, total)
+        self.verdicts, self.total = verdicts, total
+
+    def __str__(self) -> str:
+        return f"interrupted: {len(self.verdicts)} of {self.total} verdicts, a part that says nothing about the rest"
+
+
 FAMILY_ALPHA = 1e-6
 """Error probability of everything that one suite decides from samples, together."""
 
@@ -102,6 +122,8 @@ def run_suite(
     ------
     ValueError
         If a name is unknown; the nearest is suggested.
+    SuiteInterrupted
+        On Ctrl-C; a KeyboardInterrupt that holds the verdicts that were reached.
     """
     integer("seed", seed, 0, 2**64 - 1)
     instance("data", data, Dataset)
@@ -112,7 +134,13 @@ def run_suite(
     drawn = [parse_sketch(text, data.d) for text in texts("sketches", sketches) or DEFAULT_SKETCHES]
     tasks = [*_claims(Instances.of(data, drawn), chosen, seed, effort), *_controls(chosen, seed, effort)]
     level = family_alpha(FAMILY_ALPHA, max(sum(task.sampled for task in tasks), 1))
-    return [task.decide(level) for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict")]
+    verdicts: list[Verdict] = []
+    try:
+        for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict"):
+            verdicts += [task.decide(level)]
+    except KeyboardInterrupt as stop:
+        raise SuiteInterrupted(verdicts, len(tasks)) from stop
+    return verdicts
 
 
 def _claims(instances: Instances, chosen: list[str], seed: int, effort: Effort) -> list[_Task]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mastsim.files import write_whole
 from mastsim.theorems import ALL, Inequality, Rate, Theorem
 from mastsim.verification.verdict import Verdict
 
@@ -28,7 +29,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str) -> list[Pat
     texts = {"README.md": _index(verdicts, how)}
     texts |= {f"{kind.id}.md": page(kind, verdicts, how) for kind in ALL}
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, text)
     return [folder / name for name in texts]
 
 

@@ -1,6 +1,9 @@
 """Distributed objectives and DistributedDSGD by enumeration of all clients' sketches, minibatches and compressors."""
 
+import copy
+import dataclasses
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -291,3 +294,15 @@ def test_theorems_about_clients_need_clients():
         theorems.StronglyConvexDSGD(D)
     with pytest.raises(TypeError, match=r"objective=.*Quadratic.* is not accepted: it must be of type Objective"):
         Constants(F.problem)
+
+
+def test_a_copy_of_clients_with_one_perm_k_deals_out_as_well():
+    f = ms.Quadratic(np.eye(2), np.ones(2))
+    F = ms.Distributed([f, f], ms.PermK(2, clients=2))
+    for same in (dataclasses.replace(F, shift=np.ones(2)), pickle.loads(pickle.dumps(F)), copy.copy(F)):
+        assert same.correlated
+        assert type(same.joint) is type(F.joint)
+        assert same.dealt == F.dealt
+    apart = ms.Distributed([f, f], [ms.PermK(2, clients=2)] * 2)
+    assert not apart.correlated
+    assert not dataclasses.replace(apart, shift=np.ones(2)).correlated

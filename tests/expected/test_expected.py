@@ -3,7 +3,6 @@
 import math
 from contextlib import contextmanager
 
-import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.expected import row_sums
+from mastsim.parallel import limited_threads
 from mastsim.problems import Problem
 from tests.oracles.brute_force import (
     LONG,
@@ -312,20 +312,16 @@ def test_replicas_are_evaluated_as_if_alone(route, loss):
         np.testing.assert_array_equal(both[1], gradients[0, 0])
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
 @pytest.mark.parametrize("sketch", [ms.Bernoulli(25, 0.2), ms.RandK(25, 5)])
 def test_threads_do_not_change_a_bit(sketch):
     rng = np.random.default_rng(0)
     A = sp.csr_array(rng.standard_normal((900, 25)) * (rng.random((900, 25)) < 0.7))
     F = ms.Mast(ms.LogisticRegression(A, np.where(rng.random(900) < 0.5, 1.0, -1.0), l2=0.1), sketch)
     x, w = rng.standard_normal((2, 25))
-    before, found = numba.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            numba.set_num_threads(threads)
+    found = []
+    for threads in (1, 2):
+        with limited_threads(threads):
             found.append((F.value(x), *F.gradient(x), *F.hessian_product(x, w)))
-    finally:
-        numba.set_num_threads(before)
     assert found[0] == found[1]
 
 

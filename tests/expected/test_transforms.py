@@ -2,19 +2,15 @@
 
 import itertools
 import math
-import os
-import subprocess
-import sys
 import threading
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mastsim.expected.transforms import Groups, Nodes, independent, independent_law, subset, subset_law
-from mastsim.expected.transforms.caching import SOURCES, fingerprint
+from mastsim.parallel import limited_threads
 from mastsim.problems.losses import LogisticLoss
 
 TOLERANCE = 1e-12  # relative to the sum of the absolute values of the terms
@@ -242,30 +238,14 @@ def big_case():
     return case, (rng.uniform(0, 1, case.theta.size), [[(r, 25, 4)] for r in lengths])
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
 def test_threads_do_not_change_a_bit():
     case, laws = big_case()
-    before = numba.get_num_threads()
     found = []
-    try:
-        for threads in (1, 2):
-            numba.set_num_threads(threads)
+    for threads in (1, 2):
+        with limited_threads(threads):
             found.append([x for law in laws for x in case.evaluate(2, law)])
-    finally:
-        numba.set_num_threads(before)
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-def test_the_number_of_threads_is_left_as_it_was():
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(2)
-        random_case(0).evaluate(0, np.full(sum(LENGTHS), 0.5))
-        assert numba.get_num_threads() == 2
-    finally:
-        numba.set_num_threads(before)
 
 
 def test_a_row_does_not_depend_on_the_others():
@@ -297,11 +277,7 @@ def call_from_four_threads():
 
 
 def test_python_threads_may_call_at_once():
-    """In a process of its own, with the threading layer that aborts when two parallel calls meet."""
-    environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue", "PYTHONPATH": os.pathsep.join(sys.path)}
-    code = "import test_transforms; test_transforms.call_from_four_threads()"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    call_from_four_threads()
 
 
 def test_inputs_are_converted_not_recompiled():
@@ -315,17 +291,6 @@ def test_inputs_are_converted_not_recompiled():
     for x, y in zip(want, case.evaluate(1, prob), strict=True):
         np.testing.assert_array_equal(x, y)
     assert len(independent_law.kernel.signatures) == len(subset_law.kernel.signatures) == 1
-
-
-def test_cached_kernels_depend_on_all_their_sources(tmp_path):
-    random_case(0, [1]).evaluate(0, np.ones(1))
-    assert f"omitted(default={SOURCES})" in map(str, independent_law.kernel.signatures[0])
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_text("x = 1\n")
-    before = fingerprint(tmp_path)
-    assert before == fingerprint(tmp_path)
-    (tmp_path / "b.py").write_text("x = 2\n")
-    assert before != fingerprint(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
 
 import mastsim as ms
 from mastsim.backend import PURPOSES, Streams
+from mastsim.compilation import njit
 from mastsim.draws import Independent, StreamDraw
 from mastsim.kernels import models, plan
 from mastsim.kernels.batches import batch_of, batch_scratch, draw_batch

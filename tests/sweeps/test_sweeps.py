@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 import mastsim as ms
-from mastsim import engine, version
+from mastsim import engine, files, version
 from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
+from mastsim.sweeps import grid as grids
 
 DATA = "synthetic:n=12,d=4,condition=10"
 SMALL = {"data": DATA, "problem": "least-squares", "condition_number": 10, "sketch": "randk:0.5", "steps": 8, "replicas": 3}
@@ -349,6 +350,57 @@ def test_traces_are_kept_when_asked_for(alone, tmp_path):
     assert sweep(grid(seed=[0, 1]), tmp_path, runs=True).computed == 1
 
 
+def test_the_traces_of_another_task_are_not_taken(tmp_path):
+    whole = sweep(grid(seed=[0, 1]), tmp_path, runs=True)
+    one, two = (tmp_path / f"{task.key}.npz" for task in whole.tasks)
+    one.write_bytes(two.read_bytes())
+    with pytest.raises(ValueError, match="is not the run of this task"):
+        whole.run(whole.tasks[0])
+    again = sweep(grid(seed=[0, 1]), tmp_path, runs=True)
+    assert again.computed == 1
+    same_tables(again, whole)
+    assert again.run(again.tasks[0]).request.seed == 0
+
+
+def test_grids_in_one_folder_have_keys_of_their_own(tmp_path):
+    one, two = sweep(grid(seed=[0, 1]), tmp_path), sweep(grid(seed=[1, 2]), tmp_path)
+    assert len({one.key, two.key, sweep(grid(seed=[1, 0]), tmp_path).key}) == 3
+    assert sweep(grid(seed=[0, 1]), tmp_path).key == one.key
+
+
+def test_numbers_that_tasks_share_do_not_hide_what_differs():
+    tasks = read_grid(grid(sketch=["randk:0.5", "identity"], steps=[3, 5], replicas=[2, 3], seed=[0, 1]))
+    assert len({task.key for task in tasks}) == 16
+    assert len(tasks) == 16
+    for task in tasks:
+        settings = {name: getattr(task, name) for name in ("sketch", "steps", "replicas", "seed")}
+        assert read_grid(grid(**settings))[0].key == task.key
+        assert read_grid(grid(**settings))[0] == task
+
+
+@pytest.mark.parametrize("size", [10**5 + 1, 10**6])
+def test_a_grid_that_is_too_large_is_refused_in_one_line(size):
+    with pytest.raises(ValueError, match=f"^the grid has {size} tasks, but at most 100000 are accepted: split it up$"):
+        read_grid(grid(seed=list(range(size))))
+
+
+def test_repeats_are_found_in_one_pass(monkeypatch):
+    """Comparisons of values are counted: a quadratic search would make 2e8 of them."""
+    count = itertools.count()
+
+    class Counted(int):
+        def __eq__(self, other):
+            next(count)
+            return int(self) == int(other)
+
+        __hash__ = int.__hash__
+
+    grids._no_repeats("seed", [Counted(n) for n in range(20_000)])
+    assert next(count) < 100_000
+    with pytest.raises(ValueError, match="'seed' repeats 7"):
+        grids._no_repeats("seed", [Counted(n) for n in (*range(20_000), 7)])
+
+
 def test_only_old_partial_files_are_removed(tmp_path):
     old, new = tmp_path / "a.json.1.partial", tmp_path / "b.json.2.partial"
     old.touch()
@@ -414,10 +466,18 @@ def test_parquet_holds_the_table(alone, tmp_path):
 def test_a_task_that_fails_does_not_stop_the_others(tmp_path):
     # No theorem is about L-SVRDSG with sampled gradients.
     mine = grid(method=["dsgd", {"name": "lsvrdsg", "minibatch": 2}], seed=[0, 1])
-    with pytest.raises(SweepError, match=r"2 tasks failed.*no theorem covers.*2 of 4 tasks are done and kept") as caught:
-        sweep(mine, tmp_path)
-    assert set(caught.value.failures) == {task.key for task in read_grid(mine) if task.method == "lsvrdsg"}
-    assert len(written(tmp_path)) == 2
+    found = sweep(mine, tmp_path)
+    assert set(found.failures) == {task.key for task in read_grid(mine) if task.method == "lsvrdsg"}
+    assert all("no theorem covers" in why for why in found.failures.values())
+    assert (found.done, found.computed, len(written(tmp_path))) == (2, 2, 2)
+    rows = found.table()
+    assert [(row["method"], row["seed"]) for row in rows if row["status"] == "failed"] == [("lsvrdsg", 0), ("lsvrdsg", 1)]
+    assert all("no theorem covers" in row["reason"] for row in rows if row["status"] == "failed")
+    assert len({tuple(row) for row in rows}) == 1
+    found.save_csv(tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [row["status"] for row in read] == [row["status"] for row in rows]
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
@@ -429,9 +489,10 @@ def test_a_full_disk(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(number)
 
-    monkeypatch.setattr(records.os, "fsync", fsync)
-    with pytest.raises(SweepError, match=r"2 tasks failed.*No space left.*4 of 6 tasks are done and kept.*other 2"):
-        sweep(mine, tmp_path)
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    found = sweep(mine, tmp_path)
+    assert [("No space left" in why) for why in found.failures.values()] == [True, True]
+    assert found.done == 4
     kept = written(tmp_path)
     assert len(kept) == 4
     assert not list(tmp_path.glob("*.partial"))
@@ -449,8 +510,10 @@ def test_interruption_in_the_middle_of_a_task(tmp_path, monkeypatch):
         return real(self, *arguments)
 
     monkeypatch.setattr(engine.Engine, "advance", advance)
-    with pytest.raises(SweepInterrupted, match=r"2 of 5 tasks are done and kept.*other 3"):
+    with pytest.raises(SweepInterrupted, match=r"2 of 5 tasks are done and kept.*other 3") as caught:
         sweep(grid(seed=list(range(5))), tmp_path)
+    statuses = {row["seed"]: row["status"] for row in caught.value.sweep.table()}
+    assert statuses == {0: "done", 1: "done", 2: "missing", 3: "missing", 4: "missing"}
     kept = written(tmp_path)
     assert sweep(grid(seed=list(range(5))), tmp_path).computed == 3
     assert kept.items() <= written(tmp_path).items()

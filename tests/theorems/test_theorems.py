@@ -17,7 +17,7 @@ from mastsim.methods import ALL_METHODS
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Minimum
 from mastsim.problems.base import Problem
-from mastsim.run import Run
+from mastsim.run import Request, Run
 from mastsim.simulation import simulate
 from mastsim.theorems import ALL, Inequality, Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, Rate, StronglyConvexDSGD
 from mastsim.theorems.assumptions import CONVEX, DISTRIBUTED, NO_SKETCH, SINGLE_NODE, AssumptionError
@@ -368,8 +368,9 @@ def test_bad_accuracies_are_refused_by_name(accuracy):
 def started(F, *distances):
     """Return a run that has recorded nothing but ‖x^0 − x_D*‖² of each replica."""
     x0 = np.zeros((len(distances), F.dim))
-    blank = Run.begin(ms.DSGD(1.0), F, x0, steps=1, seed=0, every=1, measures=("distance",))
-    return dataclasses.replace(blank, traces={"distance": np.array(distances, dtype=float)[:, None]})
+    request = Request.of(ms.DSGD(1.0), F, x0, steps=1, seed=0, every=1, measures=("distance",))
+    traces = {"distance": np.array(distances, dtype=float)[:, None]}
+    return dataclasses.replace(Run.begin(request, x0), recorded=np.zeros(1, dtype=int), traces=traces)
 
 
 def strongly_convex(case):

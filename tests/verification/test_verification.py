@@ -383,7 +383,7 @@ def refusals():
             r"run has stepsize=0\.125, above the largest that Theorem 2 .*0\.0833",
         ),
         (t, far_run(t, replicas=2, measures=("f",)), ValueError, "run did not record 'distance'"),
-        (t, dataclasses.replace(run, recorded=run.recorded[:1]), ValueError, "no record after its start"),
+        (t, run.asked_for(9), ValueError, "ended at step 8 of 9, and a part of a run is not judged; resume it"),
         (Lemma1(t.objective), run, ValueError, r"run is not accepted: Lemma 1 \(smoothness\) is about no method"),
     ]
 

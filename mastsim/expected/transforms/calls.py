@@ -1,17 +1,16 @@
-"""What the rest of the package calls: checked arguments, one call at a time, one thread when there is little to do."""
+"""What the rest of the package calls: checked arguments, and one thread when there is little to do."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads, set_num_threads
 
-from mastsim.expected.parallel import LOCK
 from mastsim.expected.transforms import independent_law, subset_law
 from mastsim.expected.transforms.arguments import Groups, Nodes, Rows, Transforms, floats, make_nodes, make_rows
 from mastsim.expected.transforms.scratch import lay_out
 from mastsim.expected.transforms.subsets import make_subsets
+from mastsim.parallel import run_shares
 
 _SMALL = 300_000  # nodes times entries times states, some 0.2 to 0.6 ms: below it, a second thread saves nothing
 
@@ -113,11 +112,5 @@ def _run(kernel: Any, order: int, states: int, rows: Rows, law: Any, nodes: Node
     if work == 0:
         return out
     at = lay_out(order, int(length.max()), states)
-    with LOCK:
-        threads = get_num_threads()
-        set_num_threads(1 if work < _SMALL else threads)
-        try:
-            kernel(at, rows, law, nodes, out)
-        finally:
-            set_num_threads(threads)
+    run_shares(lambda first, stride: kernel(first, stride, at, rows, law, nodes, out), 1 if work < _SMALL else None)
     return out

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
-from mastsim.expected.transforms.caching import SOURCES
 from mastsim.expected.transforms.scratch import Scratch, allocate
 from mastsim.expected.transforms.simd import LANES, PAIR, add, get, product, put, real_product, splat, times
-from mastsim.expected.transforms.tiles import CHUNKS, accumulate, branches, kept_branch, row_evaluator, second
+from mastsim.expected.transforms.tiles import accumulate, branches, kept_branch, row_evaluator, second
 
 
 @njit
@@ -62,10 +61,9 @@ def _backward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray
 _evaluate = row_evaluator(_odds, _forward, _backward)
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def kernel(at: Scratch, rows: Rows, prob: np.ndarray, nodes: Nodes, out: Transforms, sources: int = SOURCES) -> None:
-    """Evaluate all rows into ``out`` when entry e is kept with probability ``prob[e]``."""
-    for c in prange(min(rows.offset.size, CHUNKS)):
-        buf = allocate(at.size)
-        for i in range(c, rows.offset.size, CHUNKS):
-            _evaluate(buf, at, i, rows, prob, nodes, out)
+@njit(cache=True, nogil=True)
+def kernel(first: int, stride: int, at: Scratch, rows: Rows, prob: np.ndarray, nodes: Nodes, out: Transforms) -> None:
+    """Evaluate rows ``first``, ``first + stride``, … into ``out`` when entry e is kept with probability ``prob[e]``."""
+    buf = allocate(at.size)
+    for i in range(first, rows.offset.size, stride):
+        _evaluate(buf, at, i, rows, prob, nodes, out)

@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.simd import LANES, PAIR
 
 

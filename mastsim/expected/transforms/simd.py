@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # comes with numba, which demands the one release it works with
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from mastsim.compilation import njit
 from mastsim.simd import LANES, VECTORS, load, splat, store
 
 __all__ = ["LANES", "PAIR", "add", "get", "lane_sum", "load", "product", "put", "ramp", "real_product", "rotation", "splat"]

@@ -11,14 +11,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
-from mastsim.expected.transforms.caching import SOURCES
 from mastsim.expected.transforms.scratch import Scratch, allocate
 from mastsim.expected.transforms.simd import LANES, PAIR, add, get, load, product, put, real_product, splat, store, times
 from mastsim.expected.transforms.subsets import Subsets
-from mastsim.expected.transforms.tiles import CHUNKS, branches, kept_branch, row_evaluator, second
+from mastsim.expected.transforms.tiles import branches, kept_branch, row_evaluator, second
 
 
 @njit(forceinline=True)
@@ -171,10 +170,9 @@ def _backward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, law: Subsets, g:
 _evaluate = row_evaluator(_odds, _forward, _backward)
 
 
-@njit(parallel=True, cache=True, nogil=True)
-def kernel(at: Scratch, rows: Rows, law: Subsets, nodes: Nodes, out: Transforms, sources: int = SOURCES) -> None:
-    """Evaluate all rows into ``out`` when their groups belong to uniform subsets."""
-    for c in prange(min(rows.offset.size, CHUNKS)):
-        buf = allocate(at.size)
-        for i in range(c, rows.offset.size, CHUNKS):
-            _evaluate(buf, at, i, rows, law, nodes, out)
+@njit(cache=True, nogil=True)
+def kernel(first: int, stride: int, at: Scratch, rows: Rows, law: Subsets, nodes: Nodes, out: Transforms) -> None:
+    """Evaluate rows ``first``, ``first + stride``, … into ``out`` when their groups belong to uniform subsets."""
+    buf = allocate(at.size)
+    for i in range(first, rows.offset.size, stride):
+        _evaluate(buf, at, i, rows, law, nodes, out)

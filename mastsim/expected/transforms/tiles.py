@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from mastsim.compilation import njit
 from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
 from mastsim.expected.transforms.scratch import Scratch
 from mastsim.expected.transforms.simd import (
@@ -32,8 +32,6 @@ from mastsim.expected.transforms.simd import (
     splat,
     store,
 )
-
-CHUNKS = 256  # tasks a call is cut into, each a stride of the rows so that costly rows spread over the threads
 
 
 def row_evaluator(odds: Callable, forward: Callable, backward: Callable) -> Callable:

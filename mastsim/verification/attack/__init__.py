@@ -12,8 +12,11 @@ import numpy as np
 
 from mastsim import theorems
 from mastsim.documents import dumps, header
+from mastsim.files import write_whole
 from mastsim.theorems import Theorem
-from mastsim.validation import integer, one_of
+from mastsim.validation import integer, one_of, real, shown
+from mastsim.validation import path as checked_path
+from mastsim.validation import text as text_of
 from mastsim.verification.attack.bowls_and_sketches import Bowl, SketchPart
 from mastsim.verification.attack.cosines import CosineInstance
 from mastsim.verification.attack.false_variants import ALL_FALSE
@@ -29,6 +32,7 @@ __all__ = [
     "FAMILIES",
     "REGIMES",
     "Attack",
+    "AttackInterrupted",
     "Bowl",
     "CosineInstance",
     "Cosines",
@@ -43,6 +47,20 @@ __all__ = [
 SEARCHED = 5000
 """Evaluations of one attack unless told otherwise: seconds."""
 _TELLING = 1.05
+_MOST_BYTES, _MOST_NUMBERS, _MOST_DIM, _MOST_STEPS = 1 << 20, 1 << 12, 8, 10**5
+"""Sizes of a saved attack and its witness that are beyond every search."""
+_NUMBER = (int, float)
+_FACTS: dict[str, tuple[type, ...]] = {
+    "theorem": (str,),
+    "ratio": _NUMBER,
+    "seed": (int,),
+    "budget": (int,),
+    "evaluations": (int,),
+    "history": (list,),
+    "witness": (dict, type(None)),
+}
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What a damaged witness makes the package raise; numpy's LinAlgError is a ValueError."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +109,29 @@ class Attack:
 
     def save(self, path: str | Path) -> None:
         """Write the attack as JSON, for `replay`."""
-        Path(path).write_text(dumps(self.record()) + "\n", encoding="utf-8")
+        write_whole(path, dumps(self.record()) + "\n")
 
     def __str__(self) -> str:
         return (
             f"{self.theorem}: {self.verdict} (left/right {self.ratio:.6g}; {self.evaluations} evaluations, seed {self.seed})"
         )
+
+
+class AttackInterrupted(KeyboardInterrupt):
+    """An attack was interrupted; the best that it had found, not yet shrunk, is in `attack`.
+
+    Parameters
+    ----------
+    attack : Attack
+        What was found.
+    """
+
+    def __init__(self, attack: Attack) -> None:
+        super().__init__(attack)
+        self.attack = attack
+
+    def __str__(self) -> str:
+        return f"interrupted after {self.attack.evaluations} of {self.attack.budget} evaluations; so far {self.attack}"
 
 
 def attackable() -> dict[str, type[Theorem]]:
@@ -146,6 +181,8 @@ def attack(
     ------
     ValueError
         If an argument is outside its range or a name is unknown; the nearest is suggested.
+    AttackInterrupted
+        On Ctrl-C; a KeyboardInterrupt that holds the best that was found.
 
     References
     ----------
@@ -162,20 +199,34 @@ def attack(
     for regime in regimes:
         one_of("regime", regime, REGIMES)
     evaluate = Evaluator(chosen, budget, target)
-    search(evaluate, regimes, sharp, np.random.Generator(np.random.Philox(seed)), progress)
-    facts: dict[str, Any] = {"theorem": chosen.id, "seed": seed, "budget": budget, "history": tuple(evaluate.history)}
-    if evaluate.instance is None:
-        return Attack(verdict="not refuted", ratio=0.0, largest=0.0, witness=None, evaluations=evaluate.count, **facts)
-    witness, used = shrink(evaluate.instance, chosen, _floor(evaluate.best))
-    ratio = confirmed(witness, chosen)
+    try:
+        search(evaluate, regimes, sharp, np.random.Generator(np.random.Philox(seed)), progress)
+        if evaluate.instance is None:
+            return _found(evaluate, seed, None, 0.0)
+        witness, used = shrink(evaluate.instance, chosen, _floor(evaluate.best))
+        return _found(evaluate, seed, witness, confirmed(witness, chosen), used)
+    except KeyboardInterrupt as stop:
+        raise AttackInterrupted(_found(evaluate, seed, evaluate.instance, evaluate.best)) from stop
+
+
+def _found(evaluate: Evaluator, seed: int, witness: Any, ratio: float, used: int = 0) -> Attack:
+    """Return what a search has found."""
     return Attack(
-        verdict="refuted" if ratio > 1 + ROUNDING else "not refuted",
+        theorem=evaluate.kind.id,
+        verdict=_verdict(ratio),
         ratio=ratio,
         largest=max(evaluate.best, ratio),
         witness=witness,
+        seed=seed,
+        budget=evaluate.budget,
         evaluations=evaluate.count + used,
-        **facts,
+        history=tuple(evaluate.history),
     )
+
+
+def _verdict(ratio: float) -> Literal["refuted", "not refuted"]:
+    """Return what a ratio says."""
+    return "refuted" if ratio > 1 + ROUNDING else "not refuted"
 
 
 def _floor(best: float) -> float:
@@ -183,21 +234,47 @@ def _floor(best: float) -> float:
     return min(_TELLING, 1 + (best - 1) / 2) if best > 1 + ROUNDING else 0.999 * best
 
 
-def _read(path: str | Path) -> dict[str, Any]:
-    """Return the document of a saved attack; a file that is empty or holds something else is named."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return the document of a saved attack, its facts of the right kinds; what is anything else is named."""
+    if not path.is_file():
+        raise FileNotFoundError(f"path={str(path)!r} is not a saved attack: there is no such file")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"path={str(path)!r} is not a saved attack: it has more than {_MOST_BYTES} bytes")
     try:
-        text = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as problem:
+        text = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as problem:
         raise ValueError(f"path={str(path)!r} is not a saved attack: {problem}") from problem
-    needed = {"theorem", "verdict", "ratio", "largest", "seed", "budget", "evaluations", "history", "witness"}
-    missing = sorted(needed - set(text)) if isinstance(text, dict) else sorted(needed)
-    if missing:
-        raise ValueError(f"path={str(path)!r} is not a saved attack: it lacks {', '.join(missing)}")
-    return dict(text)
+    if not isinstance(text, dict) or (missing := sorted(_FACTS.keys() - text.keys())):
+        lacking = ", ".join(missing if isinstance(text, dict) else sorted(_FACTS))
+        raise ValueError(f"path={str(path)!r} is not a saved attack: it lacks {lacking}")
+    for name, kinds in _FACTS.items():
+        if type(text[name]) not in kinds:
+            raise ValueError(f"path={str(path)!r} is not a saved attack: {name} must not be {shown(text[name])}")
+    return text
+
+
+def _numbers_in(tree: Any) -> int:
+    """Return how many values nested dictionaries and lists hold."""
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else None
+    return 1 if parts is None else sum(_numbers_in(part) for part in parts)
+
+
+def _witness(saved: dict[str, Any]) -> Any:
+    """Return the instance of a record, refusing what is larger than any search makes."""
+    horizon, dim = saved.get("horizon", 1), len(saved.get("shift") or ()) if isinstance(saved.get("shift"), list) else 1
+    if _numbers_in(saved) > _MOST_NUMBERS or dim > _MOST_DIM or not (type(horizon) is int and horizon <= _MOST_STEPS):
+        raise ValueError(f"it has more than {_MOST_NUMBERS} numbers, {_MOST_DIM} dimensions or {_MOST_STEPS} steps")
+    witness = FAMILIES[one_of("family", text_of("family", saved.get("family")), FAMILIES)].instance.from_record(saved)
+    if json.loads(dumps(witness.record())) != saved:
+        raise ValueError("it has other names than were written")
+    return witness
 
 
 def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
-    """Read a saved attack, and confirm that its witness still has the ratio that was saved.
+    """Read a saved attack, compute the ratio of its witness anew, and judge by that.
+
+    Nothing is believed but the witness: a verdict that was saved is not read, and the largest ratio is at least the
+    witness's own.
 
     Parameters
     ----------
@@ -209,20 +286,31 @@ def replay(path: str | Path, kind: type[Theorem] | None = None) -> Attack:
     Raises
     ------
     ValueError
-        If the theorem is unknown, or the ratio differs by more than 1e-9 of it: the statement or the package has changed.
+        If the file holds something else or more than a search makes, the theorem is unknown, or the ratio differs by more
+        than 1e-9 of it: the statement or the package has changed.
+    FileNotFoundError
+        If there is no such file.
 
     References
     ----------
     This package.
     """
-    text = _read(path)
-    known = attackable() if kind is None else {kind.id: kind}
+    text = _read(checked_path("path", path))
+    try:
+        found, said = _judged(text, attackable() if kind is None else {kind.id: kind}), real("ratio", text["ratio"])
+    except _UNREADABLE as problem:
+        raise ValueError(f"path={str(path)!r} is not a saved attack: {problem}") from problem
+    if not abs(found.ratio - said) <= ROUNDING * max(1.0, abs(found.ratio)):
+        raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {said}, but it is {found.ratio!r}")
+    return found
+
+
+def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
+    """Return the attack of a document, its witness judged anew."""
     chosen = known[one_of("theorem", text["theorem"], known)]
-    saved = text["witness"]
-    witness = None if saved is None else FAMILIES[saved["family"]].instance.from_record(saved)
+    witness = None if text["witness"] is None else _witness(text["witness"])
     ratio = 0.0 if witness is None else confirmed(witness, chosen)
-    if not abs(ratio - float(text["ratio"])) <= ROUNDING * max(1.0, abs(ratio)):
-        raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {text['ratio']}, but it is {ratio!r}")
-    kept = {name: text[name] for name in ("theorem", "verdict", "largest", "seed", "budget", "evaluations")}
-    history = tuple((int(at), float(to)) for at, to in text["history"])
-    return Attack(ratio=ratio, witness=witness, history=history, **kept)
+    history = tuple((integer("at", at, 0), real("to", to)) for at, to in text["history"])
+    counts = {name: integer(name, text[name], 0, 2**64 - 1) for name in ("seed", "budget", "evaluations")}
+    largest = max([ratio, *(to for _, to in history)])
+    return Attack(chosen.id, _verdict(ratio), ratio, largest, witness, history=history, **counts)

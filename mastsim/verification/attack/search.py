@@ -52,8 +52,20 @@ class Evaluator:
 
     def __init__(self, kind: type[Theorem], budget: int, target: float) -> None:
         self.kind, self.budget, self.target = kind, budget, target
-        self.count, self.best, self.instance = 0, 0.0, None
+        self.count = 0
+        # One assignment makes both: an interruption never finds the ratio of another instance.
+        self._found: tuple[float, Any] = (0.0, None)
         self.history: list[tuple[int, float]] = []
+
+    @property
+    def best(self) -> float:
+        """The largest ratio."""
+        return self._found[0]
+
+    @property
+    def instance(self) -> Any:
+        """The instance that has it; None where the record applied to nothing yet."""
+        return self._found[1]
 
     @property
     def done(self) -> bool:
@@ -74,7 +86,7 @@ class Evaluator:
         if np.isfinite(found) and found > self.best:
             found = confirmed(instance, self.kind)
             if found > self.best:
-                self.best, self.instance = found, instance
+                self._found = found, instance
                 self.history.append((self.count, found))
         return found if np.isfinite(found) else 0.0
 

@@ -1,0 +1,1 @@
+"""Hostile inputs and faults of the environment: how every command of mastsim ends under them."""

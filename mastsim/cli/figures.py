@@ -1,0 +1,54 @@
+"""The command that computes and draws figures: reproduce."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mastsim.cli.options import FEATURES, POSITIVE, SEED, TARGET, ZERO_BASED, options
+from mastsim.cli.output import label_lines
+from mastsim.cli.program import Command, main
+from mastsim.cli.streams import say
+from mastsim.cli.values import FOLDER
+
+
+class _FigureCommand(Command):
+    """A command whose help ends with the figures and their titles, which are looked up only when help is asked for."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of figures."""
+        from mastsim.reproduce import ALL_FIGURES
+
+        with formatter.section("Figures"):
+            formatter.write_dl([(name, figure.TITLE) for name, figure in ALL_FIGURES.items()])
+
+
+@main.command(cls=_FigureCommand)
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
+@click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
+@click.option("--out", type=FOLDER, default="figures", show_default=True, metavar="DIR")
+@options(TARGET, POSITIVE, FEATURES, ZERO_BASED, SEED)
+def reproduce(
+    figures: tuple[str, ...],
+    data: str | None,
+    target: str | None,
+    positive: float | None,
+    features: int | None,
+    zero_based: bool,
+    quick: bool,
+    out: Path,
+    seed: int,
+) -> None:
+    """Compute figures and write each as PNG, PDF and JSON; all of them when none is named."""
+    from mastsim import reproduce as figures_of_the_paper
+    from mastsim.problems import family_for, load
+    from mastsim.reproduce import default_data
+
+    given = default_data() if data is None else load(data, target=target, features=features, zero_based=zero_based)
+    dataset, _ = family_for(given, "auto", positive)
+    for line in label_lines(dataset):
+        say(line, err=True)
+    for path in figures_of_the_paper.reproduce(figures, dataset, quick, out, seed=seed):
+        say(path)

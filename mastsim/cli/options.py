@@ -1,0 +1,107 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mastsim.cli.values import DOCUMENT, NUMBER, WHOLE
+
+_DEFAULT_DATA = "breast-cancer"
+
+
+def options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command options, in their order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+class _Listing(click.Option):
+    """An option whose help ends with the names it takes, which are looked up only when help is asked for."""
+
+    def __init__(self, *words: Any, names: Callable[[], list[str]], **settings: Any) -> None:
+        super().__init__(*words, **settings)
+        self.names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option and its help."""
+        told = super().get_help_record(ctx)
+        return told and (told[0], told[1].replace(self.help or "", f"{self.help}: {', '.join(self.names())}.", 1))
+
+
+def _problem_names() -> list[str]:
+    from mastsim.problems.families import problem_names
+
+    return ["auto", *problem_names()]
+
+
+def _method_names() -> list[str]:
+    from mastsim.methods.families import method_names
+
+    return list(method_names())
+
+
+DATA = click.option(
+    "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a file or synthetic:…"
+)
+SKETCH = click.option(
+    "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
+)
+SHIFT = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
+PROBLEM = click.option(
+    "--problem",
+    cls=_Listing,
+    names=_problem_names,
+    default="auto",
+    show_default=True,
+    metavar="P",
+    help="The loss, perhaps with settings (huber:delta=0.5); auto takes logistic when there are two distinct labels, else "
+    "least-squares",
+)
+METHOD: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
+METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
+TARGET = click.option("--target", metavar="COLUMN", help="Which column of a table (.csv, .tsv, .parquet) is predicted.")
+POSITIVE = click.option(
+    "--positive", type=NUMBER, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
+)
+FEATURES = click.option(
+    "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"
+)
+ZERO_BASED = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
+L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0.")
+CONDITION = click.option("--condition-number", type=NUMBER, help="κ_f instead of --l2  [default: 100]")
+CLIENTS = click.option("--clients", type=WHOLE, metavar="M", help="Divide the data among M clients.")
+SPLIT = click.option(
+    "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
+)
+MINIBATCH = click.option(
+    "--minibatch", type=WHOLE, metavar="TAU", help="Rows a gradient sees, a setting of the method  [default: all]"
+)
+STEPSIZE = click.option(
+    "--stepsize",
+    default="theory",
+    show_default=True,
+    metavar="theory|sharp|X",
+    help="Step size γ: also a multiple (0.5*theory), or a rule that starts from one (harmonic:theory:0.01).",
+)
+STEPS = click.option("--steps", type=WHOLE, default=1000, show_default=True, help="Number of steps.")
+JSON = click.option(
+    "--json", "json_to", type=DOCUMENT, metavar="FILE|-", help="Write a JSON document; - prints it and nothing else."
+)
+SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="From 0 to 2**64 - 1.")
+
+
+READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
+OBJECTIVE = (*READING, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+
+
+def with_minibatch(method: str, size: int | None) -> str:
+    """Return a method's text with the option ``--minibatch`` among its settings."""
+    return method if size is None else f"{method}{',' if ':' in method else ':'}minibatch={size}"

@@ -1,0 +1,69 @@
+"""What commands print and write: the text or the document first, then files, undisturbed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mastsim.cli.streams import say
+
+if TYPE_CHECKING:
+    from mastsim.expected import Objective
+    from mastsim.problems import Dataset
+    from mastsim.spec import Spec
+
+
+def label_lines(dataset: Dataset) -> list[str]:
+    """Return the line that says which label is which class, or that there are none; nothing where labels are -1 and +1."""
+    from mastsim.problems.dataset import spell_label
+
+    if dataset.labels is None:
+        return ["labels: taken as they stand, as targets"]
+    if all(label == sign for label, sign in dataset.labels.items()):
+        return []
+    said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in dataset.labels.items())
+    other = next(label for label, sign in dataset.labels.items() if sign < 0)
+    return [f"labels: {said} (--positive {spell_label(other)} turns them round)"]
+
+
+def about(spec: Spec, dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:
+    """Return the head of a document: version, seed, data, the description and what it stands for."""
+    from mastsim.documents import header
+    from mastsim.provenance import content_hash
+
+    facts = {"problem": F.problem.name, "sketch": F.sketch_name, "shifted": bool(F.center.any())}
+    objective = facts | {"evaluation": F.evaluation.name, "sha256": content_hash(F)}
+    return header(dataset, seed) | {"spec": spec.record() | {"sha256": spec.key}, "objective": objective}
+
+
+def emit(document: dict[str, Any], json_to: str | None, text: str, *writes: Callable[[], object]) -> None:
+    """Print what was found, and then write every file; whoever interrupts that is heard when all are whole.
+
+    Parameters
+    ----------
+    document : dict
+        The document.
+    json_to : str or None
+        The file it is written to; ``-`` prints it, in ASCII, in place of the text.
+    text : str
+        What is printed.
+    *writes : callable
+        What writes other files.
+    """
+    from mastsim.documents import dumps
+    from mastsim.files import undisturbed, write_whole
+
+    said = dumps(document)
+    say(_escaped(said) if json_to == "-" else text)
+    with undisturbed():
+        if json_to not in (None, "-"):
+            write_whole(json_to, said + "\n")
+        for write in writes:
+            write()
+
+
+def _escaped(document: str) -> str:
+    """Return a JSON document in ASCII."""
+    return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], document)

@@ -1,0 +1,97 @@
+"""The command that puts theorems on trial: verify, with attacks and the replay of witnesses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from mastsim.cli.options import JSON, READING, SEED, options
+from mastsim.cli.output import emit, label_lines
+from mastsim.cli.program import main
+from mastsim.cli.streams import say, shows_progress
+from mastsim.cli.values import FILE, FOLDER, INPUT, WHOLE
+
+
+@main.command()
+@options(*READING, SEED, JSON)
+@click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
+@click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
+@click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
+@click.option("--report", type=FOLDER, metavar="DIR", help="Write an HTML report.")
+@click.option("--attack", metavar="ID", help="Search for a counterexample to this record instead.")
+@click.option("--budget", type=WHOLE, default=5000, show_default=True, help="Evaluations that an attack makes.")
+@click.option("--witness", type=FILE, metavar="FILE", help="Save the attack's witness.")
+@click.option("--replay", type=INPUT, metavar="FILE", help="Confirm a saved witness.")
+@click.option("--pages", type=FOLDER, metavar="DIR", help="Write a page per theorem.")
+def verify(
+    data: str,
+    target: str | None,
+    positive: float | None,
+    features: int | None,
+    zero_based: bool,
+    seed: int,
+    json_to: str | None,
+    theorems: tuple[str, ...],
+    sketches: tuple[str, ...],
+    quick: bool,
+    report: Path | None,
+    pages: Path | None,
+    attack: str | None,
+    budget: int,
+    witness: Path | None,
+    replay: Path | None,
+) -> None:
+    """Put the theorems on trial; exit 0 when every verdict is as expected, 1 otherwise, 2 on bad input."""
+    if attack is not None or replay is not None:
+        _attack(attack, replay, seed, budget, witness, json_to)
+    from mastsim.documents import header
+    from mastsim.problems import family_for, load
+    from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, SuiteInterrupted, as_expected, run_suite
+    from mastsim.verification.report import table, write_report
+    from mastsim.verification.theorem_pages import write_pages
+
+    dataset, _ = family_for(load(data, target=target, features=features, zero_based=zero_based), "auto", positive)
+    try:
+        verdicts = run_suite(dataset, sketches, theorems, seed, QUICK if quick else FULL, progress=shows_progress())
+    except SuiteInterrupted as stop:
+        # A part is printed as one, and written nowhere.
+        say(table(stop.verdicts, str(stop)), err=json_to == "-")
+        raise
+    fine = as_expected(verdicts)
+    document = header(dataset, seed) | {
+        "all_as_expected": fine,
+        "alpha": FAMILY_ALPHA,
+        "results": [verdict.record() for verdict in verdicts],
+    }
+    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document)]
+    if pages is not None:
+        chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
+        how = f"mastsim verify --data {data} --seed {seed}{chosen}"
+        writes.append(lambda: write_pages(pages, verdicts, how))
+    emit(document, json_to, "\n".join([*label_lines(dataset), table(verdicts)]), *writes)
+    sys.exit(0 if fine else 1)
+
+
+def _attack(
+    name: str | None, saved: Path | None, seed: int, budget: int, witness: Path | None, json_to: str | None
+) -> NoReturn:
+    """Attack a record, or replay a witness; exit 0 when the outcome is the one the registry expects."""
+    from mastsim.verification.attack import AttackInterrupted, attack, attackable, replay
+    from mastsim.verification.attack.false_variants import ALL_FALSE
+
+    try:
+        found = attack(name, seed=seed, budget=budget, progress=shows_progress()) if name else replay(saved)  # type: ignore[arg-type]
+    except AttackInterrupted as stop:
+        say(f"{stop}\n{stop.attack.witness}", err=json_to == "-")
+        if witness is not None and stop.attack.witness is not None:
+            stop.attack.save(witness)
+        raise
+    kind = attackable()[found.theorem]
+    false = kind.status == "refuted as quoted" or kind in ALL_FALSE
+    writes = [] if witness is None else [lambda: found.save(witness)]
+    emit(found.record(), json_to, f"{found}\n{found.witness}", *writes)
+    sys.exit(0 if (found.verdict == "refuted") == false else 1)

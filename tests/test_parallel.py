@@ -1,0 +1,104 @@
+"""Threads of compiled loops: shares, limits, callers that meet, and processes that fork."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mastsim
+from mastsim import parallel
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_every_entry_is_done_once(count, threads):
+    done = []
+    parallel.run_shares(lambda first, step: done.extend(range(first, count, step)), threads)
+    assert sorted(done) == list(range(count))
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_an_error_in_any_share_is_raised(bad):
+    def loop(first, step):
+        if first == bad:
+            raise ArithmeticError(f"share {first}")
+
+    with pytest.raises(ArithmeticError, match=f"share {bad}"):
+        parallel.run_shares(loop, 3)
+
+
+def test_the_caller_does_what_busy_threads_have_not_begun():
+    release, done = threading.Event(), []
+    busy = [parallel._pool().submit(release.wait, 60) for _ in range(parallel._available() + 1)]
+    try:
+        parallel.run_shares(lambda first, step: done.append(first), 4)
+    finally:
+        release.set()
+    assert sorted(done) == [0, 1, 2, 3]
+    assert all(each.result() for each in busy)
+
+
+def test_a_limit_belongs_to_one_thread_and_ends():
+    seen = []
+    with parallel.limited_threads(1):
+        other = threading.Thread(target=lambda: seen.append(parallel.thread_count()))
+        other.start()
+        other.join()
+        assert parallel.thread_count() == 1
+    assert seen == [parallel.thread_count()] == [parallel._available()]
+
+
+def test_no_more_threads_than_the_process_has():
+    with parallel.limited_threads(10**6):
+        assert parallel.thread_count() == parallel._available()
+
+
+FORK = """
+import multiprocessing, warnings
+import numpy as np
+import mastsim as ms
+from mastsim.parallel import run_shares
+
+warnings.simplefilter("ignore", DeprecationWarning)
+data = ms.load("synthetic:n=900,d=30,condition=10")
+objectives = [
+    ms.Mast(kind(data.A, data.y, l2=0.1), sketch)
+    for kind, sketch in [
+        (ms.LogisticRegression, ms.RandK(30, k=6)),
+        (ms.LogisticRegression, ms.Bernoulli(30, 0.4)),
+        (ms.HuberRegression, ms.Bernoulli(30, 0.4)),
+        (ms.LeastSquares, ms.RandK(30, k=6)),
+    ]
+]
+
+def evaluate(index):
+    run_shares(lambda first, step: None, 2)
+    F = objectives[index]
+    x = np.full(30, 0.3)
+    return float(F.value(x)), F.gradient(x).tolist()
+
+def simulate(seed):
+    method = ms.DSGD(0.01)
+    return ms.simulate(method, objectives[0], steps=5, replicas=4, seed=seed, threads=2).x.tolist()
+
+if __name__ == "__main__":
+    here = [evaluate(0), evaluate(1), evaluate(3)], [simulate(0)]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        there = pool.map_async(evaluate, [0, 1, 3]).get(timeout=120), pool.map_async(simulate, [0]).get(timeout=120)
+    assert here == there
+    print("same")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_processes_that_fork_after_kernels_ran_go_on_with_the_same_numbers(tmp_path):
+    """In a process of its own: what would hang for ever ends there after two minutes."""
+    script = tmp_path / "fork.py"
+    script.write_text(FORK, encoding="utf-8")
+    around = os.environ | {"PYTHONPATH": str(Path(mastsim.__file__).parent.parent), "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, str(script)], env=around, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr
