@@ -64,6 +64,7 @@ _HOME = {
     "Verdict": "verification",
     "WelschRegression": "problems",
     "WithReplacement": "methods",
+    "advise": "recommendation",
     "design": "designs",
     "guarantees": "advice",
     "importance_sampling": "methods",
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
         split,
     )
     from mastsim.provenance import Constant
+    from mastsim.recommendation import advise
     from mastsim.run import Run
     from mastsim.simulation import simulate
     from mastsim.sketches import (

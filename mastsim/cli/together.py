@@ -22,7 +22,7 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Options that do nothing without another."""
 
-WRITTEN, READ = ("json_to", "witness", "out", "plot"), ("data", "shift", "replay", "grid")
+WRITTEN, READ = ("json_to", "witness", "out", "plot", "page"), ("data", "shift", "replay", "grid")
 """Options that name files which are written, and files which are read."""
 
 
