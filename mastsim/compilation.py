@@ -15,6 +15,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,25 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
             before = _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT
             _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = folder or before[0], 0
             try:
-                return decorate(function)
+                return _kept_if_possible(decorate(function))
             finally:
                 _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = before
 
     return compiled(functions[0]) if functions else compiled
+
+
+def _kept_if_possible(function: Any) -> Any:
+    """Let a compiled function do without its file where that cannot be written: the disk may be full by now."""
+    kept: Any = getattr(function, "_cache", None)
+    if hasattr(kept, "save_overload"):
+        save = kept.save_overload
+
+        def save_if_possible(*what: Any) -> None:
+            with suppress(OSError):
+                save(*what)
+
+        kept.save_overload = save_if_possible
+    return function
 
 
 @cache

@@ -58,7 +58,8 @@ def write_whole(path: str | os.PathLike[str], content: Content) -> Path:
             os.fsync(file.fileno())
         _move(partial, target)
     except OSError as failed:
-        if failed.filename in (None, str(partial)):
+        # One without a number is a sentence, which a file name would replace.
+        if failed.errno is not None and failed.filename in (None, str(partial)):
             failed.filename, failed.filename2 = os.fspath(path), None
         raise
     finally:

@@ -80,10 +80,10 @@ def heard() -> Iterator[SimpleNamespace]:
             hook(told)
             return
         main = threading.main_thread().ident or 0
-        again = threading.Timer(_AGAIN, signal.pthread_kill, (main, signal.SIGTERM))
-        again.daemon = True
-        again.start()
+        again.append(threading.Timer(_AGAIN, signal.pthread_kill, (main, signal.SIGTERM)))
+        again[-1].start()
 
+    again: list[threading.Timer] = []
     hook, sys.unraisablehook = sys.unraisablehook, dropped
     # A command in the background of a shell is told to ignore Ctrl-C.
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
@@ -91,6 +91,8 @@ def heard() -> Iterator[SimpleNamespace]:
     try:
         yield signals
     finally:
+        for timer in again:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         sys.unraisablehook = hook

@@ -193,6 +193,6 @@ class Divergence:
 
     def __str__(self) -> str:
         who = f"{self.replicas} replica{'s' if self.replicas > 1 else ''} diverged"
-        known = f"the largest safe step is {self.safe_step} ({self.source})"
+        known = f"the largest safe step is {self.safe_step or 0:.6g} ({self.source})"
         safe = f"no safe step is known: {self.source}" if self.safe_step is None else known
         return f"{who}, the first by step {self.step}, after {self.seconds:.3g} s; {safe}"

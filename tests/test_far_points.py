@@ -142,7 +142,7 @@ def test_every_size_has_an_answer(loss, sketch, size):
 
 
 def test_divergence_is_told_with_step_and_safe_step():
-    run = ms.simulate(ms.DSGD(50.0), F, steps=400, replicas=3, every=20, seed=2)
+    run = ms.simulate(ms.DSGD(50.0), F, steps=60, replicas=3, every=1, seed=2, measures=("distance",))
     told = run.divergence
     theorem = StronglyConvexDSGD(F)
     assert (told.replicas, told.safe_step, told.source) == (3, theorem.limit, theorem.title)

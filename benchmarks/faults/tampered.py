@@ -1,6 +1,7 @@
 """Files that are damaged, forged or of another kind: data, vectors, saved runs, witnesses, grids."""
 
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ def _places(tree: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 def witnesses() -> Iterator[Case]:
     """Yield saved attacks of which one place is changed."""
     saved = json.loads(json.dumps(attack("theorem1/nonconvex", budget=200).record(), default=float))
-    for name, changed in _tampered(saved):
+    for name, changed in itertools.islice(_tampered(saved), 0, None, 3):
         forged = name.startswith(("verdict", "ratio", "theorem"))
         text = json.dumps(changed).encode()
         yield _written(

@@ -72,13 +72,14 @@ class Program(click.Group):
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         if args is None:
             occupy_closed_descriptors()
-        with sound_streams(), heard() as signals:
-            run = super().main
-            code = _code(lambda: run(args, prog_name, complete_var, standalone_mode=False, **extra), signals)
-        if args is None:
-            # The process ends: nothing is left that could be interrupted.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.exit(code)
+        try:
+            with sound_streams(), heard() as signals:
+                run = super().main
+                sys.exit(_code(lambda: run(args, prog_name, complete_var, standalone_mode=False, **extra), signals))
+        finally:
+            if args is None:
+                # The process ends: nothing is left that could be interrupted.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it refuses and what the machine refuses become one line, warnings lines on stderr."""

@@ -56,6 +56,16 @@ class Expectation(ReadOnly, ABC):
         """Whether values and derivatives can be computed on a device."""
         return False
 
+    def at(self, accuracy: float) -> Expectation:
+        """Return the same expectation as accurate as asked for; one that is exact to rounding in any case stays as it is.
+
+        Parameters
+        ----------
+        accuracy : float
+            The largest error, rounding aside, relative to 1 + the largest prediction that a sketch makes.
+        """
+        return self
+
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,10 @@ class SumExpectation(Expectation):
     def runs_on_devices(self) -> bool:
         """Whether the evaluations of all components do."""
         return all(part.runs_on_devices for part in self.parts)
+
+    def at(self, accuracy: float) -> Expectation:
+        """Return the same expectation, every component as accurate as asked for."""
+        return replace(self, parts=tuple(part.at(accuracy) for part in self.parts))
 
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, component by component."""

@@ -36,6 +36,8 @@ class RowLayout(ReadOnly, copy=False):
         M and N of the segment's group.
     offset : ndarray, shape (n,)
         The part of w_i that does not depend on the sketch.
+    sign : ndarray, shape (n,)
+        What the loss turns the predictions of the row by, −1 or 1.
     """
 
     column: np.ndarray
@@ -49,6 +51,7 @@ class RowLayout(ReadOnly, copy=False):
     members: np.ndarray
     kept: np.ndarray
     offset: np.ndarray
+    sign: np.ndarray
 
     @cached_property
     def keep(self) -> np.ndarray:
@@ -75,6 +78,18 @@ class RowLayout(ReadOnly, copy=False):
     def independent(self) -> bool:
         """Whether all terms are kept independently of each other."""
         return bool((self.members == 1).all())
+
+    @cached_property
+    def one_group(self) -> tuple[int, int] | None:
+        """N and M of the group that all terms belong to, or None where rows touch several groups, or single units."""
+        groups = np.unique(np.stack([self.kept, self.members]), axis=1)
+        alone = bool((np.diff(self.row_segment_start) <= 1).all())
+        return (int(groups[0, 0]), int(groups[1, 0])) if alone and groups.shape[1] == 1 and groups[1, 0] > 1 else None
+
+    @cached_property
+    def longest(self) -> int:
+        """The most terms of a row."""
+        return int(np.diff(self.start).max(initial=0))
 
     def gather(self, z: np.ndarray) -> np.ndarray:
         """Return θ for the point z = x − v, shape (terms,)."""
@@ -144,6 +159,7 @@ def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.nda
         members=selection.members[pair_group],
         kept=selection.kept[pair_group],
         offset=sign * (A @ shift) + form.offset,
+        sign=np.array(sign, dtype=float),
     )
 
 

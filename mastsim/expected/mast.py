@@ -16,6 +16,7 @@ from mastsim.expected.base import Evaluation, Expectation
 from mastsim.expected.closed_form import ClosedForm
 from mastsim.expected.evaluations import ALL_EXPECTATIONS, expectation_of
 from mastsim.expected.objective import Objective, gap_between
+from mastsim.expected.rows import ACCURACY
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
 from mastsim.linalg import Curvature, QuadraticForm
@@ -25,7 +26,7 @@ from mastsim.provenance import Constant
 from mastsim.sketches import Selection, Sketch, SketchBatch
 from mastsim.sketches.eigenvalues import L_D, mu_D
 from mastsim.spectra import Bracket, bracket_largest
-from mastsim.validation import ENTRIES, instance, one_of, vector
+from mastsim.validation import ENTRIES, EVALUATIONS, instance, one_of, positive, vector
 
 _FEW_SKETCHES = 8
 
@@ -46,11 +47,16 @@ class Mast(Objective):
         How f_D is computed: ``"closed form"``, ``"rows"``, ``"finite sum"``, ``"enumeration"`` (all exact) or
         ``"monte carlo"`` (an estimate; `standard_error` says how good). ``"auto"`` takes the first that applies, and
         `evaluation` says which.
+    accuracy : float, default 1e-14
+        How far exact values may be off, rounding aside, relative to 1 + the largest |aᵢᵀ(v + S(x − v))| of a row; gradients
+        by ten times that. From 1e-15 to 1e-4; less accurate expectations over rows take less time. `error_bound` and
+        `gradient_error` count it.
 
     Raises
     ------
     ValueError
-        If the dimensions differ, `shift` is not a finite vector of length dim, or the evaluation asked for does not apply.
+        If the dimensions differ, `shift` is not a finite vector of length dim, the evaluation asked for does not apply, or
+        `accuracy` is outside its range.
 
     References
     ----------
@@ -70,6 +76,7 @@ class Mast(Objective):
     sketch: Sketch
     shift: np.ndarray | None = None
     evaluate: str = "auto"
+    accuracy: float = ACCURACY
 
     _device: ClassVar[Device | None] = None
 
@@ -81,6 +88,7 @@ class Mast(Objective):
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
+        object.__setattr__(self, "accuracy", positive("accuracy", self.accuracy, EVALUATIONS))
         _ = self.expectation
 
     @property
@@ -102,7 +110,7 @@ class Mast(Objective):
     @cached_property
     def expectation(self) -> Expectation:
         """The evaluation in use."""
-        return expectation_of(self.problem, self.sketch, self.center, self.evaluate)
+        return expectation_of(self.problem, self.sketch, self.center, self.evaluate).at(self.accuracy)
 
     def on(self, device: Device) -> Mast:
         """Return the same objective on a device; see `Objective.on`."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mastsim.expected.mixing import Mixed
 from mastsim.problems.losses import ExponentialSum, Loss, Pieces
 from mastsim.problems.rounding import OPERATIONS
 from mastsim.rounding import EPS, summed
 
-_LAW = 6  # roundings that a term takes in the kernels: its phase, its factors, its chances
+_LAW = 14  # roundings that a term takes in the kernels: its phase, its factors, its chances
 _CHANCE = 4  # roundings of a chance that is told from its complement
 
 
@@ -175,7 +176,7 @@ def by_rule(loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarra
         error = _relatively(values, log)
         return RowErrors(error + rule.value, (1 + rule.lever) * (error + rule.bend), np.abs(values), np.abs(values))
     moved, zero = _moved(loss, rows), np.zeros(len(rows.size))
-    weights, t = np.abs(found.weights), found.step * np.arange(len(found.weights))
+    weights, t = np.abs(found.weights), np.abs(found.frequencies)
     third, fourth = (float((weights * t**k).sum()) for k in (3, 4))
     bend = max(loss.curvature_max, -loss.curvature_min)
     bent = third * rows.away + fourth * rule.bent + rounding * bend + 256 * EPS
@@ -188,7 +189,12 @@ def by_rule(loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarra
 
 
 def by_exponentials(
-    loss: Loss, found: ExponentialSum, rows: RowSizes, values: np.ndarray, log: np.ndarray | None = None
+    loss: Loss,
+    found: ExponentialSum,
+    rows: RowSizes,
+    values: np.ndarray,
+    log: np.ndarray | None = None,
+    mixture: Mixed | None = None,
 ) -> RowErrors:
     """Return the errors of a sum of exponentials, its own included.
 
@@ -204,6 +210,8 @@ def by_exponentials(
         The computed E ψ(w), which is what the error of a single exponential is relative to.
     log : ndarray, shape (n,), optional
         How far the law's rounding moves the logarithm of a single exponential's expectation; 2·|rate|·away by default.
+    mixture : Mixed, optional
+        The sum over independent laws that stands for the law of the row.
     """
     rounding, phase = summed(_LAW * (rows.terms + 4)), 8 * EPS * rows.size
     if found.rate != 0:
@@ -211,17 +219,17 @@ def by_exponentials(
         law = 2 * abs(found.rate) * rows.away if log is None else log
         error = _relatively(values, law + abs(found.rate) * rounding * rows.size + rounding)
         return RowErrors(error, error, np.abs(values), np.abs(values))
-    weights, t = np.abs(found.weights), found.step * np.arange(len(found.weights))
-    plain, first, second = (float((weights * t**k).sum()) for k in range(3))
+    weights, t, off = np.abs(found.weights), np.abs(found.frequencies), found.errors
+    plain, first, second = (float((weights * t**k).sum()) for k in range(3)) if mixture is None else mixture.sizes
     moved, rounding = _moved(loss, rows), rounding + summed(len(weights) / 4)
     # The sizes of mean and deviation: sums over kept terms of one sign are within the reach.
     w = np.minimum(rows.size, 2 * (found.reach + rows.fixed))
     value = abs(found.constant) + abs(found.slope) * w + 2 * abs(found.square) * w**2 + plain
     slope = abs(found.slope) + 4 * abs(found.square) * w + first
+    law_value, law_slope = (0.0, 0.0) if mixture is None else (mixture.value, mixture.slope)
     return RowErrors(
-        found.error + rounding * value + phase * first + moved.value,
-        # Nodes end below 12, so the derivative of what the rule leaves out is at most some 12 times as large.
-        16 * found.error + rounding * slope + phase * second + moved.slope,
+        off[0] + law_value + rounding * value + phase * first + moved.value,
+        off[1] + law_slope + rounding * slope + phase * second + moved.slope,
         moved.level,
         moved.steep,
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from mastsim.expected.base import MOST_WORK, OutOfReachError
+from mastsim.expected.ladder import RATIO, Ladder
 from mastsim.expected.rounding import (
     RowErrors,
     RowSizes,
@@ -30,8 +31,6 @@ from mastsim.rounding import summed
 from mastsim.sketches.laws import RowLaws, RowRounding, RowTotals
 from mastsim.sketches.laws.projection import DROPPED
 
-REACH_RATIO = 1.1
-"""Exponential sums are shared by the rows whose reach lies between two powers of this ratio."""
 MOST_NODES = 1 << 22
 """The most exponentials that a row may take."""
 MOST_ATOMS = 1 << 14
@@ -62,11 +61,18 @@ class RowIntegrals(ReadOnly):
         The laws of the rows, signs included.
     offset : ndarray, shape (n,)
         What is added to each row's scalar.
+    accuracy : float
+        The largest error of an expectation, relative to 1 + reach.
     """
 
     loss: Loss
     laws: RowLaws
     offset: np.ndarray
+    accuracy: float
+
+    @cached_property
+    def _ladder(self) -> Ladder:
+        return Ladder(self.loss, self.accuracy)
 
     @staticmethod
     def refusal(loss: Loss, laws: RowLaws) -> str | None:
@@ -143,8 +149,7 @@ class RowIntegrals(ReadOnly):
         dropped = DROPPED * self._growth(found, max(far, 1.0))
         for here, width, count in self._by_width(rows, found, z):
             value = 2 * found.error + dropped + _distance(found, width, far, count)
-            # Nodes of the sum end below 12, and two derivatives are at most so much larger than what it leaves out.
-            bend = 512 * found.error + 2 * dropped + sum(_distance(found, width, far, count, order) for order in (1, 2))
+            bend = max(found.errors[1:]) + 2 * dropped + sum(_distance(found, width, far, count, order) for order in (1, 2))
             everywhere = np.ones(len(here))
             rule = RuleErrors(
                 law.terms[here] + 4 * count, law.bent[here], law.lever[here], value * everywhere, bend * everywhere
@@ -187,19 +192,13 @@ class RowIntegrals(ReadOnly):
                 f"{reach[many].max():.3g} and takes {nodes[many].max():.3g} exponentials, in all {work:.3g} numbers; "
                 f"at most {MOST_NODES} a row, and {MOST_WORK} numbers in all, are accepted"
             )
-        level = np.ceil(np.log(np.maximum(reach[many], 1.0)) / math.log(REACH_RATIO))
-        for k in np.unique(level):
-            found = self.loss.exponential_sum(REACH_RATIO ** float(k))
-            assert found is not None
-            yield _Bucket(many[level == k], found)
+        number = self._ladder.find(reach[many])
+        for k in np.unique(number):
+            yield _Bucket(many[number == k], self._ladder[int(k)])
 
     def _nodes(self, reach: np.ndarray) -> np.ndarray:
         """Return about how many exponentials each reach takes, shape (n,); infinite for losses that are no such sum."""
-        near, far = self.loss.exponential_sum(1.0), self.loss.exponential_sum(1025.0)
-        if not self._summable or near is None or far is None:
-            return np.full(reach.shape, np.inf)
-        # The number is affine in the reach.
-        return np.asarray(len(near.weights) + (len(far.weights) - len(near.weights)) / 1024 * np.maximum(reach - 1, 0))
+        return self._ladder.counts(reach) if self._summable else np.full(reach.shape, np.inf)
 
     def _reach(self, z: np.ndarray) -> np.ndarray:
         """Return a number a row that |offset + X| does not exceed, or only with a chance that does not count."""
@@ -229,7 +228,7 @@ class RowIntegrals(ReadOnly):
         least = np.where(rate * U >= 2, exponent, np.inf).min(axis=1)
         growth = self._growth(found, U)
         out.value[far] += growth * np.exp(least)
-        steps = float((np.abs(found.weights) * found.step * np.arange(len(found.weights))).sum())
+        steps = float((np.abs(found.weights) * found.frequencies).sum())
         out.slope[far] += (2 * growth + steps) * np.exp(least / 2)
 
     def _growth(self, found: ExponentialSum, far: float) -> float:
@@ -245,8 +244,8 @@ class RowIntegrals(ReadOnly):
     def _by_width(self, bucket: np.ndarray, found: ExponentialSum, z: np.ndarray) -> list[tuple[np.ndarray, float, int]]:
         """Return rows by half the length of the interval that their scalars keep to, and the order of a rule for it."""
         widths = self.laws.half_width(z)[bucket]
-        level = np.ceil(np.log(np.maximum(widths, 1e-3)) / math.log(REACH_RATIO))
-        each = [(bucket[level == k], REACH_RATIO ** float(k)) for k in np.unique(level)]
+        level = np.ceil(np.log(np.maximum(widths, 1e-3)) / math.log(RATIO))
+        each = [(bucket[level == k], RATIO ** float(k)) for k in np.unique(level)]
         rules = [(rows, width, _count(found, width)) for rows, width in each]
         if (work := sum(len(rows) * count**2 for rows, _, count in rules)) > MOST_WORK:
             raise OutOfReachError(
@@ -260,7 +259,7 @@ class RowIntegrals(ReadOnly):
     ) -> None:
         """Add the parabola, from two moments, and the exponentials, from the transform."""
         laws, width = self.laws, float(self.laws.work[bucket].max())
-        exponents = found.rate + 1j * found.step * np.arange(len(found.weights))
+        exponents = found.rate + 1j * found.frequencies
         for piece in np.array_split(np.arange(len(exponents)), math.ceil(len(exponents) * width / _CHUNK) or 1):
             if not len(piece):
                 continue
@@ -310,7 +309,7 @@ def _distance(found: ExponentialSum, width: float, farthest: float, count: int, 
     """
     if len(found.weights) == 0:
         return 0.0
-    s = found.rate + 1j * found.step * np.arange(len(found.weights))
+    s = found.rate + 1j * found.frequencies
     half, m = np.abs(s) * width / 2, 2 * count - (2 if order else 0)
     with np.errstate(divide="ignore", over="ignore"):
         log_first = m * np.log(half) - math.lgamma(m + 1) + (half**2 / (m + 1) if found.rate else 0.0)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from mastsim.expected import piecewise as piecewise_rows
 from mastsim.expected.base import MOST_WORK, OutOfReachError
+from mastsim.expected.columns import ColumnRows, Totals, find_atoms
+from mastsim.expected.entries import EntryRows
+from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
+from mastsim.expected.mixing import Mixed, mix
 from mastsim.expected.piecewise import piecewise
 from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, by_pieces, no_errors, write
 from mastsim.expected.row_enumeration import MOST_TERMS, row_derivatives, row_values
 from mastsim.expected.row_moments import RowMoments
-from mastsim.expected.transforms import Nodes, Transforms, independent, subset
+from mastsim.expected.transforms import Transforms, independent, mixed, pack, subset
 from mastsim.problems import ExponentialSum, Loss
+from mastsim.readonly import ReadOnly
 
-# Exponential sums are shared by the rows whose reach lies between two powers of this ratio.
-_REACH_RATIO = 1.1
 # An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
 # measured where terms are kept independently, 5 to 15 where they belong to a subset.
 _ATOM_COST = 15.0
@@ -47,9 +51,10 @@ class RowSums:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which exponential sum each row takes; rows with the last index are enumerated instead."""
+    """Which exponential sum each row takes, and as which mixture if any; rows with the last index are enumerated instead."""
 
     sums: list[ExponentialSum]
+    mixtures: list[Mixed | None]
     bucket: np.ndarray
 
     @property
@@ -59,19 +64,10 @@ class _Plan:
     def per_row(self, name: str) -> np.ndarray:
         return np.array([getattr(s, name) for s in self.sums] + [0.0])[self.bucket]
 
-    def nodes(self) -> Nodes:
-        weights = np.concatenate([s.weights for s in self.sums] + [np.zeros(0, dtype=complex)])
-        return Nodes(
-            step=np.array([s.step for s in self.sums] + [1.0]),
-            sigma=np.array([s.rate for s in self.sums] + [0.0]),
-            start=np.cumsum([0, *(len(s.weights) for s in self.sums), 0]),
-            w_re=np.ascontiguousarray(weights.real),
-            w_im=np.ascontiguousarray(weights.imag),
-        )
 
-
-def row_sums(loss: Loss, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
-    """Return E ψ(w_i) and its derivatives in θ.
+@dataclass(frozen=True, eq=False)
+class SelectionRows(ReadOnly):
+    """The expectations of a loss over the rows of a layout.
 
     Parameters
     ----------
@@ -79,49 +75,166 @@ def row_sums(loss: Loss, layout: RowLayout, theta: np.ndarray, order: int, delta
         Where ψ comes from.
     layout : RowLayout
         The rows.
-    theta : ndarray, shape (terms,)
-        The value of each term.
-    order : {0, 1, 2}
-        Values only, with derivatives, or with the change of the derivatives along `delta`.
-    delta : ndarray, shape (terms,), optional
-        The direction, for order 2.
+    accuracy : float
+        The largest error of an expectation, relative to 1 + reach.
     """
-    if loss.pieces is not None:
-        everywhere = np.arange(len(layout.offset))
-        return RowSums(*piecewise(order, layout, theta, everywhere, loss.pieces, delta))
-    plan = _plan(loss, layout, theta)
-    sums = _by_exponentials(plan, layout, theta, order, delta)
-    few = plan.enumerated
-    if len(few):
-        row_values(layout, theta, few, loss.psi, sums.values)
-        if order >= 1:
-            row_derivatives(layout, theta, few, lambda w: loss.psi(w, 1), sums.derivatives)
-        if order == 2:
-            row_derivatives(layout, theta, few, lambda w: loss.psi(w, 2), sums.directionals, delta)
-    return sums
 
+    loss: Loss
+    layout: RowLayout
+    accuracy: float
 
-def row_errors(loss: Loss, layout: RowLayout, theta: np.ndarray, rows: RowSizes) -> RowErrors:
-    """Return bounds on the errors of every E ψ(w_i) that `row_sums` computes, and of its derivatives.
+    @cached_property
+    def _ladder(self) -> Ladder:
+        # Half of the error is left to the law.
+        return Ladder(self.loss, self.accuracy / 2)
 
-    Parameters
-    ----------
-    loss, layout, theta
-        As in `row_sums`.
-    rows : RowSizes
-        The sizes of the rows.
-    """
-    if loss.pieces is not None:
-        return by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS)
-    plan = _plan(loss, layout, theta)
-    values = row_sums(loss, layout, theta, 0).values
-    out = no_errors(len(values))
-    for k in np.unique(plan.bucket):
-        here = np.flatnonzero(plan.bucket == k)
-        part, enumerated = rows.at(here), k == len(plan.sums)
-        found = by_enumeration(loss, part) if enumerated else by_exponentials(loss, plan.sums[k], part, values[here])
-        write(found, here, out)
-    return out
+    @cached_property
+    def columns(self) -> ColumnRows | None:
+        """The way for data whose columns hold few values."""
+        if self.loss.pieces is not None or not self._ladder.exists or self._ladder[0].rate:
+            return None
+        atoms = find_atoms(self.layout)
+        return None if atoms is None else ColumnRows(self.layout, atoms, self._ladder, self.accuracy / 2)
+
+    @cached_property
+    def entries(self) -> EntryRows | None:
+        """The way for data whose entries are kept one by one."""
+        if (
+            self.loss.pieces is not None
+            or not self._ladder.stored
+            or self._ladder[0].rate
+            or math.isinf(self._ladder[0].reach)
+        ):
+            return None
+        return EntryRows(self.layout, self._ladder, self.accuracy / 2) if EntryRows.applies(self.layout) else None
+
+    def totals(self, z: np.ndarray, order: int, w: np.ndarray | None = None) -> Totals:
+        """Return Σ E ψ(w_i) at points z, shape (points, dim), with derivatives up to `order`, along `w` for order 2."""
+        for way in (self.columns, self.entries):
+            if way is not None and (found := way.totals(z, order, w)) is not None:
+                return found
+        dim, values, gradients, products = z.shape[1], [], [], []
+        for k, point in enumerate(z):
+            theta, delta = self.layout.gather(point), None if w is None else self.layout.gather(w[k])
+            rows = self.sums(theta, order, delta)
+            values.append(math.fsum(rows.values))
+            gradients.append(self.layout.scatter(rows.derivatives, dim) if order >= 1 else np.zeros(0))
+            products.append(self.layout.scatter(rows.directionals, dim) if order == 2 else np.zeros(0))
+        return Totals(np.array(values), np.stack(gradients), np.stack(products))
+
+    def sums(self, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
+        """Return E ψ(w_i) and its derivatives in θ.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (terms,)
+            The value of each term.
+        order : {0, 1, 2}
+            Values only, with derivatives, or with the change of the derivatives along `delta`.
+        delta : ndarray, shape (terms,), optional
+            The direction, for order 2.
+        """
+        loss, layout = self.loss, self.layout
+        if loss.pieces is not None:
+            everywhere = np.arange(len(layout.offset))
+            return RowSums(*piecewise(order, layout, theta, everywhere, loss.pieces, delta))
+        plan = self._plan(theta)
+        sums = self._by_exponentials(plan, theta, order, delta)
+        few = plan.enumerated
+        if len(few):
+            row_values(layout, theta, few, loss.psi, sums.values)
+            if order >= 1:
+                row_derivatives(layout, theta, few, lambda w: loss.psi(w, 1), sums.derivatives)
+            if order == 2:
+                row_derivatives(layout, theta, few, lambda w: loss.psi(w, 2), sums.directionals, delta)
+        return sums
+
+    def errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
+        """Return bounds on the errors of every E ψ(w_i) that `totals` adds up, and of its derivatives.
+
+        Parameters
+        ----------
+        z : ndarray, shape (dim,)
+            The point.
+        rows : RowSizes
+            The sizes of the rows.
+        """
+        loss = self.loss
+        if loss.pieces is not None:
+            return by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS)
+        plan, theta = self._quick_plan(z), self.layout.gather(z)
+        plan = self._plan(theta) if plan is None else plan
+        growing = any(found.rate for found in plan.sums)
+        values = self.sums(theta, 0).values if growing else np.zeros(len(plan.bucket))
+        out = no_errors(len(values))
+        for k in np.unique(plan.bucket):
+            here = np.flatnonzero(plan.bucket == k)
+            part, enumerated = rows.at(here), k == len(plan.sums)
+            if enumerated:
+                found = by_enumeration(loss, part)
+            else:
+                found = by_exponentials(loss, plan.sums[k], part, values[here], mixture=plan.mixtures[k])
+            write(found, here, out)
+        return out
+
+    def _quick_plan(self, z: np.ndarray) -> _Plan | None:
+        """Return the sums that `columns` or `entries` take, or None where neither is used."""
+        found = None if self.columns is None else self.columns.plan(z[None])
+        if found is not None:
+            used, parts, order, start = found
+            bucket = np.empty(len(self.layout.offset), dtype=np.int64)
+            bucket[order[0]] = np.repeat(np.arange(len(used)), np.diff(start[0])[used])
+            return _Plan([self._ladder[int(k)] for k in used], list(parts), bucket)
+        if self.entries is None or (each := self.entries.buckets(z)) is None:
+            return None
+        used, bucket = np.unique(each, return_inverse=True)
+        return _Plan([self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used], bucket)
+
+    def _plan(self, theta: np.ndarray) -> _Plan:
+        ladder, reach = self._ladder, self.layout.reach(theta)
+        few, numbers = _work(ladder.counts(reach), self.layout)
+        keys, which = np.unique(ladder.find(reach[~few]), return_inverse=True)
+        nodes = float(ladder.counts(ladder.limits[np.minimum(keys, len(ladder.limits) - 1)]).sum()) if len(keys) else 0.0
+        if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
+            raise OutOfReachError(
+                f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
+                f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {ladder.counts(reach[~few]).max():.3g} "
+                f"exponentials and {numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
+            )
+        bucket = np.full(len(reach), len(keys))
+        bucket[~few] = which
+        sums = [ladder[int(k)] for k in keys]
+        return _Plan(sums, [self._mixture(found) for found in sums], bucket)
+
+    def _mixture(self, found: ExponentialSum) -> Mixed | None:
+        """Return the mixture that replaces the law of a subset for one of the sums, or None where the subset is better."""
+        group = self.layout.one_group
+        return None if group is None else mix(found, *group, self.layout.longest, self.accuracy / 2)
+
+    def _by_exponentials(self, plan: _Plan, theta: np.ndarray, order: int, delta: np.ndarray | None) -> RowSums:
+        moments = RowMoments(self.layout, theta)
+        slope, square = plan.per_row("slope"), plan.per_row("square")
+        value, first, second = self._transforms(plan, theta, order, delta)
+        none = np.zeros(0)
+        return RowSums(
+            values=plan.per_row("constant") + moments.expectation(slope, square) + value,
+            derivatives=moments.derivative(slope, square) + first if order >= 1 else none,
+            directionals=moments.directional(square, delta) + second if delta is not None else none,
+        )
+
+    def _transforms(self, plan: _Plan, theta: np.ndarray, order: int, delta: np.ndarray | None) -> Transforms:
+        """Return the exponential part."""
+        layout, none = self.layout, (0.0, np.zeros(0), np.zeros(0))
+        rows = order, layout.start, theta, layout.offset
+        plain = [none if m else (s.rate, s.frequencies, s.weights) for s, m in zip(plan.sums, plan.mixtures, strict=True)]
+        if layout.independent:
+            return independent(*rows, layout.keep, plan.bucket, pack([*plain, none]), delta)
+        parts = [subset(*rows, layout.groups, plan.bucket, pack([*plain, none]), delta)]
+        if mixes := [m for m in plan.mixtures if m is not None]:
+            nodes = pack([(0.0, m.frequencies, m.weights) if m else none for m in [*plan.mixtures, None]])
+            keep = np.concatenate([m.padded_keep for m in mixes])
+            parts.append(mixed(*rows, keep, plan.bucket, nodes, delta))
+        return Transforms(*(sum(each[1:], each[0]) for each in zip(*parts, strict=True)))
 
 
 def longest_row(loss: Loss) -> float:
@@ -132,69 +245,39 @@ def longest_row(loss: Loss) -> float:
 
 
 def work(loss: Loss, layout: RowLayout, theta: np.ndarray) -> float:
-    """Return about how many numbers the expectations of all rows take; infinite where some cannot be taken.
+    """Return about how many numbers the expectations of all rows take, at most; infinite where some cannot be taken.
 
     Parameters
     ----------
-    loss, layout, theta
-        As in `row_sums`.
+    loss : Loss
+        The loss.
+    layout : RowLayout
+        The rows.
+    theta : ndarray, shape (terms,)
+        The value of each term.
     """
     if loss.pieces is not None:
         return float(len(theta))
-    return float(_work(loss, layout, layout.reach(theta))[1].sum())
+    return float(_work(_full_count(loss, layout.reach(theta)), layout)[1].sum())
 
 
-def _work(loss: Loss, layout: RowLayout, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows are cheaper to enumerate, and about how many numbers each row takes, shape (n,)."""
+def _work(nodes: np.ndarray, layout: RowLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows are cheaper to enumerate than to sum over nodes, and about how many numbers each takes, (n,)."""
     terms = np.diff(layout.start)
-    sums = _node_count(loss, reach) * np.maximum(terms, 1)
+    sums = nodes * np.maximum(terms, 1)
     listed = np.where(terms <= MOST_TERMS, np.exp2(np.minimum(terms, MOST_TERMS)) * _ATOM_COST, np.inf)
     return listed < sums, np.minimum(listed, sums)
 
 
-def _plan(loss: Loss, layout: RowLayout, theta: np.ndarray) -> _Plan:
-    reach = layout.reach(theta)
-    few, numbers = _work(loss, layout, reach)
-    level = np.ceil(np.log(np.maximum(reach[~few], 1.0)) / math.log(_REACH_RATIO))
-    keys, which = np.unique(level, return_inverse=True)
-    with np.errstate(over="ignore"):
-        nodes = float(_node_count(loss, _REACH_RATIO**keys).sum())
-    if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK:
-        raise OutOfReachError(
-            f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
-            f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {nodes:.3g} exponentials and "
-            f"{numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
-        )
-    bucket = np.full(len(reach), len(keys))
-    bucket[~few] = which
-    sums = [loss.exponential_sum(_REACH_RATIO ** float(k)) for k in keys]
-    return _Plan([found for found in sums if found is not None], bucket)
+def most_nodes(loss: Loss, reach: float) -> float:
+    """Return how many exponentials a row with a given reach takes at most; infinite for losses that are no such sum."""
+    return float(_full_count(loss, np.array([reach]))[0])
 
 
-def _node_count(loss: Loss, reach: np.ndarray) -> np.ndarray:
-    """Return about how many exponentials each reach takes, shape (n,); infinite for losses that are no such sum."""
+def _full_count(loss: Loss, reach: np.ndarray) -> np.ndarray:
+    """Return about how many exponentials the most accurate sum takes; infinite for losses that are no such sum."""
     near, far = loss.exponential_sum(1.0), loss.exponential_sum(1025.0)
     if near is None or far is None:
         return np.full(reach.shape, np.inf)
     # The number is affine in the reach.
     return len(near.weights) + (len(far.weights) - len(near.weights)) / 1024 * np.maximum(reach - 1, 0)
-
-
-def _by_exponentials(plan: _Plan, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None) -> RowSums:
-    moments = RowMoments(layout, theta)
-    slope, square = plan.per_row("slope"), plan.per_row("square")
-    value, first, second = _transforms(plan, layout, theta, order, delta)
-    none = np.zeros(0)
-    return RowSums(
-        values=plan.per_row("constant") + moments.expectation(slope, square) + value,
-        derivatives=moments.derivative(slope, square) + first if order >= 1 else none,
-        directionals=moments.directional(square, delta) + second if delta is not None else none,
-    )
-
-
-def _transforms(plan: _Plan, layout: RowLayout, theta: np.ndarray, order: int, delta: np.ndarray | None) -> Transforms:
-    """Return the exponential part."""
-    rows = order, layout.start, theta, layout.offset
-    if layout.independent:
-        return independent(*rows, layout.keep, plan.bucket, plan.nodes(), delta)
-    return subset(*rows, layout.groups, plan.bucket, plan.nodes(), delta)

@@ -7,30 +7,42 @@ masks have compiled kernels for it, which are the fast path of the same integral
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
 
 from mastsim.backend import Array, asnumpy
 from mastsim.expected.base import NEAR_FACTOR, NEAR_WORK, Evaluation, Expectation
+from mastsim.expected.columns import Totals
 from mastsim.expected.layout import RowLayout, lay_out, most_terms
 from mastsim.expected.rounding import RowErrors, RowSizes
 from mastsim.expected.row_integrals import RowIntegrals
-from mastsim.expected.row_sums import longest_row, row_errors, row_sums, work
+from mastsim.expected.row_sums import SelectionRows, longest_row, most_nodes, work
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.readonly import frozen_rows
 from mastsim.rounding import EPS, summed
 from mastsim.sketches import Law, Selection, Sketch
 from mastsim.sketches.laws import DiagonalLaw
 
+ACCURACY = 1e-14
+"""The accuracy of expectations that nobody asks to be less accurate."""
+_MOST_ROWS = 1 << 22
+
 
 @dataclass(frozen=True, eq=False)
 class RowExpectation(Expectation):
-    """E (1/n)Σ φ(a_iᵀ(v + Sz); y_i) + (λ/2)E‖v + Sz‖² with z = x − v, to rounding accuracy.
+    """E (1/n)Σ φ(a_iᵀ(v + Sz); y_i) + (λ/2)E‖v + Sz‖² with z = x − v.
+
+    Parameters
+    ----------
+    problem, sketch, shift
+        f, D and v.
+    accuracy : float, default 1e-14
+        The largest error of a row's expectation, rounding aside, relative to 1 + the row's largest |w_i|; of its
+        derivative in w_i ten times that.
 
     References
     ----------
@@ -40,6 +52,7 @@ class RowExpectation(Expectation):
     problem: Problem
     sketch: Sketch
     shift: np.ndarray
+    accuracy: float = ACCURACY
 
     @classmethod
     def refusal(cls, problem: Problem, sketch: Sketch) -> str | None:
@@ -56,6 +69,15 @@ class RowExpectation(Expectation):
             return None
         laws = law.rows(model.A)
         return "the law of aᵀSz is not known in closed form" if laws is None else RowIntegrals.refusal(problem.loss, laws)
+
+    def at(self, accuracy: float) -> RowExpectation:
+        """Return the same expectation with another accuracy; what does not depend on it is shared."""
+        if accuracy == self.accuracy:
+            return self
+        there = replace(self, accuracy=accuracy)
+        names = {"_law", "_model", "_center", "_layout", "_slopes"} & self.__dict__.keys()
+        there.__dict__.update({name: self.__dict__[name] for name in names})
+        return there
 
     @property
     def evaluation(self) -> Evaluation:
@@ -83,6 +105,11 @@ class RowExpectation(Expectation):
         return lay_out(self._model, cast(Selection, self._law), self._center)
 
     @cached_property
+    def _selected(self) -> SelectionRows:
+        """The expectations for masks."""
+        return SelectionRows(self._model.loss, self._layout, self.accuracy)
+
+    @cached_property
     def _integrals(self) -> RowIntegrals:
         """The integrals for laws without kernels."""
         model = self._model
@@ -90,7 +117,7 @@ class RowExpectation(Expectation):
         signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.A))
         laws = self._law.rows(frozen_rows(signed, copy=False))
         assert laws is not None
-        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset)
+        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset, self.accuracy)
 
     @cached_property
     def _slopes(self) -> tuple[np.ndarray, float]:
@@ -102,7 +129,24 @@ class RowExpectation(Expectation):
 
     def is_far(self, x: Array) -> np.ndarray:
         """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``."""
-        return self._each(self._turn(x), lambda point: self._work(point - self._center) > self._near_work)
+        z = self._turn(x).reshape(-1, self.problem.dim) - self._center
+        far = np.array([not self._is_near(each) and self._work(each) > self._near_work for each in z])
+        return far.reshape(x.shape[:-1])
+
+    def _is_near(self, z: np.ndarray) -> bool:
+        """Say whether a point is so near that no row can be far."""
+        if not isinstance(self._law, Selection):
+            return False
+        factor, offset = self._widest
+        most = factor * float(np.abs(z).max()) + offset
+        return np.isfinite(most) and len(self._layout.row) * most_nodes(self._model.loss, most) <= self._near_work
+
+    @cached_property
+    def _widest(self) -> tuple[float, float]:
+        """The largest Σ|coefficients| and |offset| of a row."""
+        layout = self._layout
+        each = np.bincount(layout.row[layout.term], weights=np.abs(layout.coefficient), minlength=len(layout.offset))
+        return float(each.max(initial=0.0)), float(np.abs(layout.offset).max(initial=0.0))
 
     @cached_property
     def _near_work(self) -> float:
@@ -120,22 +164,20 @@ class RowExpectation(Expectation):
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
-        return self._each(self._turn(x), lambda point: self._evaluate(point, 0)[0])
+        return self._evaluate(x, 0).value.reshape(x.shape[:-1])[()]
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f_D(x)."""
-        return self._turn_back(self._each(self._turn(x), lambda point: self._evaluate(point, 1)[1]))
+        return self._turn_back(self._evaluate(x, 1).gradient.reshape(x.shape))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f_D(x) and ∇f_D(x), in one pass."""
-        both = self._each(self._turn(x), lambda point: np.append(*self._evaluate(point, 1)[:2]))
-        return both[..., 0], self._turn_back(both[..., 1:])
+        found = self._evaluate(x, 1)
+        return found.value.reshape(x.shape[:-1])[()], self._turn_back(found.gradient.reshape(x.shape))
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w."""
-        both = np.concatenate([self._turn(x), self._turn(w)], axis=-1)
-        each = self._each(both, lambda pair: self._evaluate(pair[: self.problem.dim], 2, pair[self.problem.dim :])[2])
-        return self._turn_back(each)
+        return self._turn_back(self._evaluate(x, 2, w).product.reshape(x.shape))
 
     def error_bound(self, x: Array) -> float:
         """Return a bound on the error of the values at the points `x`, rounding included, also that of a rotation."""
@@ -144,7 +186,7 @@ class RowExpectation(Expectation):
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
         point, away = self._turn(x), self.sketch.law.departure
-        back = away * float(np.linalg.norm(self._evaluate(point, 1)[1])) if away else 0.0
+        back = away * float(np.linalg.norm(self._evaluate(x, 1).gradient)) if away else 0.0
         return (1 + away) * self._errors(point)[1] + back
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -200,7 +242,7 @@ class RowExpectation(Expectation):
 
     def _row_errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
         if isinstance(self._law, Selection):
-            return row_errors(self._model.loss, self._layout, self._layout.gather(z), rows)
+            return self._selected.errors(z, rows)
         return self._integrals.errors(z, rows)
 
     @cached_property
@@ -237,43 +279,47 @@ class RowExpectation(Expectation):
     def _turn_back(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self.sketch.law.turn_back(x))
 
-    @staticmethod
-    def _each(x: Array, function: Callable[[np.ndarray], Any]) -> np.ndarray:
-        points = asnumpy(x)
-        flat = points.reshape(-1, points.shape[-1])
-        out = np.stack([np.asarray(function(p)) for p in flat])
-        return out.reshape(points.shape[:-1] + out.shape[1:])
+    def _evaluate(self, x: Array, order: int, w: Array | None = None) -> Totals:
+        """Return f_D, its gradient and its change along `w` at points in any shape, listed; later ones may be empty."""
+        dim = self.problem.dim
+        points = self._turn(x).reshape(-1, dim)
+        along = None if w is None else self._turn(w).reshape(-1, dim)
+        sound = np.isfinite(points - self._center).all(axis=1)
+        nothing = np.full((len(points), dim), math.nan)
+        out = Totals(np.full(len(points), math.nan), nothing, nothing.copy() if w is not None else nothing)
+        at_once = max(1, _MOST_ROWS // max(self._model.rows, 16 * dim))
+        for here in np.split(np.flatnonzero(sound), range(at_once, int(sound.sum()), at_once)):
+            if len(here):
+                found = self._evaluate_sound(points[here], order, None if along is None else along[here])
+                for whole, part in zip((out.value, out.gradient, out.product)[: order + 1], found, strict=False):
+                    whole[here] = part
+        return out
 
-    def _evaluate(self, x: np.ndarray, order: int, w: np.ndarray | None = None) -> tuple[float, np.ndarray, np.ndarray]:
+    def _evaluate_sound(self, x: np.ndarray, order: int, w: np.ndarray | None) -> list[np.ndarray]:
+        """Return the same for finite points, shape (points, dim)."""
         z, v = x - self._center, self._center
-        if not np.isfinite(z).all():
-            return math.nan, np.full(len(x), math.nan), np.full(len(x), math.nan)
-        values, gradient, product = (self._by_kernels if isinstance(self._law, Selection) else self._by_laws)(z, order, w)
-        ridge, n, second = self._model.ridge, self._model.rows, self._law.second_times(z)
+        total = (self._by_kernels if isinstance(self._law, Selection) else self._by_laws)(z, order, w)
+        ridge, n = self._model.ridge, self._model.rows
         slope, constant = self._slopes
-        penalty = 0.5 * ridge * float(v @ (v + 2 * z) + second @ z)
-        value = math.fsum(values) / n + float(slope @ x) + constant + penalty
+        second = np.stack([self._law.second_times(each) for each in z])
+        penalty = [0.5 * ridge * float(v @ (v + 2 * a) + b @ a) for a, b in zip(z, second, strict=True)]
+        linear = np.array([float(slope @ each) for each in x])
+        out = [total.value / n + linear + constant + np.array(penalty)]
         if order >= 1:
-            gradient = gradient / n + slope + ridge * (v + second)
+            out.append(total.gradient / n + slope + ridge * (v + second))
         if w is not None:
-            product = product / n + ridge * self._law.second_times(w)
-        return value, gradient, product
+            out.append(total.product / n + ridge * np.stack([self._law.second_times(each) for each in w]))
+        return out
 
-    def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return expected losses, the gradient of their sum, and its change along w, for masks."""
-        layout, gradient, product = self._layout, np.zeros(0), np.zeros(0)
-        theta, delta = layout.gather(z), None if w is None else layout.gather(w)
-        rows = row_sums(self._model.loss, layout, theta, order, delta)
-        if order >= 1:
-            gradient = layout.scatter(rows.derivatives, len(z))
-        if w is not None:
-            product = layout.scatter(rows.directionals, len(z))
-        return rows.values, gradient, product
+    def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
+        """Return the sum of expected losses, its gradient, and its change along w, for masks."""
+        return self._selected.totals(z, order, w)
 
-    def _by_laws(self, z: np.ndarray, order: int, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return expected losses, the gradient of their sum, and its change along w, for any law."""
-        found = self._integrals.totals(z, order, w)
-        return found.values, found.gradient, found.product
+    def _by_laws(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
+        """Return the sum of expected losses, its gradient, and its change along w, for any law."""
+        each = [self._integrals.totals(point, order, None if w is None else w[k]) for k, point in enumerate(z)]
+        gradient, product = (np.stack([getattr(found, name) for found in each]) for name in ("gradient", "product"))
+        return Totals(np.array([math.fsum(found.values) for found in each]), gradient, product)
 
 
 def turned(problem: GeneralizedLinearModel, law: Law) -> GeneralizedLinearModel:

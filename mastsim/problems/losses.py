@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.problems.cosine_sums import cosine_sum, total
 
 
 @dataclass(frozen=True, eq=False)
 class ExponentialSum:
-    """ψ(w) ≈ constant + slope·w + square·w² + Re Σ_k weight_k exp((rate + i·k·step)·w) for |w| ≤ reach.
+    """ψ(w) ≈ constant + slope·w + square·w² + Re Σ_k weight_k exp((rate + i·t_k)·w) for |w| ≤ reach, t_k = k·step.
 
     With such a sum, E ψ(w) needs only the mean, the variance and the transform E exp(sw) of w.
 
@@ -31,6 +32,10 @@ class ExponentialSum:
         Largest |w| for which the error bound holds.
     error : float
         A proven bound on the error for all |w| ≤ reach.
+    nodes : ndarray, shape (nodes,), optional
+        The t_k where they are no multiples of a step.
+    slope_errors : tuple of two floats, optional
+        Bounds on the errors of ψ' and ψ''; 16 and 512 times `error` when left out, which is right for nodes below 12.
     """
 
     constant: float
@@ -41,6 +46,18 @@ class ExponentialSum:
     weights: np.ndarray
     reach: float
     error: float
+    nodes: np.ndarray | None = None
+    slope_errors: tuple[float, float] | None = None
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """The t_k, shape (nodes,)."""
+        return self.step * np.arange(len(self.weights)) if self.nodes is None else self.nodes
+
+    @property
+    def errors(self) -> tuple[float, float, float]:
+        """Bounds on the errors of ψ, ψ' and ψ''."""
+        return (self.error, *(self.slope_errors or (16 * self.error, 512 * self.error)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +128,19 @@ class Loss(ABC):
     def exponential_sum(self, reach: float) -> ExponentialSum | None:
         """Return ψ as a sum of exponentials that is accurate for |w| ≤ reach, or None when there is none."""
         return None
+
+    def shortest_sum(self, reach: float, accuracy: float) -> ExponentialSum | None:
+        """Return a sum whose error is at most accuracy·(1 + reach) where one is known, otherwise `exponential_sum`.
+
+        A loss that has shorter sums for lower accuracy has a method ``short_sum(reach, accuracy)``. It counts unless a
+        subclass has an `exponential_sum` of its own.
+        """
+        for kind in type(self).__mro__:
+            if "short_sum" in vars(kind):
+                return kind.short_sum(self, reach, accuracy)  # type: ignore[attr-defined]
+            if "exponential_sum" in vars(kind):
+                break
+        return self.exponential_sum(reach)
 
     def lower_bound(self, y: np.ndarray) -> float:
         """Return a lower bound on the mean of φ(u_i; y_i) over all predictions."""
@@ -223,13 +253,14 @@ def pure_exponential(rate: float) -> ExponentialSum:
     return ExponentialSum(0.0, 0.0, 0.0, rate, 1.0, np.ones(1, dtype=complex), math.inf, 0.0)
 
 
-def hyperbolic_nodes(reach: float) -> tuple[np.ndarray, float, float, float]:
+def hyperbolic_nodes(reach: float, accuracy: float = 0.0) -> tuple[np.ndarray, float, float, float]:
     """Return nodes, spacing, last node and aliasing error of the trapezoid rule for integrals with 1/sinh(πt).
 
     The spacing 2π/P with P = reach + 38 makes the error of the rule a Poisson sum bounded by 4·e^{reach − P}; from t = 11.5
-    on, 1/sinh(πt) is below rounding.
+    on, 1/sinh(πt) is below rounding. Where less is asked for, 38 and 11.5 shrink together.
     """
-    last, period = 11.5, reach + 38.0
+    margin = min(38.0, math.log(16 / accuracy)) if accuracy else 38.0
+    last, period = 11.5 * margin / 38, reach + margin
     step = 2 * math.pi / period
     return step * np.arange(1, math.ceil(last / step) + 1), step, last, 4 * math.exp(reach - period)
 
@@ -292,10 +323,29 @@ class LogisticLoss(MarginLoss):
         """
         return _log_cosh_sum(reach)
 
+    def short_sum(self, reach: float, accuracy: float) -> ExponentialSum:
+        """Return a fitted cosine sum for log cosh(w/2), or the trapezoid rule where that is shorter."""
+        rule = _log_cosh_sum(reach, accuracy / 16)
+        found = cosine_sum("log cosh", reach, accuracy)
+        if found is None or len(found.weights) >= len(rule.weights):
+            return rule
+        return ExponentialSum(
+            constant=math.log(2) + total(found.weights),
+            slope=-0.5,
+            square=0.0,
+            rate=0.0,
+            step=0.0,
+            weights=-found.weights.astype(complex),
+            reach=found.reach,
+            error=found.errors[0],
+            nodes=found.frequencies,
+            slope_errors=(found.errors[1], found.errors[2]),
+        )
+
 
 @lru_cache(maxsize=512)
-def _log_cosh_sum(reach: float) -> ExponentialSum:
-    t, step, last, aliasing = hyperbolic_nodes(reach)
+def _log_cosh_sum(reach: float, accuracy: float = 0.0) -> ExponentialSum:
+    t, step, last, aliasing = hyperbolic_nodes(reach, accuracy)
     # sinh overflows nowhere here: t stops just above 11.5, and sinh(36) is about 2e15.
     weights = step / (t * np.sinh(math.pi * t))
     return ExponentialSum(

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.problems.cosine_sums import cosine_sum
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.problems.losses import ExponentialSum, Loss, MarginLoss, hyperbolic_nodes
 
@@ -44,10 +45,29 @@ class SigmoidLoss(MarginLoss):
         """
         return _half_tanh_sum(reach)
 
+    def short_sum(self, reach: float, accuracy: float) -> ExponentialSum:
+        """Return the derivative of a fitted cosine sum for log cosh(w/2), or the trapezoid rule where that is shorter."""
+        rule = _half_tanh_sum(reach, accuracy / 16)
+        found = cosine_sum("log cosh", reach, accuracy, order=1)
+        if found is None or len(found.weights) >= len(rule.weights):
+            return rule
+        return ExponentialSum(
+            constant=0.5,
+            slope=0.0,
+            square=0.0,
+            rate=0.0,
+            step=0.0,
+            weights=1j * found.weights * found.frequencies,
+            reach=found.reach,
+            error=found.errors[1],
+            nodes=found.frequencies,
+            slope_errors=(found.errors[2], found.errors[3]),
+        )
+
 
 @lru_cache(maxsize=512)
-def _half_tanh_sum(reach: float) -> ExponentialSum:
-    t, step, last, aliasing = hyperbolic_nodes(reach)
+def _half_tanh_sum(reach: float, accuracy: float = 0.0) -> ExponentialSum:
+    t, step, last, aliasing = hyperbolic_nodes(reach, accuracy)
     return ExponentialSum(
         constant=0.5,
         slope=-step / (2 * math.pi),

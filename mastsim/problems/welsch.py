@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from mastsim.backend import Array, namespace
+from mastsim.problems.cosine_sums import cosine_sum, total
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.problems.losses import ExponentialSum, Loss, ResidualLoss
 
@@ -45,11 +46,31 @@ class WelschLoss(ResidualLoss):
         """
         return _gaussian_sum(reach)
 
+    def short_sum(self, reach: float, accuracy: float) -> ExponentialSum:
+        """Return a fitted cosine sum, or the trapezoid rule where that is shorter."""
+        rule = _gaussian_sum(reach, accuracy / 16)
+        found = cosine_sum("gaussian", reach, accuracy)
+        if found is None or len(found.weights) >= len(rule.weights):
+            return rule
+        return ExponentialSum(
+            constant=total(found.weights),
+            slope=0.0,
+            square=0.0,
+            rate=0.0,
+            step=0.0,
+            weights=-found.weights.astype(complex),
+            reach=found.reach,
+            error=found.errors[0],
+            nodes=found.frequencies,
+            slope_errors=(found.errors[1], found.errors[2]),
+        )
+
 
 @lru_cache(maxsize=512)
-def _gaussian_sum(reach: float) -> ExponentialSum:
-    step = 2 * math.pi / (reach + _TAIL)
-    t = step * np.arange(1, math.ceil(_TAIL / step) + 1)
+def _gaussian_sum(reach: float, accuracy: float = 0.0) -> ExponentialSum:
+    tail = min(_TAIL, math.sqrt(2 * math.log(16 / accuracy))) if accuracy else _TAIL
+    step = 2 * math.pi / (reach + tail)
+    t = step * np.arange(1, math.ceil(tail / step) + 1)
     scale = step / math.sqrt(2 * math.pi)
     return ExponentialSum(
         constant=1.0,
@@ -59,7 +80,7 @@ def _gaussian_sum(reach: float) -> ExponentialSum:
         step=step,
         weights=np.concatenate([[-scale], -2 * scale * np.exp(-0.5 * t**2)]).astype(complex),
         reach=reach,
-        error=8 * math.exp(-0.5 * _TAIL**2),
+        error=8 * math.exp(-0.5 * tail**2),
     )
 
 

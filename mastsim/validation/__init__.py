@@ -19,6 +19,7 @@ from mastsim.validation.numbers import real as real
 from mastsim.validation.spans import ACCURACIES as ACCURACIES
 from mastsim.validation.spans import CONDITIONS as CONDITIONS
 from mastsim.validation.spans import ENTRIES as ENTRIES
+from mastsim.validation.spans import EVALUATIONS as EVALUATIONS
 from mastsim.validation.spans import HESSIANS as HESSIANS
 from mastsim.validation.spans import SCALES as SCALES
 from mastsim.validation.spans import SETTINGS as SETTINGS

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,27 @@ def test_both_signals_interrupt(monkeypatch, number):
     monkeypatch.setattr("mastsim.spec.load", lambda *_, **__: signal.raise_signal(number))
     assert CliRunner().invoke(main, COMMANDS["constants"]).exit_code == 130
     assert signal.getsignal(number) is before
+
+
+class Swallowing:
+    """An object whose destructor is interrupted, which Python only reports."""
+
+    def __del__(self):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_that_a_destructor_swallows_is_heard(monkeypatch):
+    def load(*_, **__):
+        Swallowing()
+        time.sleep(60)
+
+    begun, hook = time.monotonic(), sys.unraisablehook
+    monkeypatch.setattr("mastsim.spec.load", load)
+    found = CliRunner().invoke(main, COMMANDS["constants"])
+    assert found.exit_code == 130
+    assert time.monotonic() - begun < 50
+    assert "Traceback" not in found.stderr
+    assert sys.unraisablehook is hook
 
 
 def test_a_gpu_that_is_not_there_is_the_machine(monkeypatch):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim.expected import row_integrals
+from mastsim.expected import ladder, row_integrals
+from mastsim.problems import cosine_sums
 from mastsim.sketches import DiagonalBatch, Sketch
 from mastsim.sketches.laws import Law, RowLaws, RowTotals
 from mastsim.sketches.laws.projection import beta_ends, beta_rule, sphere_rule
@@ -182,7 +183,8 @@ def test_the_tail_beyond_the_reach_is_counted(monkeypatch, tail):
     assert sure.error_bound(x) < 1e-11
     assert sure.value(x) == pytest.approx(exact, rel=1e-11)
     monkeypatch.setattr(row_integrals, "_TAIL", tail)
-    monkeypatch.setattr(row_integrals, "REACH_RATIO", 1.001)
+    monkeypatch.setattr(ladder, "RATIO", 1.001)
+    monkeypatch.setattr(cosine_sums, "_stored", lambda name: ())
     F = ms.Mast(f, ms.Gaussian(2, 1), shift=v)
     error = abs(F.value(x) - exact)
     assert 1e-13 < error <= F.error_bound(x) or tail == 12.0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.expected import row_sums
+from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import lay_out
 from mastsim.expected.row_enumeration import MOST_TERMS
 from mastsim.expected.row_moments import RowMoments
@@ -189,39 +190,58 @@ def test_moments_match_brute_force(instance):
 # Plans ----------------------------------------------------------------------------------------------------------------
 
 
-def plan(A, sketch, x):
+def rows_of(A, sketch):
     f = ms.LogisticRegression(A, np.ones(len(A)), l2=0.0)
-    layout = lay_out(f, sketch.law, np.zeros(sketch.dim))
-    return row_sums._plan(f.loss, layout, layout.gather(x))
+    return row_sums.SelectionRows(f.loss, lay_out(f, sketch.law, np.zeros(sketch.dim)), 1e-14)
+
+
+def plan(A, sketch, x):
+    rows = rows_of(A, sketch)
+    return rows._plan(rows.layout.gather(x))
 
 
 def test_short_and_far_rows_are_enumerated_and_long_ones_are_not():
     A = np.triu(np.ones((20, 20)))[::-1]
-    near = plan(A, ms.Bernoulli(20, 0.5), np.ones(20)).enumerated
+    near = plan(A, ms.Bernoulli(20, 0.5), 30 * np.ones(20)).enumerated
     far = plan(A, ms.Bernoulli(20, 0.5), 1e4 * np.ones(20)).enumerated
     assert 0 < len(near) < len(far) == MOST_TERMS
     assert set(near) < set(far)
 
 
-def test_sums_are_shared_and_reach_far_enough():
+@pytest.mark.parametrize("size", [0.1, 1.0, 30.0])
+def test_sums_are_shared_and_reach_far_enough(size):
     rng = np.random.default_rng(0)
-    A = rng.standard_normal((300, 20))
-    f = ms.LogisticRegression(A, np.ones(300), l2=0.0)
-    layout = lay_out(f, ms.Bernoulli(20, 0.5).law, np.zeros(20))
-    theta = layout.gather(rng.standard_normal(20))
-    found = row_sums._plan(f.loss, layout, theta)
-    assert 1 < len(found.sums) < 20
-    assert len(found.enumerated) == 0
-    assert (found.per_row("reach") >= layout.reach(theta) * (1 - 1e-14)).all()
-    assert (found.per_row("reach") <= 1.1 * layout.reach(theta) * (1 + 1e-14)).all()
+    rows = rows_of(rng.standard_normal((300, 20)), ms.Bernoulli(20, 0.5))
+    theta = rows.layout.gather(size * rng.standard_normal(20))
+    found, reach = rows._plan(theta), rows.layout.reach(theta)
+    assert 1 < len(found.sums) < 30
+    far = np.setdiff1d(np.arange(300), found.enumerated)
+    assert len(far) > 200
+    assert (found.per_row("reach") >= reach * (1 - 1e-14))[far].all()
+    assert (found.per_row("reach") <= np.maximum(1.5 * reach, 0.5))[far].all()
+
+
+def test_the_shortest_sum_that_reaches_far_enough_is_found():
+    """Against all sums, each asked for by its number."""
+    ladder = Ladder(LogisticLoss(), 1e-14)
+    sums = [ladder[k] for k in range(90)]
+    reaches = np.array([found.reach for found in sums])
+    np.testing.assert_array_equal(reaches, ladder.limits[:90])
+    assert (np.diff(reaches) > 0).all()
+    assert (np.diff([len(found.weights) for found in sums]) > 0).all()
+    places = np.concatenate([[0.0, 1e-300], reaches[:80], np.nextafter(reaches[:80], np.inf), np.geomspace(0.1, 1e3, 50)])
+    want = [int(np.flatnonzero(reaches >= place)[0]) for place in places]
+    np.testing.assert_array_equal(ladder.find(places), want)
 
 
 def test_node_counts_are_right():
-    """The number of exponentials is affine in the reach, and known without listing them."""
+    """The number of exponentials is known without listing them, up to the spacing of the sums."""
     loss, reach = LogisticLoss(), np.array([0.0, 1.0, 3.0, 50.0, 1025.0, 30000.0])
-    exact = np.array([len(loss.exponential_sum(max(r, 1.0)).weights) for r in reach])
-    np.testing.assert_allclose(row_sums._node_count(loss, reach), exact, rtol=2e-3, atol=1)
-    assert not row_sums._node_count(SquaredLoss(), reach).any()
+    ladder = Ladder(loss, 1e-14)
+    exact = np.array([len(loss.shortest_sum(r, 1e-14).weights) for r in reach])
+    np.testing.assert_allclose(ladder.counts(reach), exact, rtol=2e-3, atol=1)
+    assert exact[1] == 5
+    assert not Ladder(SquaredLoss(), 1e-14).counts(reach).any()
 
 
 def test_no_sum_is_listed_that_no_row_uses():
@@ -325,16 +345,16 @@ def test_more_than_a_thousand_terms():
 
 @pytest.mark.parametrize("odd", [1, 3])
 def test_factors_of_the_transform_that_vanish(odd, monkeypatch):
-    """With p = 1/2 and step·θ = π/odd the factor (1 + e^{ik·step·θ})/2 is 0 at the node k = odd."""
+    """With p = 1/2 and tθ = π the factor (1 + e^{itθ})/2 is 0."""
     monkeypatch.setattr(row_sums, "_ATOM_COST", math.inf)
-    period = 1.1**40 + 38.0
-    first = period / 2 / odd
+    number = int(Ladder(LogisticLoss(), 5e-15).find(np.array([44.3]))[0])
+    first = math.pi / Ladder(LogisticLoss(), 5e-15)[number].frequencies[odd]
     theta = np.array([first, 44.0 - first, 0.3])
     for sketch in (ms.Bernoulli(3, 0.5), ms.RandK(4, 2)):
         d = sketch.dim
         a, x = np.append(theta / 2, np.zeros(d - 3)), np.ones(d)
         used = plan(a[None, :], sketch, x)
-        assert used.per_row("step")[0] * first * odd == pytest.approx(math.pi, rel=1e-15)
+        assert np.abs(used.sums[0].frequencies * first - math.pi).min() < 1e-14
         F = ms.Mast(ms.LogisticRegression(a[None, :], np.ones(1), l2=0.0), sketch)
         kept = np.array([m for m in itertools.product([0, 1], repeat=d) if d == 3 or sum(m) == 2])
         u = 2 * kept @ a

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mastsim.expected.transforms import Groups, Nodes, independent, independent_law, subset, subset_law
+from mastsim.expected.transforms import Groups, independent, independent_law, subset, subset_law
+from mastsim.expected.transforms import pack as pack_sums
 from mastsim.parallel import limited_threads
 from mastsim.problems.losses import LogisticLoss
 
@@ -18,9 +19,7 @@ TOLERANCE = 1e-12  # relative to the sum of the absolute values of the terms
 
 def make_nodes(*sums):
     """Pack (step, sigma, complex weights) triples."""
-    weights = np.concatenate([np.asarray(w, dtype=complex) for _, _, w in sums])
-    start = np.append(0, np.cumsum([len(w) for _, _, w in sums]))
-    return Nodes(np.array([s for s, _, _ in sums]), np.array([s for _, s, _ in sums]), start, weights.real, weights.imag)
+    return pack_sums([(sigma, step * np.arange(len(w)), w) for step, sigma, w in sums])
 
 
 def independent_sets(prob):
@@ -47,7 +46,7 @@ def enumerate_row(sets, theta, offset, nodes, b, delta):
     """Value, derivatives and directionals of one row by direct summation, and the scale of each."""
     masks, chance = sets
     weights = (nodes.w_re + 1j * nodes.w_im)[nodes.start[b] : nodes.start[b + 1]]
-    s = nodes.sigma[b] + 1j * nodes.step[b] * np.arange(weights.size)
+    s = nodes.sigma[b] + 1j * nodes.frequency[nodes.start[b] : nodes.start[b + 1]]
     terms = chance[:, None] * weights * np.exp(np.outer(offset + masks @ theta, s))
     first, second = (terms * s).sum(1).real, (terms * s**2).sum(1).real * (masks @ delta)
     sizes = [np.abs(x).sum() for x in (terms, terms * s, terms * s**2)]
@@ -311,9 +310,10 @@ def test_inputs_are_converted_not_recompiled():
         ({"bucket": [0, 4]}, "bucket goes from 0 to 4, but the sums are 0 to 3"),
         ({"bucket": [0, -1]}, "bucket goes from -1"),
         ({"bucket": [0]}, "bucket has shape"),
-        ({"nodes": random_sums(0)._replace(start=np.array([0, 1]))}, "start"),
+        ({"nodes": random_sums(0)._replace(start=np.array([0, 8]))}, "start"),
+        ({"nodes": make_nodes((1.0, 0.0, np.ones(16)))._replace(start=np.array([0, 9, 16]))}, "start holds 9"),
         ({"nodes": random_sums(0)._replace(sigma=np.zeros(1))}, "sigma has shape"),
-        ({"nodes": random_sums(0)._replace(step=np.ones(5))}, "step has shape"),
+        ({"nodes": random_sums(0)._replace(frequency=np.ones(5))}, "frequency has shape"),
         ({"nodes": random_sums(0)._replace(w_im=np.ones(5))}, "w_im has shape"),
     ],
 )

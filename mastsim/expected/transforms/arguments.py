@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from mastsim.simd import LANES
 
 
 class Nodes(NamedTuple):
@@ -12,21 +15,32 @@ class Nodes(NamedTuple):
 
     Attributes
     ----------
-    step : array, shape (B,)
-        Spacing h of the imaginary parts of the nodes.
     sigma : array, shape (B,)
         Real part of the nodes.
     start : integer array, shape (B + 1,)
-        Sum b has the weights ``start[b]:start[b + 1]``.
+        Sum b has the nodes and weights ``start[b]:start[b + 1]``, a multiple of LANES of them.
+    frequency : array, shape (start[B],)
+        Imaginary parts of the nodes.
     w_re, w_im : array, shape (start[B],)
         Real and imaginary part of the weights.
     """
 
-    step: np.ndarray
     sigma: np.ndarray
     start: np.ndarray
+    frequency: np.ndarray
     w_re: np.ndarray
     w_im: np.ndarray
+
+
+def pack(sums: Sequence[tuple[float, np.ndarray, np.ndarray]]) -> Nodes:
+    """Return the nodes of sums given as (sigma, frequencies, complex weights), filled up with weights of zero."""
+    sizes = [-(-len(weights) // LANES) * LANES for _, _, weights in sums]
+    start = np.cumsum([0, *sizes])
+    frequency, weights = np.zeros(start[-1]), np.zeros(start[-1], dtype=complex)
+    for first, (_, t, w) in zip(start, sums, strict=False):
+        frequency[first : first + len(w)], weights[first : first + len(w)] = t, w
+    sigma = np.array([each[0] for each in sums], dtype=float)
+    return Nodes(sigma, start, frequency, weights.real.copy(), weights.imag.copy())
 
 
 class Groups(NamedTuple):
@@ -99,8 +113,10 @@ def make_nodes(nodes: Nodes) -> Nodes:
     """Check and convert the exponential sums."""
     w_re = floats("w_re", nodes.w_re, np.size(nodes.w_re))
     start = pointers("start", nodes.start, w_re.size)
-    step, sigma = (floats(name, getattr(nodes, name), start.size - 1) for name in ("step", "sigma"))
-    return Nodes(step, sigma, start, w_re, floats("w_im", nodes.w_im, w_re.size))
+    if np.any(start % LANES):
+        raise ValueError(f"start holds {start[start % LANES != 0][0]}, but sums begin at multiples of {LANES}")
+    frequency, w_im = (floats(name, getattr(nodes, name), w_re.size) for name in ("frequency", "w_im"))
+    return Nodes(floats("sigma", nodes.sigma, start.size - 1), start, frequency, w_re, w_im)
 
 
 def floats(name: str, array: Any, size: int) -> np.ndarray:

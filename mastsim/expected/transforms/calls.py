@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.expected.transforms import independent_law, subset_law
+from mastsim.expected.transforms import independent_law, mixed_law, subset_law
 from mastsim.expected.transforms.arguments import Groups, Nodes, Rows, Transforms, floats, make_nodes, make_rows
 from mastsim.expected.transforms.scratch import lay_out
 from mastsim.expected.transforms.subsets import make_subsets
@@ -51,13 +51,14 @@ def independent(
     The moment generating function of one Bernoulli variable, and its derivative:
 
     >>> import numpy as np
-    >>> one = Nodes(step=[1.0], sigma=[1.0], start=[0, 1], w_re=[1.0], w_im=[0.0])
+    >>> from mastsim.expected.transforms import pack
+    >>> one = pack([(1.0, [0.0], [1.0])])
     >>> found = independent(1, indptr=[0, 1], theta=[np.log(3)], offset=[0.0], prob=[0.5], bucket=[0], nodes=one)
     >>> found.values.round(12), found.derivatives.round(12)
     (array([2.]), array([1.5]))
     """
     nodes = make_nodes(nodes)
-    rows = make_rows(order, indptr, theta, offset, bucket, nodes.step.size, delta)
+    rows = make_rows(order, indptr, theta, offset, bucket, nodes.sigma.size, delta)
     prob = floats("prob", prob, rows.theta.size)
     if not np.all((prob >= 0) & (prob <= 1)):
         raise ValueError(f"prob goes from {prob.min()} to {prob.max()}, but probabilities are between 0 and 1")
@@ -91,17 +92,55 @@ def subset(
     Exactly one of two units is kept, and the row holds both:
 
     >>> import numpy as np
-    >>> one = Nodes(step=[1.0], sigma=[1.0], start=[0, 1], w_re=[1.0], w_im=[0.0])
+    >>> from mastsim.expected.transforms import pack
+    >>> one = pack([(1.0, [0.0], [1.0])])
     >>> pair = Groups(row_group_ptr=[0, 1], group_ptr=[0, 2], units=[2], kept=[1])
     >>> theta = np.log([3.0, 5.0])
     >>> subset(0, indptr=[0, 2], theta=theta, offset=[0.0], groups=pair, bucket=[0], nodes=one).values.round(12)
     array([4.])
     """
     nodes = make_nodes(nodes)
-    rows = make_rows(order, indptr, theta, offset, bucket, nodes.step.size, delta)
+    rows = make_rows(order, indptr, theta, offset, bucket, nodes.sigma.size, delta)
     law = make_subsets(groups, rows, nodes.sigma[rows.bucket])
     states = int(np.minimum(np.diff(law.group_ptr), law.kept).max(initial=0)) + 1
     return _run(subset_law.kernel, order, states, rows, law, nodes)
+
+
+def mixed(
+    order: int,
+    indptr: np.ndarray,
+    theta: np.ndarray,
+    offset: np.ndarray,
+    keep: np.ndarray,
+    bucket: np.ndarray,
+    nodes: Nodes,
+    delta: np.ndarray | None = None,
+) -> Transforms:
+    """Evaluate the rows' sums when every node has its own, complex chance of keeping an entry.
+
+    Parameters
+    ----------
+    order, indptr, theta, offset, bucket, nodes, delta
+        As in :func:`independent`; the real parts of the nodes must be zero.
+    keep : complex array, shape (start[B],)
+        The chance, and the same for all entries, at each node.
+
+    Examples
+    --------
+    >>> from mastsim.expected.transforms import pack
+    >>> nodes = pack([(0.0, [0.5], [1.0])])
+    >>> found = mixed(0, indptr=[0, 1], theta=[np.pi], offset=[0.0], keep=np.full(8, 0.5j), bucket=[0], nodes=nodes)
+    >>> found.values.round(12)  # the real part of 1 + 0.5j·(1j − 1)
+    array([0.5])
+    """
+    nodes = make_nodes(nodes)
+    if nodes.sigma.any():
+        raise ValueError("sigma must be zero: complex chances bound nothing where exponentials grow")
+    rows = make_rows(order, indptr, theta, offset, bucket, nodes.sigma.size, delta)
+    keep = np.asarray(keep, dtype=complex)
+    if keep.shape != nodes.frequency.shape:
+        raise ValueError(f"keep has shape {keep.shape}, but it must be {nodes.frequency.shape}")
+    return _run(mixed_law.kernel, order, 1, rows, mixed_law.make_laws(keep, nodes), nodes)
 
 
 def _run(kernel: Any, order: int, states: int, rows: Rows, law: Any, nodes: Nodes) -> Transforms:

@@ -23,22 +23,19 @@ class Scratch(NamedTuple):
     slot, level
         Distance from state to state, each a value and at order 2 its tangent, and from entry to entry; the level is 0 at
         order 0, where no history is kept.
-    phase, scale, base_re, base_im
-        One number per entry and one for the offset: ``h theta``, the factor of the kept branch, and that factor times
-        ``exp(1j k0 phase)`` for the tile that starts at node k0.
+    theta, scale
+        One number per entry: theta, and the factor of the kept branch.
+    nodes
+        The imaginary parts of the nodes of the tile.
     odds
         Probabilities of the chain: per entry that of dropping it (independent), per entry and state those of dropping and
         of keeping it (subset).
-    table
-        ``exp(1j b phase)`` for the lanes b, per entry and for the offset.
     factor
-        ``scale * exp(1j k phase)`` for the nodes of the tile, per entry.
+        ``scale * exp(1j t theta)`` for the nodes t of the tile, per entry.
     prefix, suffix
         The chain from the left, per entry and state, and from the right, per state.
     lanes
         Running sums: first and second derivative per entry, then the value.
-    weights
-        The last, partly filled tile of weights.
     size
         Length of the buffer.
     """
@@ -47,17 +44,14 @@ class Scratch(NamedTuple):
     states: int
     slot: int
     level: int
-    phase: int
+    theta: int
     scale: int
-    base_re: int
-    base_im: int
+    nodes: int
     odds: int
-    table: int
     factor: int
     prefix: int
     suffix: int
     lanes: int
-    weights: int
     size: int
 
 
@@ -67,17 +61,14 @@ def lay_out(order: int, width: int, states: int) -> Scratch:
     slot = 2 * PAIR if order == 2 else PAIR
     level = slot * states if order > 0 else 0
     parts = {
-        "phase": padded,
+        "theta": padded,
         "scale": padded,
-        "base_re": padded,
-        "base_im": padded,
+        "nodes": PAIR,
         "odds": 2 * states * padded,
-        "table": PAIR * padded,
         "factor": PAIR * padded,
         "prefix": level * width + slot * states,
         "suffix": slot * (states + 1),
         "lanes": PAIR * (width + 1),
-        "weights": PAIR,
     }
     *starts, size = accumulate(parts.values(), initial=0)
     return Scratch(order, states, slot, level, size=size, **dict(zip(parts, starts, strict=True)))

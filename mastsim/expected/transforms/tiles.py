@@ -21,16 +21,15 @@ from mastsim.expected.transforms.simd import (
     LANES,
     PAIR,
     add,
-    get,
     lane_sum,
     load,
     product,
     put,
-    ramp,
     real_product,
     rotation,
     splat,
     store,
+    times,
 )
 
 
@@ -51,69 +50,39 @@ def row_evaluator(odds: Callable, forward: Callable, backward: Callable) -> Call
     @njit(forceinline=True)
     def evaluate(buf: np.ndarray, at: Scratch, i: int, rows: Rows, law: Any, nodes: Nodes, out: Transforms) -> None:
         b, r = rows.bucket[i], rows.indptr[i + 1] - rows.indptr[i]
-        step, sigma, count = nodes.step[b], nodes.sigma[b], nodes.start[b + 1] - nodes.start[b]
-        _prepare(buf, at, i, rows, step)
+        sigma = nodes.sigma[b]
+        _prepare(buf, at, i, rows)
         growth = sigma * rows.offset[i] + odds(buf, at, i, rows, law, sigma)
-        for k0 in range(0, count, LANES):
-            e = _open_tile(buf, at, r, k0, nodes, b)
+        for k0 in range(nodes.start[b], nodes.start[b + 1], LANES):
+            t = load(nodes.frequency, k0)
+            e = product(rotation(t * rows.offset[i]), (load(nodes.w_re, k0), load(nodes.w_im, k0)))
+            put(buf, at.nodes, (t, t))
             f = forward(buf, at, i, rows, law)
             accumulate(buf, at.lanes + PAIR * r, real_product(e, f))
             if at.order > 0:
                 # The node enters here, once, as a factor of the weight; a tangent's second one comes with `second`.
-                s = splat(sigma), (ramp() + float(k0)) * step
+                s = splat(sigma), t
                 backward(buf, at, i, rows, law, product(e, s), s)
-        _emit(buf, at, i, rows, math.exp(growth), out)
+        emit(buf, at, i, rows, math.exp(growth), out)
 
     return evaluate
 
 
 @njit
-def _prepare(buf: np.ndarray, at: Scratch, i: int, rows: Rows, step: float) -> None:
-    """Fill phases and lane tables of row i and clear its running sums."""
-    first = rows.indptr[i]
+def _prepare(buf: np.ndarray, at: Scratch, i: int, rows: Rows) -> None:
+    """Copy the entries of row i and clear its running sums."""
+    first, zero = rows.indptr[i], splat(0.0)
     r = rows.indptr[i + 1] - first
     for j in range(r):
-        buf[at.phase + j] = step * rows.theta[first + j]
-    buf[at.phase + r] = step * rows.offset[i]
-    buf[at.scale + r] = 1.0
-    lanes, zero = ramp(), splat(0.0)
+        buf[at.theta + j] = rows.theta[first + j]
     for j in range(r + 1):
-        put(buf, at.table + PAIR * j, rotation(lanes * buf[at.phase + j]))
         put(buf, at.lanes + PAIR * j, (zero, zero))
-
-
-@njit(forceinline=True)
-def _open_tile(buf: np.ndarray, at: Scratch, r: int, k0: int, nodes: Nodes, b: int) -> Any:
-    """Move the bases to nodes k0, k0 + 1, ... of sum b and return the tile's ``w_k exp(1j k h offset)``."""
-    for j in range(0, r + 1, LANES):  # the last vector may hold stale numbers beyond the offset's, which nobody reads
-        re, im = rotation(load(buf, at.phase + j) * float(k0))
-        scale = load(buf, at.scale + j)
-        store(buf, at.base_re + j, re * scale)
-        store(buf, at.base_im + j, im * scale)
-    turn = _turn(buf, at, r)
-    begin, end = nodes.start[b] + k0, nodes.start[b + 1]
-    if begin + LANES <= end:
-        return product(turn, (load(nodes.w_re, begin), load(nodes.w_im, begin)))
-    zero = splat(0.0)
-    put(buf, at.weights, (zero, zero))
-    for k in range(begin, end):
-        buf[at.weights + k - begin] = nodes.w_re[k]
-        buf[at.weights + LANES + k - begin] = nodes.w_im[k]
-    return product(turn, get(buf, at.weights))
-
-
-@njit(forceinline=True)
-def _turn(buf: np.ndarray, at: Scratch, j: int) -> Any:
-    """Return the base of entry j times its lane table: its kept branch at the nodes of the tile."""
-    re, im = buf[at.base_re + j], buf[at.base_im + j]
-    table = get(buf, at.table + PAIR * j)
-    return table[0] * re - table[1] * im, table[1] * re + table[0] * im
 
 
 @njit(forceinline=True)
 def kept_branch(buf: np.ndarray, at: Scratch, j: int) -> Any:
     """Return the kept branch of entry j at the nodes of the tile, and keep it for the way back."""
-    q = _turn(buf, at, j)
+    q = times(rotation(load(buf, at.nodes) * buf[at.theta + j]), buf[at.scale + j])
     put(buf, at.factor + PAIR * j, q)
     return q
 
@@ -141,7 +110,7 @@ def accumulate(buf: np.ndarray, place: int, value: Any) -> None:
 
 
 @njit
-def _emit(buf: np.ndarray, at: Scratch, i: int, rows: Rows, gain: float, out: Transforms) -> None:
+def emit(buf: np.ndarray, at: Scratch, i: int, rows: Rows, gain: float, out: Transforms) -> None:
     """Write the running sums of row i, times the gain, to its places in the results."""
     first, last = rows.indptr[i], rows.indptr[i + 1]
     out.values[i] = gain * lane_sum(buf, at.lanes + PAIR * (last - first))

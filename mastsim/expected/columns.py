@@ -1,0 +1,280 @@
+"""Rows of data whose columns hold few values, as binary and one-hot data do: what depends on a value is done once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from mastsim.expected.ladder import Ladder
+from mastsim.expected.layout import RowLayout
+from mastsim.expected.mixing import Mixed, mix
+from mastsim.expected.transforms.column_law import Entries, Found, Sums, Tasks, add_up, sort_rows
+from mastsim.parallel import run_shares
+from mastsim.problems import ExponentialSum
+from mastsim.readonly import ReadOnly
+from mastsim.simd import LANES
+
+MOST_ATOMS = 4096
+"""The most values of columns: their factors and sums should stay in the second cache."""
+_REPEATS = 8
+_PIECE = 1024
+_MOST_PAIRS = 1 << 12
+_SMALL = 300_000
+_SAFE = 0.4
+_NEAR_ZERO = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """The distinct (column, value) pairs of the data, and which of them every row holds.
+
+    Parameters
+    ----------
+    atom : ndarray of int32, shape (nnz,)
+        The atom of every entry, row by row.
+    column : ndarray of int, shape (atoms,)
+        The column of each.
+    coefficient : ndarray, shape (atoms,)
+        What its θ is, relative to z in the column.
+    keep, own : ndarray, shape (atoms,)
+        The chance that it is kept, and its share in the derivative of the variance; see `RowLayout.variance_slope`.
+    shared : float
+        The other factor there.
+    """
+
+    atom: np.ndarray
+    column: np.ndarray
+    coefficient: np.ndarray
+    keep: np.ndarray
+    own: np.ndarray
+    shared: float
+
+
+def find_atoms(layout: RowLayout) -> Atoms | None:
+    """Return the atoms of a layout, or None where entries share terms, terms several groups, or values are too many."""
+    count = len(layout.term)
+    if count == 0 or count != len(layout.row) or not (layout.independent or layout.one_group):
+        return None
+    turned = layout.sign[layout.row[layout.term]] * layout.coefficient
+    values, which = np.unique(turned, return_inverse=True)
+    if len(values) > MOST_ATOMS:
+        return None
+    keys, atom = np.unique(layout.column * len(values) + which, return_inverse=True)
+    if len(keys) > min(MOST_ATOMS, count // _REPEATS):
+        return None
+    entry = np.empty(len(keys), dtype=np.int64)
+    entry[atom] = np.arange(count)
+    ordered = np.empty(count, dtype=np.int32)
+    ordered[layout.term] = atom
+    own, shared = layout.variance_slope
+    term = layout.term[entry]
+    return Atoms(
+        ordered, keys // len(values), values[keys % len(values)], layout.keep[term], own[term], float(shared[term[0]])
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """Σ_i E ψ(w_i) at several points, its gradient in z, and its change along a direction; later ones may be empty.
+
+    Parameters
+    ----------
+    value : ndarray, shape (points,)
+        The sum.
+    gradient, product : ndarray, shape (points, dim)
+        Its derivatives.
+    """
+
+    value: np.ndarray
+    gradient: np.ndarray
+    product: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnRows(ReadOnly, copy=False):
+    """The expectations of a loss over rows made of atoms.
+
+    Parameters
+    ----------
+    layout : RowLayout
+        The rows.
+    atoms : Atoms
+        What they are made of.
+    ladder : Ladder
+        The sums of the loss.
+    accuracy : float
+        The largest error that a mixture may add, relative to 1 + reach.
+    """
+
+    layout: RowLayout
+    atoms: Atoms
+    ladder: Ladder
+    accuracy: float
+
+    @cached_property
+    def _entries(self) -> Entries:
+        layout, atoms = self.layout, self.atoms
+        prob = atoms.keep if layout.independent else np.ones(len(atoms.keep))
+        return Entries(
+            layout.start, atoms.atom, layout.sign * layout.offset, layout.sign, prob, atoms.keep, atoms.own, atoms.shared
+        )
+
+    @cached_property
+    def _tilt(self) -> tuple[np.ndarray, float]:
+        """The gradient in z of Σ E w_i, and its value at z = 0."""
+        layout, dim = self.layout, int(self.layout.column.max()) + 1
+        return layout.scatter(layout.keep, dim), math.fsum(layout.offset)
+
+    def theta(self, z: np.ndarray) -> np.ndarray:
+        """Return the θ of all atoms at several points z of shape (points, dim)."""
+        return np.ascontiguousarray(z[:, self.atoms.column] * self.atoms.coefficient)
+
+    def sort(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of every point by the sum they take, shape (points, n), and where the rows of each begin."""
+        limits, rows = self.ladder.limits, len(self.layout.offset)
+        order = np.empty((len(theta), rows), dtype=np.int32)
+        start = np.zeros((len(theta), len(limits) + 2), dtype=np.int64)
+        threads = 1 if len(theta) == 1 else None
+        run_shares(lambda first, step: sort_rows(first, step, self._entries, theta, limits, order, start), threads)
+        return order, start
+
+    def mixture(self, number: int) -> Mixed | None:
+        """Return the pairs of a sum, or None where it cannot be evaluated this way."""
+        weights = self.ladder[number].weights
+        if weights.real.any() and weights.imag.any():
+            return None
+        return pairs(self.ladder, number, self.layout, self.accuracy)
+
+    def totals(self, z: np.ndarray, level: int, w: np.ndarray | None = None) -> Totals | None:
+        """Return the sums at points z, (points, dim), with derivatives up to `level`, along `w` at level 2.
+
+        None is returned where a point is too far out, or so near a zero of a factor that another way is more accurate.
+        """
+        found = self.plan(z)
+        if found is None:
+            return None
+        used, parts, order, start = found
+        theta = self.theta(z)
+        if level == 2 and self._is_near_zero(theta, parts):
+            return None
+        return self._run(z, w, theta, order, _tasks(start, used), used, parts, level)
+
+    def plan(self, z: np.ndarray) -> tuple[np.ndarray, list[Mixed], np.ndarray, np.ndarray] | None:
+        """Return the numbers and the pairs of the sums in use, and what `sort` returns; None for points too far out."""
+        order, start = self.sort(self.theta(z))
+        used = np.flatnonzero(np.diff(start).any(axis=0))
+        if used[-1] >= len(self.ladder.limits) or self.ladder.counts(self.ladder.limits[used[-1:]])[0] > _MOST_PAIRS:
+            return None
+        parts = [part for k in used if (part := self.mixture(int(k))) is not None]
+        return (used, parts, order, start) if len(parts) == len(used) else None
+
+    def _run(
+        self,
+        z: np.ndarray,
+        w: np.ndarray | None,
+        theta: np.ndarray,
+        order: np.ndarray,
+        tasks: Tasks,
+        used: np.ndarray,
+        parts: list[Mixed],
+        level: int,
+    ) -> Totals:
+        found = [self.ladder[int(k)] for k in used]
+        base, atoms, points = found[0].slope, len(self.atoms.column), len(theta)
+        sums = _pack(found, parts, base)
+        delta = self.theta(w) if w is not None else np.zeros((1, atoms))
+        cost = (tasks.last - tasks.first) * (np.diff(sums.start)[tasks.bucket] + 4)
+        # The costly ones first: every thread then has as much to do.
+        turns = np.argsort(-cost, kind="stable")
+        count = len(cost)
+        out = Found(np.zeros((count, 2)), *(np.zeros((count if level >= least else 0, atoms)) for least in (1, 2)))
+        threads = None if float(cost.sum()) * self.layout.longest > _SMALL else 1
+        dealt = Tasks(*(part[turns] for part in tasks))
+        run_shares(
+            lambda first, step: add_up(first, step, level, self._entries, theta, delta, order, dealt, sums, out), threads
+        )
+        back, first = np.argsort(turns), np.searchsorted(tasks.point, np.arange(points))
+        tilt, at_zero = self._tilt
+        size = tasks.last - tasks.first
+        constant = np.array([each.constant for each in found])[tasks.bucket] * size
+        value = np.array(
+            [
+                math.fsum(
+                    [*out.values[back[a:b]].ravel(), *constant[a:b], base * at_zero, base * float(tilt @ p[: len(tilt)])]
+                )
+                for a, b, p in zip(first, [*first[1:], count], z, strict=True)
+            ]
+        )
+        gradient = self._scatter(out.gradient, back, first, z) if level >= 1 else np.zeros((points, 0))
+        if level >= 1:
+            gradient[:, : len(tilt)] += base * tilt
+        return Totals(value, gradient, self._scatter(out.product, back, first, z) if level == 2 else np.zeros((points, 0)))
+
+    def _scatter(self, parts: np.ndarray, back: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Add up the tasks of every point, in their own order, and the atoms of every column."""
+        each = np.add.reduceat(parts[back], first, axis=0) * self.atoms.coefficient
+        return np.stack([np.bincount(self.atoms.column, weights=row, minlength=z.shape[1]) for row in each])
+
+    def _is_near_zero(self, theta: np.ndarray, parts: list[Mixed]) -> bool:
+        """Return whether the factor of an atom is so small that second derivatives cancel."""
+        prob = self._entries.prob
+        for part in parts:
+            if float(prob.max()) * float(np.abs(part.keep).max(initial=0.0)) <= _SAFE:
+                continue
+            turn = np.expm1(1j * theta[:, :, None] * part.frequencies)
+            if float(np.abs(1 + prob[:, None] * part.keep * turn).min()) < _NEAR_ZERO:
+                return True
+        return False
+
+
+@lru_cache(maxsize=512)
+def pairs(ladder: Ladder, number: int, layout: RowLayout, accuracy: float) -> Mixed | None:
+    """Return the pairs of nodes and laws of a sum for rows of single entries, or None where mixtures are not accurate.
+
+    Parameters
+    ----------
+    ladder, number
+        The sum.
+    layout : RowLayout
+        The rows, independent or of one group.
+    accuracy : float
+        The largest error that a mixture may add, relative to 1 + reach.
+    """
+    found = ladder[number]
+    if found.rate:
+        return None
+    if layout.one_group is not None and len(found.weights):
+        return mix(found, *layout.one_group, layout.longest, accuracy, crowded=False)
+    there = found.weights != 0
+    t, w = found.frequencies[there], found.weights[there]
+    sizes = tuple(float((np.abs(w) * np.abs(t) ** k).sum()) for k in range(3))
+    return Mixed(t, w, np.ones(len(t), dtype=complex), 0.0, 0.0, sizes)  # type: ignore[arg-type]
+
+
+def _pack(found: list[ExponentialSum], parts: list[Mixed], base: float) -> Sums:
+    """Return the sums as the kernel takes them, in whole tiles."""
+    sizes = [-(-len(part.weights) // LANES) * LANES for part in parts]
+    start = np.cumsum([0, *sizes])
+    each = [np.zeros(start[-1], dtype=complex) for _ in range(3)]
+    for first, part in zip(start, parts, strict=False):
+        for whole, own in zip(each, (part.frequencies, part.keep, part.weights), strict=True):
+            whole[first : first + len(own)] = own
+    t, q, w = each
+    odd = np.array([bool(one.weights.imag.any()) for one in found])
+    slope, square = np.array([one.slope - base for one in found]), np.array([one.square for one in found])
+    pairs = [np.ascontiguousarray(part) for part in (t.real, q.real, q.imag, w.real, w.imag)]
+    return Sums._make([start, *pairs, odd, slope, square])
+
+
+def _tasks(start: np.ndarray, used: np.ndarray) -> Tasks:
+    """Return pieces of the rows of every point and sum; `used` are the sums in use, which tasks count from 0."""
+    point, bucket = np.nonzero(np.diff(start)[:, used])
+    first, last = start[point, used[bucket]], start[point, used[bucket] + 1]
+    pieces = -(-(last - first) // _PIECE)
+    which = np.repeat(np.arange(len(point)), pieces)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    begin = first[which] + number * _PIECE
+    return Tasks(point[which], bucket[which], begin, np.minimum(begin + _PIECE, last[which]))

@@ -1,0 +1,312 @@
+"""Rows whose entries are the same wherever they occur in a column, as in binary and one-hot data: a factor a column.
+
+An atom is a column with one of its values. Its factor 1 + p q(e − 1) at a node is computed once; a row's transform is the
+product of its atoms' factors, and the derivative in an atom's θ is what the products of its rows add up to, times one
+number. Factors are divided by: one that is zero to the last digit is replaced by one so small that no sum feels it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mastsim.compilation import njit
+from mastsim.expected.transforms.scratch import allocate
+from mastsim.expected.transforms.simd import (
+    LANES,
+    PAIR,
+    add,
+    get,
+    lane_sum,
+    load,
+    product,
+    put,
+    rotation,
+    splat,
+    store,
+    times,
+)
+from mastsim.simd import from_knot
+
+_TINY = 1e-30
+
+
+class Entries(NamedTuple):
+    """The rows: the atoms of row i are ``atom[indptr[i]:indptr[i + 1]]``.
+
+    Attributes
+    ----------
+    indptr, atom : integer array
+        The atoms of every row.
+    offset, sign : array, shape (n,)
+        What a row's scalar is when nothing is kept, and the sign that the loss turns it by.
+    prob, own : array, shape (atoms,)
+        The chance of keeping an atom (1 where the nodes have one), and a in the derivative a θ − b Σθ of a row's variance.
+    keep : array, shape (atoms,)
+        The chance of keeping an atom, in moments.
+    shared : float
+        b in the derivative of a row's variance.
+    """
+
+    indptr: np.ndarray
+    atom: np.ndarray
+    offset: np.ndarray
+    sign: np.ndarray
+    prob: np.ndarray
+    keep: np.ndarray
+    own: np.ndarray
+    shared: float
+
+
+class Sums(NamedTuple):
+    """Sums of exponentials with what is polynomial besides; a sum has whole tiles of pairs of a node and a law.
+
+    Attributes
+    ----------
+    start : integer array, shape (B + 1,)
+        Where the pairs of each sum begin.
+    frequency, keep_re, keep_im, w_re, w_im : array, shape (start[B],)
+        Frequency, chance and weight of every pair.
+    odd : boolean array, shape (B,)
+        Whether the sum changes its sign with the scalar.
+    slope, square : array, shape (B,)
+        Coefficients of w and w².
+    """
+
+    start: np.ndarray
+    frequency: np.ndarray
+    keep_re: np.ndarray
+    keep_im: np.ndarray
+    w_re: np.ndarray
+    w_im: np.ndarray
+    odd: np.ndarray
+    slope: np.ndarray
+    square: np.ndarray
+
+
+class Tasks(NamedTuple):
+    """What is computed at once: the rows ``order[point, first:last]``, which use one sum; each of shape (tasks,)."""
+
+    point: np.ndarray
+    bucket: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+class Found(NamedTuple):
+    """Sums over the rows of every task: values, shape (tasks, 2), and derivatives in θ, shape (tasks, atoms) or empty."""
+
+    values: np.ndarray
+    gradient: np.ndarray
+    product: np.ndarray
+
+
+@njit(cache=True, nogil=True)
+def sort_rows(
+    begin: int, stride: int, entries: Entries, theta: np.ndarray, limits: np.ndarray, order: np.ndarray, start: np.ndarray
+) -> None:
+    """Sort the rows of every point by the first limit that they do not exceed: (points, n), (points, limits + 2)."""
+    for p in range(begin, theta.shape[0], stride):
+        rows = entries.offset.size
+        bucket = np.empty(rows, dtype=np.int32)
+        for i in range(rows):
+            high, low = entries.offset[i], entries.offset[i]
+            for e in range(entries.indptr[i], entries.indptr[i + 1]):
+                t = theta[p, entries.atom[e]]
+                high += max(t, 0.0)
+                low += min(t, 0.0)
+            reach, left, right = max(abs(high), abs(low)), 0, limits.size
+            while left < right:
+                middle = (left + right) // 2
+                if limits[middle] < reach:
+                    left = middle + 1
+                else:
+                    right = middle
+            bucket[i] = left
+            start[p, left + 1] += 1
+        for b in range(1, start.shape[1]):
+            start[p, b] += start[p, b - 1]
+        place = start[p, :-1].copy()
+        for i in range(rows):
+            order[p, place[bucket[i]]] = i
+            place[bucket[i]] += 1
+
+
+@njit(forceinline=True)
+def _one_plus(x: Any) -> Any:
+    return x[0] + 1.0, x[1]
+
+
+@njit(forceinline=True)
+def _fill(buf: np.ndarray, theta: np.ndarray, prob: np.ndarray, t: Any, q: Any) -> None:
+    """Fill the factors of all atoms at the pairs of a tile."""
+    for a in range(theta.size):
+        e = rotation(t * theta[a])
+        f = _one_plus(product(times(q, prob[a]), (e[0] - 1.0, e[1])))
+        size = f[0] * f[0] + f[1] * f[1]
+        put(buf, PAIR * a, (from_knot(size, _TINY * _TINY, f[0], splat(_TINY)), f[1]))
+
+
+@njit(forceinline=True)
+def _relative(f: Any, kept: Any) -> Any:
+    """Return (f − 1 + kept)/f, the part of a factor that is kept, relative to the factor."""
+    top = f[0] - 1.0 + kept[0], f[1] + kept[1]
+    size = f[0] * f[0] + f[1] * f[1]
+    return (top[0] * f[0] + top[1] * f[1]) / size, (top[1] * f[0] - top[0] * f[1]) / size
+
+
+@njit(forceinline=True)
+def _two_sum(buf: np.ndarray, place: int, x: Any) -> None:
+    """Add a vector to a running sum and what rounding takes from it to another."""
+    old = load(buf, place)
+    new = old + x
+    back = new - old
+    store(buf, place, new)
+    store(buf, place + LANES, load(buf, place + LANES) + ((old - (new - back)) + (x - back)))
+
+
+@njit(forceinline=True)
+def _row(buf: np.ndarray, entries: Entries, i: int) -> Any:
+    """Return the product of a row's factors, as two chains that run side by side."""
+    f, g = (splat(1.0), splat(0.0)), (splat(1.0), splat(0.0))
+    e, last = entries.indptr[i], entries.indptr[i + 1]
+    while e + 1 < last:
+        f = product(f, get(buf, PAIR * np.intp(entries.atom[e])))
+        g = product(g, get(buf, PAIR * np.intp(entries.atom[e + 1])))
+        e += 2
+    if e < last:
+        f = product(f, get(buf, PAIR * np.intp(entries.atom[e])))
+    return product(f, g)
+
+
+@njit(forceinline=True)
+def _along(buf: np.ndarray, entries: Entries, i: int, delta: np.ndarray, places: int) -> Any:
+    """Return Σ c_j δ_j over the atoms of a row."""
+    total = splat(0.0), splat(0.0)
+    for e in range(entries.indptr[i], entries.indptr[i + 1]):
+        a = np.intp(entries.atom[e])
+        total = add(total, times(get(buf, places + PAIR * a), delta[a]))
+    return total
+
+
+@njit(forceinline=True)
+def _spread(buf: np.ndarray, entries: Entries, i: int, places: int, x: Any) -> None:
+    """Add a complex vector to the sums of the atoms of a row."""
+    for e in range(entries.indptr[i], entries.indptr[i + 1]):
+        place = places + PAIR * np.intp(entries.atom[e])
+        put(buf, place, add(get(buf, place), x))
+
+
+@njit(forceinline=True)
+def _tile(
+    buf: np.ndarray, level: int, entries: Entries, theta: Any, delta: Any, rows: Any, sums: Any, at: Any, out: Any
+) -> None:
+    """Evaluate one tile of pairs for the rows of a task; ``at`` is (first pair, sum, task)."""
+    k0, b, k = at
+    t, q = load(sums.frequency, k0), (load(sums.keep_re, k0), load(sums.keep_im, k0))
+    weight = load(sums.w_re, k0), load(sums.w_im, k0)
+    size, zero = PAIR * theta.size, splat(0.0)
+    _fill(buf, theta, entries.prob, t, q)
+    if level >= 1:
+        buf[size : (level + 1) * size] = 0.0
+    if level == 2:
+        for a in range(theta.size):
+            put(buf, 3 * size + PAIR * a, _relative(get(buf, PAIR * a), times(q, entries.prob[a])))
+    sum_at = 4 * size
+    put(buf, sum_at, (zero, zero))
+    for i in rows:
+        f = product(_row(buf, entries, i), weight)
+        if entries.offset[i] != 0.0:
+            f = product(f, rotation(t * entries.offset[i]))
+        if sums.odd[b]:
+            f = times(f, entries.sign[i])
+        _two_sum(buf, sum_at, f[0])
+        if level >= 1:
+            _spread(buf, entries, i, size, f)
+        if level == 2:
+            _spread(buf, entries, i, 2 * size, product(f, _along(buf, entries, i, delta, 3 * size)))
+    out.values[k, 0] += lane_sum(buf, sum_at)
+    out.values[k, 1] += lane_sum(buf, sum_at + LANES)
+    if level >= 1:
+        _derive(buf, level, entries, delta, (t, q), sum_at, k, out)
+
+
+@njit(forceinline=True)
+def _derive(buf: np.ndarray, level: int, entries: Entries, delta: Any, node: Any, spare: int, k: int, out: Any) -> None:
+    """Add the derivatives in every atom's θ: i t c_j Σ F, and −t² (c_j Σ F Σ c δ + (c_j − c_j²) δ_j Σ F)."""
+    (t, q), atoms = node, entries.prob.size
+    for a in range(atoms):
+        c = _relative(get(buf, PAIR * a), times(q, entries.prob[a]))
+        found = product(c, get(buf, PAIR * (atoms + a)))
+        store(buf, spare, found[1] * t)
+        out.gradient[k, a] -= lane_sum(buf, spare)
+        if level == 2:
+            rest = product(found, (1.0 - c[0], zero_minus(c[1])))
+            turned = add(product(c, get(buf, PAIR * (2 * atoms + a))), times(rest, delta[a]))
+            store(buf, spare, turned[0] * t * t)
+            out.product[k, a] -= lane_sum(buf, spare)
+
+
+@njit(forceinline=True)
+def zero_minus(x: Any) -> Any:
+    """Return −x."""
+    return 0.0 - x
+
+
+@njit
+def _moments(
+    level: int, entries: Entries, theta: Any, delta: Any, rows: Any, slope: float, square: float, k: int, out: Any
+) -> None:
+    """Add slope·w + square·w² and its derivatives."""
+    total, lost = 0.0, 0.0
+    for i in rows:
+        mean, plain, bend, turn, whole = entries.offset[i], 0.0, 0.0, 0.0, 0.0
+        for e in range(entries.indptr[i], entries.indptr[i + 1]):
+            a = entries.atom[e]
+            mean += entries.keep[a] * theta[a]
+            plain += theta[a]
+            bend += entries.own[a] * theta[a] * theta[a]
+            if level == 2:
+                turn += entries.keep[a] * delta[a]
+                whole += delta[a]
+        lean = slope * entries.sign[i]
+        term = lean * mean + square * (mean * mean + 0.5 * (bend - entries.shared * plain * plain))
+        new = total + term
+        back = new - total
+        lost += (total - (new - back)) + (term - back)
+        total = new
+        if level >= 1:
+            for e in range(entries.indptr[i], entries.indptr[i + 1]):
+                a = entries.atom[e]
+                spread = entries.own[a] * theta[a] - entries.shared * plain
+                out.gradient[k, a] += (lean + 2.0 * square * mean) * entries.keep[a] + square * spread
+                if level == 2:
+                    spread = entries.own[a] * delta[a] - entries.shared * whole
+                    out.product[k, a] += square * (2.0 * turn * entries.keep[a] + spread)
+    out.values[k, 0] += total
+    out.values[k, 1] += lost
+
+
+@njit(cache=True, nogil=True)
+def add_up(
+    begin: int,
+    stride: int,
+    level: int,
+    entries: Entries,
+    theta: np.ndarray,
+    delta: np.ndarray,
+    order: np.ndarray,
+    tasks: Tasks,
+    sums: Sums,
+    out: Found,
+) -> None:
+    """Evaluate tasks ``begin``, ``begin + stride``, …, at level 2 along ``delta``, of the shape of ``theta``."""
+    for k in range(begin, tasks.point.size, stride):
+        buf = allocate(4 * PAIR * theta.shape[1] + PAIR)
+        p, b = tasks.point[k], tasks.bucket[k]
+        rows, along = order[p, tasks.first[k] : tasks.last[k]], delta[p] if level == 2 else delta[0]
+        for k0 in range(sums.start[b], sums.start[b + 1], LANES):
+            _tile(buf, level, entries, theta[p], along, rows, sums, (k0, b, k), out)
+        if sums.slope[b] != 0.0 or sums.square[b] != 0.0:
+            _moments(level, entries, theta[p], along, rows, sums.slope[b], sums.square[b], k, out)

@@ -1,0 +1,151 @@
+"""Rows straight from the data: power series at the edge of their radius, the ways taken, and bits that nothing changes."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mastsim as ms
+from mastsim.expected.mixtures import mixture
+from mastsim.expected.transforms import mixed, pack
+from mastsim.expected.transforms.arguments import Rows, Transforms
+from mastsim.expected.transforms.scratch import lay_out
+from mastsim.expected.transforms.series import ROOM, TERMS, evaluate_series, make_series
+from mastsim.expected.transforms.simd import LANES
+from mastsim.parallel import limited_threads
+
+
+def one_node(q, t=1.0):
+    """Return the nodes of one sum with the pair (t, q) and the weight 1, and the chances."""
+    nodes = pack([(0.0, np.array([t]), np.array([1.0 + 0j]))])
+    return nodes, np.append(q, np.zeros(LANES - 1)).astype(complex)
+
+
+def chances(rng):
+    """Return a chance: real, or that of a law of a mixture."""
+    if rng.random() < 0.4:
+        return complex(rng.uniform(0.01, 1))
+    units = int(rng.choice([30, 123, 4000]))
+    kept = int(rng.choice([max(4, units // 10), units // 2]))
+    q = mixture(kept, units, int(rng.integers(1, 4)))[0]
+    return complex(q[rng.integers(len(q))])
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_series_is_exact_to_rounding_up_to_its_radius(seed):
+    """Against products of factors in 40 digits, with all entries at the radius or some."""
+    rng = np.random.default_rng(seed)
+    q, t, r = chances(rng), float(10.0 ** rng.uniform(-1, 1.3)), int(rng.integers(16, 60))
+    nodes, keep = one_node(q, t)
+    series = make_series(nodes, keep)
+    assert series.radius[0] > 0.05 / t
+    theta = series.radius[0] * (rng.choice([-1.0, 1.0], r) if rng.random() < 0.5 else rng.uniform(-1, 1, r))
+    delta, offset = rng.standard_normal(r), float(rng.standard_normal())
+    found = Transforms(np.zeros(1), np.zeros(r), np.zeros(r))
+    rows = Rows(np.array([0, r]), theta, np.array([offset]), np.zeros(1, dtype=np.int64), delta)
+    assert evaluate_series(np.zeros(ROOM), lay_out(2, r, 1), rows, nodes, series, found)
+    with mp.workdps(40):
+        q, t = mp.mpc(q), mp.mpf(t)
+        e = [mp.expj(t * mp.mpf(float(each))) for each in theta]
+        factors = [1 - q + q * each for each in e]
+        whole = mp.fprod(factors) * mp.expj(t * mp.mpf(offset))
+        c = [q * each / f for each, f in zip(e, factors, strict=True)]
+        along = mp.fsum(a * mp.mpf(float(b)) for a, b in zip(c, delta, strict=True))
+        value, size = whole.real, float(abs(whole))
+        slopes = [(1j * t * a * whole).real for a in c]
+        bends = [-(t * t * whole * (a * along + (a - a * a) * mp.mpf(float(b)))).real for a, b in zip(c, delta, strict=True)]
+    noise, t = 2e-16 * (r + 20) * size, float(t)
+    reach = 1 + t * float(np.abs(theta).sum() + abs(offset)) + max(float(abs(a)) for a in c)
+    assert abs(found.values[0] - float(value)) <= noise * reach
+    np.testing.assert_allclose(found.derivatives, np.array(slopes, dtype=float), rtol=0, atol=4 * noise * t * reach)
+    scale = t**2 * (1 + float(np.abs(delta).sum()))
+    np.testing.assert_allclose(found.directionals, np.array(bends, dtype=float), rtol=0, atol=8 * noise * scale * reach**2)
+
+
+def test_beyond_its_radius_a_row_is_left_to_products():
+    nodes, keep = one_node(0.5)
+    series = make_series(nodes, keep)
+    out = Transforms(np.zeros(1), np.zeros(20), np.zeros(20))
+    for factor, done in ((1.0, True), (1.001, False)):
+        theta = np.full(20, factor * series.radius[0])
+        rows = Rows(np.array([0, 20]), theta, np.zeros(1), np.zeros(1, dtype=np.int64), np.zeros(0))
+        assert evaluate_series(np.zeros(ROOM), lay_out(0, 20, 1), rows, nodes, series, out) is done
+    assert TERMS == 12
+    assert 0.1 < series.radius[0] < 1
+
+
+def test_mixed_agrees_with_products_of_factors():
+    """Complex chances, whole tiles with the phases of the one before and without, and zero factors."""
+    rng = np.random.default_rng(0)
+    t = np.repeat(rng.uniform(0, 5, (2, 8)), [3, 1], axis=0).ravel()
+    q = rng.uniform(0, 1, 32) + 0.3j * rng.standard_normal(32)
+    t[5], q[5] = np.pi, 0.5
+    weights = rng.standard_normal(32) + 1j * rng.standard_normal(32)
+    theta, delta, offset = rng.standard_normal(6), rng.standard_normal(6), np.array([0.3, -0.2])
+    theta[2] = 1.0  # at the sixth pair its factor is zero
+    indptr = np.array([0, 4, 6])
+    found = mixed(2, indptr, theta, offset, q, [0, 0], pack([(0.0, t, weights)]), delta)
+    for i in range(2):
+        own = slice(indptr[i], indptr[i + 1])
+        e = np.exp(1j * np.outer(theta[own], t))
+        f, start = 1 + q * (e - 1), weights * np.exp(1j * t * offset[i])
+        others = np.array([np.prod(np.delete(f, j, axis=0), axis=0) for j in range(len(f))])
+        assert found.values[i] == pytest.approx((start * f.prod(axis=0)).sum().real, abs=1e-13)
+        np.testing.assert_allclose(found.derivatives[own], (start * 1j * t * q * e * others).sum(axis=1).real, atol=1e-12)
+        for j in range(len(f)):
+            bend = -(t**2) * q * e[j] * delta[own][j] * others[j]
+            for k in set(range(len(f))) - {j}:
+                rest = np.prod(np.delete(f, [j, k], axis=0), axis=0)
+                bend -= t**2 * q * e[j] * q * e[k] * delta[own][k] * rest
+            assert found.directionals[own][j] == pytest.approx((start * bend).sum().real, abs=1e-11)
+
+
+def rows(sketch, scale=1.0, seed=3):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((700, sketch.dim)) * (rng.random((700, sketch.dim)) < 0.5) * scale
+    f = ms.LogisticRegression(A, np.where(rng.random(700) < 0.5, 1.0, -1.0), l2=1e-3)
+    return ms.Mast(f, sketch, evaluate="rows"), rng
+
+
+@pytest.mark.parametrize("sketch", [ms.Bernoulli(60, 0.5), ms.RandK(60, 30), ms.Bernoulli(60, np.linspace(0.2, 1, 60))])
+@pytest.mark.parametrize("scale", [1e-3, 0.02, 0.05])
+def test_all_ways_agree(sketch, scale):
+    """With the power series, products of factors, and states of the subset or entries on their own."""
+    F, rng = rows(sketch)
+    z, w = rng.standard_normal((2, 3, 60)) * np.array([[[scale]], [[1.0]]])
+    found, selected = F.expectation._selected.totals(z, 2, w), F.expectation._selected
+    assert selected.columns is None
+    quick = selected.entries.totals(z, 2, w)
+    assert quick is not None
+    selected.__dict__["entries"] = None
+    slow = selected.totals(z, 2, w)
+    for name, tolerance in (("value", 3e-15), ("gradient", 3e-15), ("product", 3e-13)):
+        np.testing.assert_array_equal(getattr(found, name), getattr(quick, name))
+        np.testing.assert_allclose(getattr(found, name), getattr(slow, name), rtol=0, atol=700 * tolerance)
+
+
+def test_points_beyond_the_stored_sums_are_left_to_the_general_way():
+    F, rng = rows(ms.Bernoulli(60, 0.5))
+    z = 3.0 * rng.standard_normal((2, 60))
+    assert F.expectation._selected.entries.totals(z, 1) is None
+    assert F.expectation._selected.entries.buckets(z[0]) is None
+    assert np.isfinite(F.value(z)).all()
+
+
+@pytest.mark.parametrize("sketch", [ms.Bernoulli(40, 0.5), ms.RandK(40, 20)])
+@pytest.mark.parametrize("scale", [1e-3, 0.1])
+def test_company_and_threads_change_no_bit(sketch, scale):
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((9000, 40))
+    F = ms.Mast(ms.LogisticRegression(A, np.where(rng.random(9000) < 0.5, 1.0, -1.0), l2=1e-3), sketch, evaluate="rows")
+    x, w = scale * rng.standard_normal((2, 5, 40))
+    values, gradients = F.value_and_gradient(x)
+    products = F.hessian_product(x[:2], w[:2])
+    for count in (1, 2):
+        with limited_threads(count):
+            for k in range(5):
+                assert F.value_and_gradient(x[k])[0] == values[k] == F.value(x[k])
+                np.testing.assert_array_equal(F.gradient(x[k]), gradients[k])
+            np.testing.assert_array_equal(F.hessian_product(x[1], w[1]), products[1])
