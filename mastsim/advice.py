@@ -11,7 +11,7 @@ import numpy as np
 
 from mastsim import theorems
 from mastsim.expected import Objective
-from mastsim.guarantee import Guarantee
+from mastsim.guarantee import Guarantee, Guarantees
 from mastsim.methods import Method, Nice, Sampling
 from mastsim.theorems import HorizonRate, Rate
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
@@ -32,7 +32,7 @@ def guarantees(
     accuracy: float | None = None,
     sampling: Sampling | None = None,
     method: Method | type[Method] | None = None,
-) -> list[Guarantee]:
+) -> Guarantees:
     """Return what every rate in the registry says about an objective, those that bound the same beside each other.
 
     Numbers of steps are compared only within such a group: there the fewest come first. Records that are refuted as quoted
@@ -52,8 +52,8 @@ def guarantees(
 
     Returns
     -------
-    list of Guarantee
-        Those that apply, by what they bound, then the others with the reason.
+    Guarantees
+        A list of those that apply, by what they bound, then the others with the reason.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def guarantees(
             continue
         mine = method if isinstance(method, Method) else None
         found += [guarantee_of(case, accuracy) for case in _cases(kind, objective, sampling, mine)]
-    return sorted(found, key=_place)
+    return Guarantees(sorted(found, key=_place))
 
 
 def _place(each: Guarantee) -> tuple[bool, int, str, str, float]:

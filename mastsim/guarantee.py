@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from mastsim.frames import to_frame
+from mastsim.markup import coloured, html_table, typeset
 from mastsim.tables import aligned_table
 
 MEASURE_WORDS = {
@@ -20,7 +23,9 @@ MEASURE_WORDS = {
 OVER_WORDS = {"last": "at the last step", "average": "on average over the steps", "minimum": "at the best of the steps"}
 """Where along a path a bound speaks, in words."""
 
+_MARK = "† the bound at this step size stays above the start: it says nothing"
 _NUMBERS = ("largest step", "sharp step", "rate", "floor there", "step to ε", "steps to ε", "floor at ε")
+_COLUMNS = ("theorem", "method", *_NUMBERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +108,15 @@ class Guarantee:
         """Return the fields as a dictionary."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
+    def to_frame(self) -> Any:
+        """Return it as a pandas data frame of one row; ImportError where pandas is not installed."""
+        return to_frame([self.record()])
+
+    def _repr_html_(self) -> str:
+        """Return it for notebooks: the sentence, the statement typeset, what is proven coloured and worded."""
+        tier = coloured("proven upper bound", "upper") if self.applies else ""
+        return f"<p>{html.escape(self.sentence)} {tier}</p>{typeset(self.statement)}"
+
     @property
     def bounds(self) -> str:
         """What is bounded, in words."""
@@ -139,6 +153,24 @@ class Guarantee:
         return [self.theorem, self.who, *numbers, f"{self.floor:.4g}"]
 
 
+class Guarantees(list[Guarantee]):
+    """Guarantees, those that bound the same beside each other; printed as tables, one for each thing that is bounded."""
+
+    def __str__(self) -> str:
+        return guarantee_table(self)
+
+    def to_frame(self) -> Any:
+        """Return them as a pandas data frame, one row a theorem and settings; ImportError where pandas is not installed."""
+        return to_frame([each.record() for each in self])
+
+    def _repr_html_(self) -> str:
+        """Return them for notebooks: a table for each thing that is bounded, statements typeset, refusals below."""
+        parts = [f"<h4>{html.escape(_heading(group))}</h4>{_group_html(group)}" for group in _groups(self)]
+        notes = [f"<p>{html.escape(_MARK)}</p>"] if any(each.vacuous or each.vacuous_to_accuracy for each in self) else []
+        refused = [f"<li>{html.escape(each.sentence)}</li>" for each in self if not each.applies]
+        return "".join([*parts, *notes, f"<ul>{''.join(refused)}</ul>" if refused else ""])
+
+
 def guarantee_table(found: list[Guarantee]) -> str:
     """Return guarantees as plain text: a table for each thing that is bounded, and below them why others do not apply.
 
@@ -156,19 +188,27 @@ def guarantee_table(found: list[Guarantee]) -> str:
     >>> print(guarantee_table([Guarantee("mine", "me", method="DSGD", reason="f is not convex")]))
     mine (DSGD): no, f is not convex
     """
-    groups: dict[tuple[str | None, ...], list[Guarantee]] = {}
-    for each in found:
-        if each.applies:
-            groups.setdefault((each.measure, each.over), []).append(each)
-    parts = [_group_text(group) for group in groups.values()]
+    parts = [
+        f"{_heading(group)}\n{aligned_table(_COLUMNS, [each._cells() for each in group], right=_NUMBERS)}"
+        for group in _groups(found)
+    ]
     if any(each.vacuous or each.vacuous_to_accuracy for each in found):
-        parts.append("† the bound at this step size stays above the start: it says nothing")
+        parts.append(_MARK)
     refused = [f"{each.theorem} ({each.method}): no, {each.reason}" for each in found if not each.applies]
     return "\n\n".join([*parts, *(["\n".join(refused)] if refused else [])])
 
 
-def _group_text(group: list[Guarantee]) -> str:
-    """Return the guarantees that bound the same as a table with its heading."""
+def _groups(found: list[Guarantee]) -> list[list[Guarantee]]:
+    """Return the guarantees that apply, those that bound the same in one list."""
+    groups: dict[tuple[str | None, ...], list[Guarantee]] = {}
+    for each in found:
+        if each.applies:
+            groups.setdefault((each.measure, each.over), []).append(each)
+    return list(groups.values())
+
+
+def _heading(group: list[Guarantee]) -> str:
+    """Return what the guarantees of a group bound, where it starts and what is aimed at."""
     first = group[0]
     starts = sorted({f"{each.starts_from} {each.initial:.4g}" for each in group})
     assert first.measure is not None
@@ -176,6 +216,11 @@ def _group_text(group: list[Guarantee]) -> str:
     what = MEASURE_WORDS.get(first.measure, f"expected {first.measure}")
     aims = " or ".join(sorted({f"{each.accuracy:.4g}" for each in group}))
     start = f"{first.start:.4g} at the start, ε = {aims}; bounds start from {', '.join(starts)}"
-    heading = f"{what}, {OVER_WORDS[first.over]}: {start}"
-    table = aligned_table(["theorem", "method", *_NUMBERS], [each._cells() for each in group], right=_NUMBERS)
-    return f"{heading}\n{table}"
+    return f"{what}, {OVER_WORDS[first.over]}: {start}"
+
+
+def _group_html(group: list[Guarantee]) -> str:
+    """Return the guarantees of a group as a table, and their statements."""
+    statements = dict.fromkeys(each.statement for each in group)
+    table = html_table(_COLUMNS, [each._cells() for each in group], right=_NUMBERS)
+    return table + "".join(typeset(statement) for statement in statements)

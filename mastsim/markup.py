@@ -57,6 +57,29 @@ def html_table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Col
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+TIER_COLOURS = {
+    "exact": "#d9f0d3",
+    "upper": "#d6e6f4",
+    "lower": "#d6e6f4",
+    "estimate": "#fde8d8",
+    "holds": "#d9f0d3",
+    "refuted": "#fde8d8",
+    "inconclusive": "#eeeeee",
+}
+"""What tiers of truth and decisions are coloured; the word is always beside it."""
+
+
+def coloured(word: str, tier: str) -> str:
+    """Return a word on the colour of its tier or decision."""
+    colour = TIER_COLOURS.get(tier, "#eeeeee")
+    return f'<span style="background: {colour}; color: #111; padding: 0 .3em">{html.escape(word)}</span>'
+
+
+def typeset(statement: str) -> str:
+    """Return a LaTeX statement as notebooks typeset it."""
+    return f"<p>$\\displaystyle {html.escape(statement)}$</p>" if statement else ""
+
+
 def png(figure: Figure) -> bytes:
     """Return a figure as PNG."""
     buffer = io.BytesIO()

@@ -12,7 +12,7 @@ import mastsim
 ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
-    "arithmetic backend colours compilation devices draws files keywords linalg markup memory minimization parallel "
+    "arithmetic backend colours compilation devices draws files frames keywords linalg markup memory minimization parallel "
     "provenance readonly rounding simd spectra standard_errors tables validation vectors version",
     "documents problems sketches",
     "expected recursions",
