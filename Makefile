@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test quick notebooks lint types bench docs clean
+.PHONY: verify test quick notebooks faults lint types bench docs clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -18,6 +18,10 @@ quick: $(VENV)/.installed-test
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks -p no:cacheprovider
+
+# Hostile inputs and broken environments, against every command; writes docs/reliability.md.
+faults: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.faults
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mastsim.markup import coloured, html_table
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
 from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.run_files import read_parts, write_parts
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
@@ -295,9 +296,7 @@ class Run(ReadOnly):
         path : str or Path
             Where to; an existing file is replaced.
         """
-        from mastsim.run_files import write_run
-
-        write_run(self, path)
+        write_parts({part.name: getattr(self, part.name) for part in fields(self)}, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -313,9 +312,7 @@ class Run(ReadOnly):
         ValueError
             If the file is not one that `save` wrote, or was changed since.
         """
-        from mastsim.run_files import read_run
-
-        return read_run(path)
+        return read_parts(path, cls)
 
 
 def stops(every: int, steps: int) -> np.ndarray:

@@ -8,19 +8,20 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from mastsim.files import write_whole
 from mastsim.memory import spell_bytes
 from mastsim.request import Divergence, Request
-from mastsim.run import Run
 from mastsim.validation import path as checked_path
 from mastsim.validation import shown
+
+Made = TypeVar("Made")
 
 _SEAL = 64
 """Bytes of the checksum that ends a file: SHA-256 of all before it, in hexadecimal."""
@@ -58,39 +59,14 @@ class _Sealed:
         """Do nothing: the file is flushed at its end."""
 
 
-def write_run(run: Run, path: str | Path) -> None:
-    """Write a run with a checksum, all or nothing.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    path : str or Path
-        Where to; an existing file is replaced.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written.
-
-    References
-    ----------
-    This package.
-
-    Examples
-    --------
-    >>> import tempfile, mastsim as ms
-    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_run(ms.simulate(ms.DSGD(0.25), F, steps=20), f"{folder}/run.npz")
-    ...     read_run(f"{folder}/run.npz").steps_done
-    20
-    """
-    facts = {name: getattr(run, name) for name in ("steps_done", "seconds", "estimated_steps")}
-    facts |= {"request": asdict(run.request), "divergence": None if run.divergence is None else asdict(run.divergence)}
-    arrays = {"facts": np.array(json.dumps(facts, allow_nan=False)), "recorded": run.recorded}
+def write_parts(parts: Mapping[str, Any], path: str | Path) -> None:
+    """Write the parts of a run, under the names of its fields, with a checksum, all or nothing."""
+    facts = {name: parts[name] for name in ("steps_done", "seconds", "estimated_steps")}
+    diverged = parts["divergence"]
+    facts |= {"request": asdict(parts["request"]), "divergence": None if diverged is None else asdict(diverged)}
+    arrays = {"facts": np.array(json.dumps(facts, allow_nan=False)), "recorded": parts["recorded"]}
     for short, name in _TABLES.items():
-        arrays |= {f"{short}/{key}": table for key, table in getattr(run, name).items()}
+        arrays |= {f"{short}/{key}": table for key, table in parts[name].items()}
     write_whole(checked_path("path", path), lambda file: _write(file, arrays))
 
 
@@ -104,38 +80,21 @@ def _write(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
     file.write(sealed.digest.hexdigest().encode())
 
 
-def read_run(path: str | Path) -> Run:
-    """Return a run that was saved; sizes, checksum, every array and every fact are checked, and nothing is unpickled.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Raises
-    ------
-    ValueError
-        If the file is not one that `write_run` wrote, or was changed since.
-    OSError
-        If it cannot be read.
-
-    References
-    ----------
-    This package.
-    """
+def read_parts(path: str | Path, make: Callable[..., Made]) -> Made:
+    """Return what `make` makes of the parts of a saved run, every one checked; what it refuses is the file's fault."""
     source = checked_path("path", path)
     if source.exists() and not source.is_file():
         raise ValueError(f"{path} is not a saved run: it must be a file")
     with source.open("rb") as file:
         try:
-            return _read(file, source.stat().st_size)
+            return make(**_read(file, source.stat().st_size))
         except _UNREADABLE as problem:
             why = str(problem).partition("\n")[0] or type(problem).__name__
             raise ValueError(f"{path} is not a saved run: it must be a file written by Run.save ({why})") from problem
 
 
 def seal_of(path: str | Path) -> str:
-    """Return the checksum that ends a saved run, which tells it from every other one; `read_run` finds whether it is true.
+    """Return the checksum that ends a saved run, which tells it from every other one; `read_parts` finds whether it is true.
 
     Parameters
     ----------
@@ -156,8 +115,8 @@ def seal_of(path: str | Path) -> str:
         return file.read().decode("ascii", "replace")
 
 
-def _read(file: BinaryIO, size: int) -> Run:
-    """Return the run in an open file of that many bytes."""
+def _read(file: BinaryIO, size: int) -> dict[str, Any]:
+    """Return the parts of the run in an open file of that many bytes."""
     with zipfile.ZipFile(file) as archive:
         _check_sizes(archive, size)
         _check_seal(file, size)
@@ -170,7 +129,7 @@ def _read(file: BinaryIO, size: int) -> Run:
         tables[_TABLES[kind]][key] = table
     if recorded.dtype != np.dtype(int):
         raise ValueError(f"the list of recorded steps is of {recorded.dtype}")
-    return Run(recorded=recorded, **tables, **facts)  # type: ignore[arg-type]
+    return {"recorded": recorded, **tables, **facts}
 
 
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:

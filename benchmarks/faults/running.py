@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from benchmarks.faults.cases import Ended
 from mastsim.cli import main
 
-PATIENCE = 120
+PATIENCE = 300
 """Seconds after which something hangs."""
 PROGRAM = [sys.executable, "-c", "from mastsim.cli import main; main()"]
 ROOT = Path(__file__).parent.parent.parent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +13,8 @@ from mastsim.markup import html_table, image, page, png
 from mastsim.plots import BOUND, MEASURED, REFUTED
 from mastsim.standard_errors import mean_and_error
 
-if TYPE_CHECKING:
-    from mastsim.recommendation.record import Recommendation
 
-
-def advice_page(advice: Recommendation) -> str:
+def advice_page(advice: Any) -> str:
     """Return the page; every text of the data is escaped, and nothing is loaded from elsewhere."""
     heading, rows = advice.rows()
     facts = "".join(f"<li>{html.escape(line)}</li>" for line in advice.facts())
@@ -36,7 +33,7 @@ def advice_page(advice: Recommendation) -> str:
     return page(f"mastsim advise {advice.data.name}", body)
 
 
-def advice_plots(advice: Recommendation) -> dict[str, Figure]:
+def advice_plots(advice: Any) -> dict[str, Figure]:
     """Return three plots by what they show: a run beside its floor, the steps that were tried, step and floor by keep."""
     drawn: dict[str, Figure] = {}
     for said, draw in (
@@ -53,7 +50,7 @@ def advice_plots(advice: Recommendation) -> dict[str, Figure]:
     return drawn
 
 
-def _draw_run(axes: Axes, advice: Recommendation) -> None:
+def _draw_run(axes: Axes, advice: Any) -> None:
     """Draw the mean squared distance of a run at the proven step, and the floor that is promised there."""
     first = advice.keeps[0]
     mean, error = mean_and_error(first.run.distance)
@@ -65,7 +62,7 @@ def _draw_run(axes: Axes, advice: Recommendation) -> None:
     axes.set(xlabel="step", ylabel="E‖x − x_D*‖²", title=f"proven step, keep {first.keep:g}")
 
 
-def _draw_tried(axes: Axes, advice: Recommendation) -> None:
+def _draw_tried(axes: Axes, advice: Any) -> None:
     """Draw how far replicas were at the end under multiples of the proven step."""
     for each in advice.keeps:
         known = {m: size for m, size in each.tried.items() if np.isfinite(size) and size > 0}
@@ -77,7 +74,7 @@ def _draw_tried(axes: Axes, advice: Recommendation) -> None:
     axes.set(xlabel="step, in proven steps", ylabel="largest distance² / start", title="what was tried (dotted: usable)")
 
 
-def _draw_keeps(axes: Axes, advice: Recommendation) -> None:
+def _draw_keeps(axes: Axes, advice: Any) -> None:
     """Draw proven and usable step and floor by keep."""
     keep = [each.keep for each in advice.keeps]
     axes.plot(keep, [each.guarantee.stepsize or 0.0 for each in advice.keeps], color=BOUND, marker="o", label="proven step")

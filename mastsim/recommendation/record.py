@@ -12,6 +12,7 @@ from mastsim.designs import Design
 from mastsim.guarantee import Guarantee
 from mastsim.problems import Dataset
 from mastsim.provenance import Constant
+from mastsim.recommendation.page import advice_page
 from mastsim.run import Run
 from mastsim.tables import aligned_table
 
@@ -207,8 +208,6 @@ class Recommendation:
 
     def html(self) -> str:
         """Return the advice as a self-contained page with three plots."""
-        from mastsim.recommendation.page import advice_page
-
         return advice_page(self)
 
     _repr_html_ = html
