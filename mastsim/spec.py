@@ -48,7 +48,7 @@ class Spec:
     ----------
     data : str, default "breast-cancer"
         The data set, as `mastsim.load` takes it.
-    target, positive, features, zero_based : str or None, float or None, int or None, bool
+    target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
         As in `mastsim.load`.
     problem : str, default "auto"
         Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
@@ -95,6 +95,7 @@ class Spec:
 
     data: str = DEFAULT_DATA
     target: str | None = None
+    standardise: bool = False
     positive: float | None = None
     features: int | None = None
     zero_based: bool = False
@@ -196,7 +197,8 @@ class Spec:
 
     def load(self) -> Dataset:
         """Return the data set, labels as they stand in the file."""
-        return load(self.data, target=self.target, features=self.features, zero_based=self.zero_based)
+        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise}
+        return load(self.data, features=self.features, zero_based=self.zero_based, **table)
 
     def fit(self, data: Dataset) -> None:
         """Refuse data that the description does not fit, before anything is computed of them.
@@ -451,6 +453,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "positive": _number("positive", real),
     "features": _number("features", lambda name, value: integer(name, value, 1)),
     "zero_based": _flag,
+    "standardise": _flag,
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")

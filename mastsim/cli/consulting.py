@@ -18,6 +18,7 @@ from mastsim.cli.options import (
     POSITIVE,
     PROBLEM,
     SEED,
+    STANDARDISE,
     TARGET,
     ZERO_BASED,
     options,
@@ -29,7 +30,7 @@ from mastsim.cli.values import FILE, NUMBER
 
 @main.command()
 @click.argument("data", metavar="DATA")
-@options(TARGET, POSITIVE, FEATURES, ZERO_BASED, PROBLEM, L2, CONDITION, SEED, JSON)
+@options(TARGET, STANDARDISE, POSITIVE, FEATURES, ZERO_BASED, PROBLEM, L2, CONDITION, SEED, JSON)
 @click.option(
     "--keep", type=NUMBER, multiple=True, default=(0.5,), show_default=True, metavar="Q", help="Share kept; may be repeated."
 )
@@ -49,6 +50,7 @@ from mastsim.cli.values import FILE, NUMBER
 def advise(
     data: str,
     target: str | None,
+    standardise: bool,
     features: int | None,
     zero_based: bool,
     json_to: str | None,
@@ -63,7 +65,7 @@ def advise(
     from mastsim.files import write_whole
     from mastsim.problems import load
 
-    table = load(data, target=target, features=features, zero_based=zero_based)
+    table = load(data, target=target, standardise=standardise, features=features, zero_based=zero_based)
     found = recommendation.advise(table, keep=keep, seed=seed, **what)
     tiers = {"guarantee": "upper", "usable_stepsize": found.keeps[0].usable.kind}
     document = header(found.data, seed) | {"tiers": tiers} | found.record()

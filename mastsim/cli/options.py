@@ -68,6 +68,7 @@ PROBLEM = click.option(
 METHOD: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
 METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
 TARGET = click.option("--target", metavar="COLUMN", help="Which column of a table (.csv, .tsv, .parquet) is predicted.")
+STANDARDISE = click.option("--standardise", is_flag=True, help="Bring all columns to mean 0 and variance 1 first.")
 POSITIVE = click.option(
     "--positive", type=NUMBER, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
 )
@@ -99,7 +100,7 @@ SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="Fr
 
 
 READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

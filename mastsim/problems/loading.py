@@ -22,7 +22,7 @@ from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
 from mastsim.problems.table_files import SUFFIXES, read_table
-from mastsim.validation import one_of, real
+from mastsim.validation import flag, one_of, real
 from mastsim.validation import path as checked_path
 
 _BYTES_READ = 5
@@ -36,6 +36,7 @@ def load(
     spec: str | os.PathLike[str] = DEFAULT_DATA,
     *,
     target: str | None = None,
+    standardise: bool = False,
     positive: float | None = None,
     features: int | None = None,
     zero_based: bool = False,
@@ -73,6 +74,9 @@ def load(
             from 1/d to 1, which makes A sparse with that share of nonzeros (or just under), and the same spectrum.
     target : str, optional
         The column of a table that is predicted.
+    standardise : bool, default False
+        Whether to bring the columns to mean 0 and variance 1 (sparse ones to variance 1 alone); `Dataset.standardisation`
+        keeps the way back to their own units.
     positive : float, optional
         The label, as it stands in the file, that becomes +1, while the other becomes -1; see `Dataset.classified`.
     features : int, optional
@@ -114,6 +118,8 @@ def load(
     if table and (features is not None or zero_based):
         raise ValueError(f"features and zero_based are not accepted with {text!r}: they are for LIBSVM files")
     found = _named(text) or (_load_table(text, target) if table else _load_file(text, features, zero_based))
+    if flag("standardise", standardise):
+        found = found.standardised()
     return found if positive is None else found.classified(real("positive", positive))
 
 

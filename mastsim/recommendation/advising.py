@@ -17,6 +17,7 @@ from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, load
 from mastsim.problems.dataset import spell_label
 from mastsim.problems.families import AUTO
+from mastsim.problems.standardisation import Standardisation
 from mastsim.provenance import Constant
 from mastsim.recommendation.record import KeepAdvice, Recommendation, Scaling
 from mastsim.run import Run
@@ -100,8 +101,7 @@ def advise(
     labelled, f = specs[0].problem_of(table)
     halved = _half(f)
     advice = tuple(_advised(spec, f, share, accuracy, seed, halved) for spec, share in zip(specs, keeps, strict=True))
-    scaled = specs[0].problem_on(_standardised(labelled.A), labelled.y) if problem != AUTO else _rebuilt(f, labelled.A)
-    scaled = replace(scaled, l2=f.ridge, condition_number=None)
+    scaled = f.with_rows(Standardisation.of(labelled.A).apply(labelled.A))
     chosen = None if design is None else designs.design(f, keeps[0] * f.dim, design)
     return Recommendation(
         data=labelled,
@@ -116,11 +116,6 @@ def advise(
         notes=_notes(labelled),
         design=chosen,
     )
-
-
-def _rebuilt(f: Any, A: Any) -> Any:
-    """Return the same problem on standardised rows."""
-    return f.with_rows(_standardised(A))
 
 
 def _half(f: Any) -> np.ndarray:
@@ -195,16 +190,6 @@ def _stable(F: Objective, trial: Method) -> Constant | None:
     except ValueError:
         return None
     return Constant(limit.lower, "lower" if limit.proved else "estimate", "second moments of DSGD (this package)")
-
-
-def _standardised(A: Any) -> Any:
-    """Return columns of mean 0 and variance 1; of a sparse table only their size is changed, so that zeros stay."""
-    if hasattr(A, "tocsc"):
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        spread = np.sqrt(np.maximum(np.asarray(A.multiply(A).mean(axis=0)).ravel() - mean**2, 0.0))
-        return (A.multiply(1 / np.where(spread > 0, spread, 1.0)[None, :])).tocsr()
-    spread = A.std(axis=0)
-    return (A - A.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
 def _scaling(spec: Spec, f: Any) -> Scaling:
