@@ -24,6 +24,7 @@ from mastsim.problems.synthetic import make_synthetic
 from mastsim.problems.table_files import SUFFIXES, read_table
 from mastsim.validation import flag, one_of, real
 from mastsim.validation import path as checked_path
+from mastsim.validation import text as text_of
 
 _BYTES_READ = 5
 """Bytes of memory a byte of a LIBSVM file takes while it is read: itself, and a number and an index for 4 of them."""
@@ -107,6 +108,8 @@ def load(
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
     checked_path("spec", spec)
+    if target is not None:
+        text_of("target", target)
     text = os.fspath(spec)
     named = text in (DEFAULT_DATA, *catalogue_names()) or text.partition(":")[0] == "synthetic"
     if named and (features is not None or zero_based):

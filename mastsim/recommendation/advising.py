@@ -24,7 +24,8 @@ from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.spec import Spec
 from mastsim.theorems import Rate
-from mastsim.validation import keep_fraction
+from mastsim.validation import ACCURACIES, keep_fraction, one_of, path, shown
+from mastsim.validation import positive as positive_number
 
 _STEPS, _REPLICAS, _RECORDS = 600, 32, 30
 _MULTIPLES = tuple(2.0**k for k in range(8))
@@ -94,7 +95,12 @@ def advise(
     >>> found.answer.startswith("DSGD: γ = "), found.keeps[0].multiple >= 1
     (True, True)
     """
-    table = data if isinstance(data, Dataset) else load(data, target=target)
+    table = _table(data, target)
+    if accuracy is not None:
+        accuracy = positive_number("accuracy", accuracy, ACCURACIES)
+    if design is not None:
+        one_of("design", design, list(designs.OBJECTIVES))
+    one_of("sketch", sketch, ["bernoulli", "randk"])
     keeps = np.atleast_1d(keep_fraction("keep", keep)).tolist()
     what: dict[str, Any] = {"problem": problem, "positive": positive, "l2": l2, "condition_number": condition_number}
     specs = [Spec(**what, sketch=f"{sketch}:{share!r}", method=method) for share in keeps]
@@ -116,6 +122,16 @@ def advise(
         notes=_notes(labelled),
         design=chosen,
     )
+
+
+def _table(data: Any, target: str | None) -> Dataset:
+    """Return the data set that is asked about."""
+    if isinstance(data, Dataset):
+        if target is not None:
+            raise ValueError(f"target={shown(target)} is not accepted with a Dataset, whose targets are its y")
+        return data
+    path("data", data)
+    return load(data, target=target)
 
 
 def _half(f: Any) -> np.ndarray:
