@@ -55,7 +55,9 @@ class Standardisation(ReadOnly):
             apart = A.tocsc(copy=True).astype(float)
             apart.data = (apart.data - np.repeat(mean, np.diff(apart.indptr))) ** 2
             spread = np.sqrt((np.asarray(apart.sum(axis=0)).ravel() + rest * mean**2) / A.shape[0])
-            return cls(np.zeros(A.shape[1]), np.where(spread > 0, spread, 1.0))
+            # Rounding of the mean must not give a constant column a spread.
+            varies = A.max(axis=0).toarray().ravel() > A.min(axis=0).toarray().ravel()
+            return cls(np.zeros(A.shape[1]), np.where(varies & (spread > 0), spread, 1.0))
         spread = np.where(np.ptp(A, axis=0) > 0, A.std(axis=0), 0.0)
         return cls(A.mean(axis=0), np.where(spread > 0, spread, 1.0))
 

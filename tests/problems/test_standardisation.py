@@ -47,6 +47,14 @@ def test_the_way_back_changes_no_prediction(rows, seed):
         assert table @ weights + offset == pytest.approx(found.apply(table) @ x, abs=1e-9)
 
 
+@pytest.mark.parametrize("entry", [0.1, 1 / 3, 1.0, -1e9])
+@pytest.mark.parametrize("rows", [3, 49, 8124])
+def test_rounding_gives_no_spread_to_a_constant_column(rows, entry):
+    A = np.full((rows, 1), entry)
+    assert Standardisation.of(A).spread.tolist() == [1.0]
+    assert Standardisation.of(sp.csr_array(A)).spread.tolist() == [1.0]
+
+
 def test_zeros_of_sparse_tables_stay():
     table = sp.csr_array(np.array([[0.0, 5.0], [2.0, 0.0], [0.0, 0.0]]))
     data = ms.problems.Dataset("mine", table, np.ones(3), "", "here.", columns=("a", "b")).standardised()
