@@ -13,7 +13,7 @@ from mastsim import theorems
 from mastsim.expected import Objective
 from mastsim.guarantee import Guarantee, Guarantees
 from mastsim.methods import Method, Nice, Sampling
-from mastsim.theorems import HorizonRate, Rate
+from mastsim.theorems import AssumptionError, HorizonRate, Rate
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
 from mastsim.theorems.rates import MEASURES
@@ -237,7 +237,11 @@ def _about(kind: type[Rate], objective: Objective, method: Method, steps: int, s
     shared = {field.name for field in fields(method)} & {field.name for field in fields(kind)} - {"stepsize"}
     settings = {name: getattr(method, name) for name in shared}
     settings |= {"horizon": steps} if issubclass(kind, HorizonRate) else {}
-    theorem = kind(objective, sharp=sharp, **settings)
+    try:
+        theorem = kind(objective, sharp=sharp, **settings)
+    except AssumptionError:
+        # What applies to the objective may still be about other settings.
+        return None
     return theorem if theorem.method_at(1.0) == replace(method, stepsize=1.0) else None
 
 

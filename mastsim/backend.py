@@ -28,7 +28,7 @@ STEPS = 1 << 56
 _STREAM_BITS = 8
 """Bits of the last counter word that name the purpose; those above them carry the step beyond 32 bits."""
 
-PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe", "expectation")
+PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "probe", "expectation", "order", "clients")
 """What a random number is for; each purpose has a stream of its own."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -181,6 +181,38 @@ class Draw(ABC):
     def of(self, purpose: str, element: RandomElement) -> Any:
         """Return a value of `element` a replica; a purpose serves one element a step."""
 
+    def inner(self, number: int, count: int, **held: Any) -> Draw:
+        """Return the randomness of one of the `count` steps that this one is made of, from 0; `held` values stay."""
+        return InnerDraw(self, number, held)
+
+
+@dataclass(frozen=True, eq=False)
+class InnerDraw(Draw):
+    """The randomness of a step within a step.
+
+    Parameters
+    ----------
+    outer : Draw
+        The randomness of the whole step.
+    number : int
+        Which of the steps within it, from 0.
+    held : dict of str to values
+        What some purposes drew for the whole step.
+    """
+
+    outer: Draw
+    number: int
+    held: dict[str, Any]
+
+    @property
+    def step(self) -> int:  # type: ignore[override]
+        """The number of the whole step."""
+        return self.outer.step
+
+    def of(self, purpose: str, element: RandomElement) -> Any:
+        """Return what is held for the purpose, or a value of `element` a replica, a fresh one in every step within."""
+        return self.held[purpose] if purpose in self.held else self.outer.of(f"{purpose} {self.number}", element)
+
 
 @dataclass(frozen=True, eq=False)
 class StreamDraw(Draw):
@@ -203,6 +235,36 @@ class StreamDraw(Draw):
     def of(self, purpose: str, element: RandomElement) -> Any:
         """Return a value of `element` a replica."""
         return element.from_uniforms(self.streams.uniform(purpose, self.step, self.replicas, element.uniforms))
+
+    def inner(self, number: int, count: int, **held: Any) -> Draw:
+        """Return the draws of one of `count` steps within this one: those of a step of its own, but for what is held."""
+        own = replace(self, step=self.step * count + number)
+        return HoldingDraw(own, held) if held else own
+
+
+@dataclass(frozen=True, eq=False)
+class HoldingDraw(Draw):
+    """Draws of one step, but for what is held from another.
+
+    Parameters
+    ----------
+    own : Draw
+        The draws of the step.
+    held : dict of str to values
+        What some purposes drew before.
+    """
+
+    own: Draw
+    held: dict[str, Any]
+
+    @property
+    def step(self) -> int:  # type: ignore[override]
+        """The number of the step."""
+        return self.own.step
+
+    def of(self, purpose: str, element: RandomElement) -> Any:
+        """Return what is held for the purpose, or a value of `element` a replica."""
+        return self.held[purpose] if purpose in self.held else self.own.of(purpose, element)
 
 
 @dataclass(frozen=True, eq=False)

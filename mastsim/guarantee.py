@@ -16,6 +16,8 @@ MEASURE_WORDS = {
     "gap": "expected f_D − inf f_D",
     "gradient_norm2": "expected squared gradient norm of f_D",
     "error": "expected squared distance to the minimiser of f",
+    "f_gap": "expected f − inf f",
+    "f_gradient_norm2": "expected squared gradient norm of f",
     "lyapunov": "expected Lyapunov function",
 }
 """What measures are called in sentences."""

@@ -189,7 +189,7 @@ def measure_points(objective: Any, x: Array, measure: str, there: Any = None) ->
         The objective.
     x : array, shape (replicas, dim)
         The points.
-    measure : {"distance", "gap", "gradient_norm", "f", "error"}
+    measure : {"distance", "gap", "gradient_norm", "f", "error", "f_gap", "f_gradient_norm"}
         What to measure; see `Run`.
     there : Objective, optional
         The same objective where the points are, when that is a device.
@@ -267,4 +267,9 @@ def _measure(objective: Any, x: Array, measure: str, there: Any) -> Array:
         return inner(y, y)
     if measure == "f":
         return there.problem.value(x)
+    if measure == "f_gap":
+        return there.problem.value(x) - objective.problem.minimize().value
+    if measure == "f_gradient_norm":
+        slope = there.problem.gradient(x)
+        return namespace(x).sqrt(inner(slope, slope))
     raise ValueError(f"measure={measure!r} is not accepted: points are measured by {', '.join(MEASURES)}")

@@ -18,6 +18,8 @@ from scipy.sparse.linalg import LinearOperator, cg
 from threadpoolctl import threadpool_limits
 
 Vector = np.ndarray
+Enough = Callable[[float, np.ndarray], bool]
+"""Says whether a point with such a value and gradient is good enough."""
 
 DENSE = 1000
 """Largest dimension for which Newton steps are taken with a matrix; beyond, by conjugate gradients."""
@@ -70,6 +72,11 @@ class _Scaled:
     hessian_product: Callable[[Vector, Vector], Vector]
     known: Curvatures
     scale: Vector
+    enough: Enough | None = None
+
+    def ends(self, point: _Point) -> bool:
+        """Say whether a point is as good as was asked for."""
+        return self.enough is not None and self.enough(point.value, point.gradient / self.scale)
 
     def at(self, y: Vector) -> _Point:
         value, gradient = self.value_and_gradient(self.scale * y)
@@ -110,6 +117,7 @@ def minimize_convex(
     start: Vector,
     known: Curvatures | None = None,
     lower_bound: float = -math.inf,
+    enough: Enough | None = None,
 ) -> Vector:
     """Return a point where a convex function is as low, and its gradient as small, as rounding allows.
 
@@ -119,7 +127,7 @@ def minimize_convex(
     Parameters
     ----------
     value_and_gradient : callable
-        Maps a point of shape (d,) to the value and the gradient.
+        Maps a point of shape (d,) to the value and the gradient; where they are not finite, steps are made shorter.
     hessian_product : callable
         Maps a point and a direction to the Hessian times the direction.
     start : ndarray, shape (d,)
@@ -128,6 +136,8 @@ def minimize_convex(
         What else is known of the Hessian.
     lower_bound : float, optional
         A number that the function never goes below; once the value is within 1e-13 of it the search ends.
+    enough : callable, optional
+        Says from the value and the gradient of a point whether it is good enough for the search to end there.
 
     Returns
     -------
@@ -144,7 +154,7 @@ def minimize_convex(
     """
     known = known or Curvatures()
     scale = np.ones(len(start)) if known.scale is None else known.scale
-    f = _Scaled(value_and_gradient, hessian_product, known, scale)
+    f = _Scaled(value_and_gradient, hessian_product, known, scale, enough)
     # One thread: small problems gain nothing from more, and the result must not depend on their number.
     with threadpool_limits(limits=1, user_api="blas"), np.errstate(all="ignore"):
         first = f.at(np.asarray(start, dtype=float) / scale)
@@ -155,7 +165,7 @@ def _descend(f: _Scaled, here: _Point, lower_bound: float) -> _Point:
     """Go down until a step promises less than the rounding of the value."""
     damping = _FIRST_DAMPING
     for _ in range(_STEPS):
-        if here.value - lower_bound <= _CLOSE * max(1.0, abs(here.value)) or not here.gradient.any():
+        if here.value - lower_bound <= _CLOSE * max(1.0, abs(here.value)) or not here.gradient.any() or f.ends(here):
             break
         steps = f.steps(here)
         for _ in range(8):
@@ -218,7 +228,7 @@ def _polish(f: _Scaled, here: _Point, small: float) -> _Point:
     """Take full steps with hardly any damping as long as they shrink a gradient that is not small."""
     # Less damping helps only where steps are exact.
     damping, failed, most = 1e-12, 0, 1 if f.known.hessian is None else _POLISHES
-    while failed < most and f.norm(here) > small:
+    while failed < most and f.norm(here) > small and not f.ends(here):
         ahead = f.at(here.y + f.steps(here)(damping))
         if math.isfinite(ahead.value) and np.isfinite(ahead.gradient).all() and f.norm(ahead) < 0.7 * f.norm(here):
             here = ahead

@@ -24,6 +24,8 @@ LABELS = {
     "gap": "E f_D(x) − inf f_D",
     "gradient_norm2": "E‖∇f_D(x)‖²",
     "error": "E‖x − x*‖²",
+    "f_gap": "E f(x) − f^inf",
+    "f_gradient_norm2": "E‖∇f(x)‖²",
     "lyapunov": "E Ψ",
 }
 """What measures are called on axes."""

@@ -15,8 +15,8 @@ from mastsim.validation import STEPS, UNLIMITED, integer, nonnegative, one_of, p
 DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
 
-MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error")
-"""What a run of any method can record: the default measures, and ‖x − x*‖² for the minimiser x* of f."""
+MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error", "f_gap", "f_gradient_norm")
+"""What a run of any method can record: the default measures, and ‖x − x*‖², f(x) − f^inf and ‖∇f(x)‖, x* minimising f."""
 
 LYAPUNOV = "lyapunov"
 """What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""

@@ -191,7 +191,8 @@ def choose_step(asked: AskedStep, trial: Method, objective: Objective, steps: in
     elif (safe := trial.safe_step(objective, asked.unit == "sharp")) is not None:
         gamma, source = safe.value, safe.source
     else:
-        raise ValueError(f"stepsize={asked.spelled!r} is not accepted: no theorem covers {trial.name} here; pass a number")
+        why = trial.unproved or f"no theorem covers {trial.name} here"
+        raise ValueError(f"stepsize={asked.spelled!r} is not accepted: {why}; pass a number")
     rule = asked.of(gamma)
     method = replace(trial, stepsize=rule.largest if rule.constant else rule)
     allowed = theorem is not None and rule.constant and rule.largest <= theorem.limit * _SLACK

@@ -79,6 +79,8 @@ def cases(objective):
 MEASURED = {
     "distance": lambda F, x: float(np.sum((x - F.minimize().x) ** 2)),
     "gap": lambda F, x: float(F.value(x)) - F.minimize().value,
+    "f_gap": lambda F, x: float(F.problem.value(x)) - F.problem.minimize().value,
+    "f_gradient_norm2": lambda F, x: float(np.sum(F.problem.gradient(x) ** 2)),
     "gradient_norm2": lambda F, x: float(np.sum(F.gradient(x) ** 2)),
 }
 

@@ -73,6 +73,7 @@ def bound(method, *names, **more):
 SAMPLED = {"sampling": Arg(ms.FullBatch()), "compression": Arg(ms.methods.Uncompressed())}
 STEP = {"stepsize": Arg(0.1)}
 RUNNING = {"probability": Arg(0.5)}
+SHIFTED = {"shift": Arg(ms.methods.FixedShift())}
 POINT = np.zeros(13)
 TABLE = problems.Dataset("mine", A, Y, "", "here")
 
@@ -189,9 +190,16 @@ CALLS = {
     "InverseSqrtStep": (ms.InverseSqrtStep, {"initial": Arg(0.1)}),
     "HarmonicStep": (ms.HarmonicStep, {"initial": Arg(0.1), "decay": Arg(0.1)}),
     "GD": (ms.GD, STEP),
-    "DSGD": (ms.DSGD, STEP | SAMPLED),
+    "DSGD": (ms.DSGD, STEP | SAMPLED | SHIFTED | {"order": Arg(ms.Reshuffled())}),
     "SGD": (ms.SGD, STEP | SAMPLED),
-    "DistributedDSGD": (ms.DistributedDSGD, STEP | SAMPLED),
+    "DistributedDSGD": (
+        ms.DistributedDSGD,
+        STEP | SAMPLED | SHIFTED | {"participation": Arg(ms.Participation(p=0.5)), "averaging": Arg("mean")},
+    ),
+    "Refreshed": (ms.Refreshed, {"probability": Arg(0.5), "variant": Arg("a")}),
+    "Held": (ms.Held, {"tau": Arg(2, "huge")}),
+    "HeldSketch": (ms.HeldSketch, {"tau": Arg(2, "huge")}),
+    "Participation": (ms.Participation, {"p": Arg(0.5, "None"), "m": Arg(None, "None", "huge")}),
     "GDCI": (ms.GDCI, STEP | {"compression": Arg(ms.NaturalCompressor(), "None")}),
     "LSVRDSG": (ms.LSVRDSG, STEP | SAMPLED | RUNNING | {"anchor": Arg(1, "None", "huge")}),
     "PAGE": (ms.PAGE, STEP | SAMPLED | RUNNING | {"sketches": Arg(1, "huge")}),
@@ -353,10 +361,12 @@ CALLS = {
 }
 
 ABSTRACT = "Problem GeneralizedLinearModel Loss Sketch SelectionSketch SketchBatch Expectation Objective Method Sampling "
-ABSTRACT += "Law Compressor StepRule StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
+ABSTRACT += "Law Compressor StepRule ShiftRule Order ShiftingMethod "
+ABSTRACT += "StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
 RECORDS = "Constants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 RECORDS += "SweepError SweepInterrupted Task Plan Run ExponentialSum Pieces RowForm ScalarLaw Selection FigureModule Form "
 RECORDS += "FactorBracket CertificateWarning family_for "
+RECORDS += "FixedShift IndependentSketches Reshuffled FreshPartition ShiftedState "
 RECORDS += "FullBatch NaturalCompressor Uncompressed LogisticLoss SquaredLoss sketch_names NonconvexDistributedQuoted"
 EXEMPT = set(f"{ABSTRACT} {RECORDS}".split())
 """Abstract classes, classes without arguments, and records that only the package makes."""

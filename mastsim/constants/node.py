@@ -49,13 +49,23 @@ class Node:
     def expected_smoothness_sharp(self) -> Constant:
         """Sup λ_max(SᵀLS), and at most L_f·L_S^max."""
         paper, F = self.expected_smoothness, self.objective
-        if F.problem.L_f == math.inf or F.dim > DENSE_LIMIT:
-            return Constant(paper, "upper", "L_f·L_S^max: no curvature matrix is formed", paper.error)
+        if F.problem.L_f == math.inf:
+            return Constant(paper, "upper", "L_f·L_S^max: the curvature of f is unbounded", paper.error)
+        if F.dim > DENSE_LIMIT:
+            return self._supremum_of_rows
         curvature = F.problem.upper_curvature
         sup = F.sketch.supremum_curvature(curvature.matrix)
         rounding = (8 * EPS + curvature.doubt) * F.dim * float(sup)
         source = f"sup λ_max(SᵀLS): {sup.source} (this package)"
         return Constant(min(sup, paper), "upper", source, max(rounding, paper.error) if sup > paper else rounding)
+
+    @property
+    def _supremum_of_rows(self) -> Constant:
+        paper, rows = self.expected_smoothness, self.objective.problem.sparse_upper_curvature
+        sup = None if rows is None else self.objective.sketch.law.sparse_supremum(rows)
+        if sup is None or sup >= paper:
+            return Constant(paper, "upper", "L_f·L_S^max", paper.error)
+        return Constant(sup, "upper", f"sup λ_max(SᵀLS): {sup.source} (this package)", sup.error)
 
     @cached_property
     def nonconvex_variance(self) -> Constant:

@@ -16,7 +16,14 @@ from mastsim.draws import Independent, RandomElement
 from mastsim.expected.base import Evaluation
 from mastsim.expected.mast import Mast
 from mastsim.expected.objective import Objective, gap_between
-from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
+from mastsim.linalg import (
+    Curvature,
+    QuadraticForm,
+    SparseCurvature,
+    mean_curvature,
+    mean_form,
+    mean_sparse_curvature,
+)
 from mastsim.problems import FiniteSum, Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
@@ -189,6 +196,10 @@ class Distributed(Objective):
         """Return the mean of the clients' models; see `Mast.hessian_model`."""
         return np.asarray(self._mean([client.hessian_model(x) for client in self.clients]))
 
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return the mean of the clients' diagonals; see `Mast.hessian_diagonal`."""
+        return np.asarray(self._mean([client.hessian_diagonal(x) for client in self.clients]))
+
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f_D(x) w, shape of `x`; `w` has the same shape."""
         return self._mean([client.hessian_product(x, w) for client in self.clients])
@@ -220,17 +231,33 @@ class Distributed(Objective):
 
     @cached_property
     def L_fD_sharp(self) -> Constant:
-        """λ_max of the mean of the clients' E[SᵀLS], which bounds ∇²f_D; in large dimensions the mean of their own."""
-        if self.dim > DENSE_LIMIT or self.L_fD == np.inf:
-            return mean([client.L_fD_sharp for client in self.clients], "mean λ_max(E[SᵀL_iS]) (this package)", "upper")
-        return self._largest_curvature("λ_max of the mean E[SᵀL_iS] (this package)")
+        """λ_max of the mean of the clients' E[SᵀLS], which bounds ∇²f_D; where it is not known, the mean of their own."""
+        source = "λ_max of the mean E[SᵀL_iS] (this package)"
+        if self.dim <= DENSE_LIMIT and self.L_fD < np.inf:
+            return self._largest_curvature(source)
+        own = mean([client.L_fD_sharp for client in self.clients], "mean λ_max(E[SᵀL_iS]) (this package)", "upper")
+        found = self.sparse_upper_curvature if self.L_fD < np.inf else None
+        return own if found is None else min(self._sparse_end(found.largest, source, "upper"), own)
 
     @cached_property
     def mu_fD_sharp(self) -> Constant:
-        """λ_min of the mean of the clients' E[SᵀMS]; in large dimensions the mean of their own constants."""
-        if self.dim > DENSE_LIMIT or self.mu_fD == -np.inf:
-            return mean([client.mu_fD_sharp for client in self.clients], "mean λ_min(E[SᵀM_iS]) (this package)", "lower")
-        return self._least_curvature("λ_min of the mean E[SᵀM_iS] (this package)")
+        """λ_min of the mean of the clients' E[SᵀMS]; where it is not known, the mean of their own constants."""
+        source = "λ_min of the mean E[SᵀM_iS] (this package)"
+        if self.dim <= DENSE_LIMIT and self.mu_fD > -np.inf:
+            return self._least_curvature(source)
+        own = mean([client.mu_fD_sharp for client in self.clients], "mean λ_min(E[SᵀM_iS]) (this package)", "lower")
+        found = self.sparse_lower_curvature if self.mu_fD > -np.inf else None
+        return own if found is None else max(self._sparse_end(found.smallest, source, "lower"), own)
+
+    @cached_property
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """The mean of the clients' E[SᵀLS] as operators; None where one is not known."""
+        return mean_sparse_curvature([client.sparse_upper_curvature for client in self.clients])
+
+    @cached_property
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """The mean of the clients' E[SᵀMS] as operators; None where one is not known."""
+        return mean_sparse_curvature([client.sparse_lower_curvature for client in self.clients])
 
     def sketched_infimum(self) -> Constant:
         """Return the mean of the clients' E inf f_{i,S}, or of their lower bounds."""

@@ -14,7 +14,7 @@ from mastsim.readonly import ReadOnly
 RATIO = 1.1
 """Sums that are made to measure are shared by the rows whose reach lies between two powers of this ratio."""
 _LEAST = 0.25
-_RUNGS = 250
+_FARTHEST = 1e12
 _ABOVE = 1 + 1e-12
 
 
@@ -62,7 +62,8 @@ class Ladder(ReadOnly):
     def limits(self) -> np.ndarray:
         """The reach of every sum up to one that takes too many exponentials for anything."""
         if not len(self.stored) or math.isfinite(self._last):
-            return np.append(self._reaches, self._last * RATIO ** np.arange(1, _RUNGS) * _ABOVE)
+            rungs = math.ceil(math.log(_FARTHEST / self._last) / math.log(RATIO))
+            return np.append(self._reaches, self._last * RATIO ** np.arange(1, rungs + 1) * _ABOVE)
         return self._reaches
 
     def find(self, reach: np.ndarray) -> np.ndarray:

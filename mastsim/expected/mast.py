@@ -19,13 +19,13 @@ from mastsim.expected.objective import Objective, gap_between
 from mastsim.expected.rows import ACCURACY
 from mastsim.expected.sketched_curvature import sketched_curvature
 from mastsim.expected.sketched_infimum import sketched_infimum
-from mastsim.linalg import Curvature, QuadraticForm
-from mastsim.problems import GeneralizedLinearModel, Minimum, Problem
+from mastsim.linalg import Curvature, QuadraticForm, SparseCurvature
+from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
 from mastsim.provenance import Constant
-from mastsim.sketches import Selection, Sketch, SketchBatch
+from mastsim.sketches import Sketch, SketchBatch
 from mastsim.sketches.eigenvalues import L_D, mu_D
-from mastsim.spectra import Bracket, bracket_largest
+from mastsim.sketches.laws import DiagonalLaw, InvariantLaw
 from mastsim.validation import ENTRIES, EVALUATIONS, instance, one_of, positive, vector
 
 _FEW_SKETCHES = 8
@@ -183,7 +183,14 @@ class Mast(Objective):
         """Return E[SᵀHS] for the mean H of ∇²f(v + Sz) over a few sketches: near ∇²f_D(x), and cheap, shape (dim, dim)."""
         batch = self.sketch.sample(np.random.Generator(np.random.Philox(0)), _FEW_SKETCHES)
         points = self.center + np.asarray(batch.apply(x - self.center))
-        return self.sketch.quadratic_moment(np.mean([self.problem.hessian(point) for point in points], axis=0))
+        return self.sketch.quadratic_moment(self.problem.mean_hessian(points))
+
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return that of E[SᵀHS] for H = ∇²f(x), where the law of S is diagonal or has no directions; else that of H."""
+        own: Any = getattr(self.problem, "hessian_diagonal", None)
+        diagonal = np.ones(self.dim) if own is None else own(x)
+        simple = isinstance(self.sketch.law, DiagonalLaw | InvariantLaw)
+        return self.sketch.law.second_times(diagonal) if simple else diagonal
 
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of the values at the points `x`: zero for every exact evaluation."""
@@ -243,30 +250,37 @@ class Mast(Objective):
             return Constant(math.inf, "upper", source)
         if self.dim <= DENSE_LIMIT:
             return self._largest_curvature(source)
-        if not (isinstance(self.problem, GeneralizedLinearModel) and isinstance(self.sketch.law, Selection)):
-            return Constant(self.L_fD, "upper", f"{self.L_fD.source}: d is too large for a matrix", self.L_fD.error)
-        bracket = self._curvature_bracket(self.problem)
-        return Constant(bracket.upper, "upper", f"{source} ≥ {bracket.lower:.9g}, upper end by {bracket.how}")
-
-    def _curvature_bracket(self, problem: GeneralizedLinearModel) -> Bracket:
-        model = problem.curvature_model()
-        plain = Mast(model, self.sketch, evaluate="rows")
-        # All entries of E[SᵀLS] are at most those for |A|, because E[c_i c_j] ≥ 0.
-        majorant = Mast(model.with_rows(abs(model.A)), self.sketch, evaluate="rows")
-        zero = np.zeros(self.dim)
-        return bracket_largest(
-            lambda w: plain.hessian_product(zero, w), self.dim, lambda w: majorant.hessian_product(zero, w)
-        )
+        paper, found = self.L_fD, self.sparse_upper_curvature
+        if found is None:
+            return Constant(
+                paper, "upper", f"{paper.source}: E[SᵀLS] is known as a matrix only, and d is too large", paper.error
+            )
+        return min(self._sparse_end(found.largest, source, "upper"), paper)
 
     @cached_property
     def mu_fD_sharp(self) -> Constant:
-        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f; in large dimensions the weaker `mu_fD`."""
-        weaker = self.mu_fD
-        if weaker == -math.inf:
+        """λ_min(E[SᵀMS]) for the lower curvature matrix **M** of f."""
+        source, paper = "λ_min(E[SᵀMS]) (this package)", self.mu_fD
+        if paper == -math.inf:
             return Constant(-math.inf, "lower", "nothing is known of the curvature of f")
-        if self.dim > DENSE_LIMIT:
-            return Constant(weaker, weaker.kind, f"{weaker.source}: d is too large for a matrix", weaker.error)
-        return self._least_curvature("λ_min(E[SᵀMS]) (this package)")
+        if self.dim <= DENSE_LIMIT:
+            return self._least_curvature(source)
+        found = self.sparse_lower_curvature
+        if found is None:
+            return Constant(paper, paper.kind, f"{paper.source}: E[SᵀMS] is known as a matrix only", paper.error)
+        return max(self._sparse_end(found.smallest, source, "lower"), paper)
+
+    @cached_property
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """E[SᵀLS] as an operator; see `Objective.sparse_upper_curvature`."""
+        found = self.problem.sparse_upper_curvature
+        return None if found is None else self.sketch.law.sparse_moment(found)
+
+    @cached_property
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """E[SᵀMS] as an operator; None where it is not known."""
+        found = self.problem.sparse_lower_curvature
+        return None if found is None else self.sketch.law.sparse_moment(found)
 
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import math
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from mastsim.arithmetic import difference
 from mastsim.backend import Array
 from mastsim.devices import Device
-from mastsim.expected.base import Evaluation
-from mastsim.linalg import Curvature, QuadraticForm
+from mastsim.expected.base import Evaluation, OutOfReachError
+from mastsim.linalg import Curvature, QuadraticForm, SparseCurvature
 from mastsim.memory import check_square
-from mastsim.minimization import DENSE, Curvatures, find_stationary, minimize_convex
+from mastsim.minimization import DENSE, Curvatures
 from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
-from mastsim.problems.certificates import below, certified_minimum, quadratic_minimum
-from mastsim.problems.newton import curvatures
+from mastsim.problems.certificates import quadratic_minimum, reported
+from mastsim.problems.search import Search, curvatures
 from mastsim.provenance import Constant, Kind
 from mastsim.readonly import ReadOnly
-from mastsim.validation import points, vector
+from mastsim.validation import ACCURACIES, points, positive, vector
 
 
 class Objective(ReadOnly, ABC):
@@ -100,6 +97,10 @@ class Objective(ReadOnly, ABC):
     def hessian_model(self, x: np.ndarray) -> np.ndarray:
         """Return a matrix near ∇²f_D(x) that is cheap to compute, shape (dim, dim); nothing is proven about it."""
 
+    @abstractmethod
+    def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
+        """Return a vector near the diagonal of ∇²f_D(x), shape (dim,); nothing is proven about it."""
+
     @property
     @abstractmethod
     def upper_curvature(self) -> Curvature:
@@ -109,6 +110,16 @@ class Objective(ReadOnly, ABC):
     @abstractmethod
     def lower_curvature(self) -> Curvature:
         """A matrix at most ∇²f_D everywhere; ∇²f_D itself for quadratics."""
+
+    @property
+    @abstractmethod
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """The upper curvature as an operator, for dimensions in which no matrix is formed; None where that is not known."""
+
+    @property
+    @abstractmethod
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """The lower curvature as an operator; None where that is not known."""
 
     @property
     @abstractmethod
@@ -182,45 +193,65 @@ class Objective(ReadOnly, ABC):
         point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
 
-    def minimize(self) -> Minimum:
+    def minimize(self, accuracy: float | None = None) -> Minimum:
         """Return a minimiser x_D* with its certificate.
+
+        Parameters
+        ----------
+        accuracy : float, optional
+            How far above its infimum f_D may be at the point: the search ends once ‖∇f_D‖²/(2μ), or the distance from the
+            lower bound of f, certifies that. It goes as far as rounding allows when left out, and is then made once only.
 
         Returns
         -------
         Minimum
-            With `gap_bound` ≥ f_D(x) − f_D^inf, by ‖∇f_D‖²/(2μ) or by the lower bound of f.
+            With `excess_bound` at most `accuracy`; where that cannot be reached, a `CertificateWarning` says so, and why.
+
+        Raises
+        ------
+        MinimizationInterrupted
+            On Ctrl-C, with the best point so far and its certificate.
+        ValueError
+            If `accuracy` is not a positive number.
+
+        Examples
+        --------
+        >>> import mastsim as ms
+        >>> F = ms.Mast(ms.LogisticRegression(np.eye(2), np.ones(2), l2=0.1), ms.RandK(2, k=1))
+        >>> F.minimize(accuracy=1e-3).excess_bound <= 1e-3
+        True
         """
-        return self._minimum
+        if accuracy is None:
+            return self._minimum
+        return self._find_minimum(positive("accuracy", accuracy, ACCURACIES))
 
     @cached_property
     def _minimum(self) -> Minimum:
+        return self._find_minimum(None)
+
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
         if self.is_quadratic:
-            return quadratic_minimum(self, self.quadratic_form, self.center)
-        # The bar shows up only where it takes more than two seconds, and only on a terminal.
-        with tqdm(
-            unit="evaluation", desc="minimising f_D", delay=2, disable=not sys.stderr.isatty(), file=sys.stderr
-        ) as bar:
-
-            def counted(x: np.ndarray) -> tuple[float, np.ndarray]:
-                bar.update()
-                value, gradient = self.value_and_gradient(x)
-                return float(value), np.asarray(gradient)
-
-            x = self._search(counted)
-        if self.evaluation.tier == "estimate":
-            norm = float(np.linalg.norm(self.gradient(x)))
-            return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}")
+            return reported(self, quadratic_minimum(self, self.quadratic_form, self.center), accuracy)
+        known = curvatures(self.problem)
+        model = self.hessian_model if self.dim <= DENSE else self.hessian_diagonal
+        known = Curvatures(model=model, scale=known.scale)
         dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
         smoothness = self.L_fD_sharp if dense else self.L_fD
-        return certified_minimum(self, x, below(self.mu_fD_sharp), smoothness.value)
+        certify = self._uncertified if self.evaluation.tier == "estimate" else None
+        where = self.center, known, self.mu_fD_sharp, smoothness.value, self.lower_bound
+        return Search(self, *where, self._near, certify).find(accuracy)
 
-    def _search(self, value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]) -> np.ndarray:
-        if self.mu_fD_sharp < 0:
-            return find_stationary(value_and_gradient, self.hessian_product, self.center)
-        known = curvatures(self.problem)
-        model = self.hessian_model if self.dim <= DENSE else known.model
-        known = Curvatures(model=model, scale=known.scale)
-        return minimize_convex(value_and_gradient, self.hessian_product, self.center, known, self.lower_bound)
+    def _near(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return f_D and its gradient, neither of them finite where the point is too far out for them."""
+        try:
+            value, gradient = self.value_and_gradient(x)
+        except OutOfReachError:
+            return math.inf, np.full(len(x), math.nan)
+        return float(value), np.asarray(gradient)
+
+    def _uncertified(self, x: np.ndarray) -> Minimum:
+        norm = float(np.linalg.norm(self.gradient(x)))
+        return Minimum(x, float(self.value(x)), math.inf, norm, f"nothing is proven: {self.evaluation.reason}", proven=False)
 
     def _largest_curvature(self, source: str) -> Constant:
         """Return λ_max of the upper curvature matrix: of f_D itself where it is quadratic, otherwise an upper bound."""
@@ -232,6 +263,11 @@ class Objective(ReadOnly, ABC):
         least = self.lower_curvature.smallest
         kind: Kind = "lower" if least.kind == "exact" and not self.is_quadratic else least.kind
         return Constant(least, kind, source, least.error)
+
+    def _sparse_end(self, end: Constant, source: str, bound: Kind) -> Constant:
+        """Return an extreme eigenvalue of a curvature operator: of f_D itself where f is quadratic, otherwise a bound."""
+        kind: Kind = end.kind if self.problem.is_quadratic else bound
+        return Constant(end, kind, f"{source}: {end.source}", end.error)
 
     def _points(self, name: str, x: Array) -> Array:
         return points(name, x, self.dim)

@@ -110,17 +110,26 @@ class SelectionRows(ReadOnly):
 
     def totals(self, z: np.ndarray, order: int, w: np.ndarray | None = None) -> Totals:
         """Return Σ E ψ(w_i) at points z, shape (points, dim), with derivatives up to `order`, along `w` for order 2."""
-        for way in (self.columns, self.entries):
-            if way is not None and (found := way.totals(z, order, w)) is not None:
-                return found
-        dim, values, gradients, products = z.shape[1], [], [], []
-        for k, point in enumerate(z):
-            theta, delta = self.layout.gather(point), None if w is None else self.layout.gather(w[k])
-            rows = self.sums(theta, order, delta)
-            values.append(math.fsum(rows.values))
-            gradients.append(self.layout.scatter(rows.derivatives, dim) if order >= 1 else np.zeros(0))
-            products.append(self.layout.scatter(rows.directionals, dim) if order == 2 else np.zeros(0))
-        return Totals(np.array(values), np.stack(gradients), np.stack(products))
+        if (found := self._quick(z, order, w)) is not None:
+            return found
+        # Company must not change how a point is evaluated.
+        alone = [None if w is None else w[k : k + 1] for k in range(len(z))]
+        each = [self._quick(z[k : k + 1], order, along) or self._slow(z[k], order, along) for k, along in enumerate(alone)]
+        return Totals(*(np.concatenate([getattr(one, name) for one in each]) for name in ("value", "gradient", "product")))
+
+    def _quick(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals | None:
+        """Return the same by a fast way that applies; for several points by the one that each would take alone."""
+        ways = [way for way in (self.columns, self.entries) if way is not None]
+        found = (way.totals(z, order, w) for way in (ways if len(z) == 1 else ways[:1]))
+        return next((totals for totals in found if totals is not None), None)
+
+    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
+        """Return the same for one point, shape (dim,), by the way that always applies."""
+        theta, delta = self.layout.gather(z), None if w is None else self.layout.gather(w[0])
+        rows = self.sums(theta, order, delta)
+        gradient = self.layout.scatter(rows.derivatives, len(z)) if order >= 1 else np.zeros(0)
+        product = self.layout.scatter(rows.directionals, len(z)) if order == 2 else np.zeros(0)
+        return Totals(np.array([math.fsum(rows.values)]), gradient[None], product[None])
 
     def sums(self, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
         """Return E ψ(w_i) and its derivatives in θ.

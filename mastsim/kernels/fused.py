@@ -14,7 +14,7 @@ from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
 from mastsim.kernels.overrides import keeps
 from mastsim.linalg import Curvature
-from mastsim.methods import GD, GDCI, SGD, Method
+from mastsim.methods import GD, GDCI, SGD, Method, ShiftRule
 from mastsim.problems import Minimum, Quadratic
 from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
@@ -25,9 +25,9 @@ class Sharing(Objective):
 
     original: Objective
 
-    def minimize(self) -> Minimum:
+    def minimize(self, accuracy: float | None = None) -> Minimum:
         """Return the minimiser of the original."""
-        return self.original.minimize()
+        return self.original.minimize(accuracy)
 
     @property
     def upper_curvature(self) -> Curvature:
@@ -146,7 +146,7 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     >>> type(fused(ms.LSVRDSG(0.1), F)).__name__
     'FusedMast'
     """
-    if isinstance(method, GD | GDCI | SGD):
+    if isinstance(method, GD | GDCI | SGD) or _moves(method):
         return None
     if type(objective) is Distributed:
         clients = tuple(fast for client in objective.clients if (fast := _fused(client)) is not None)
@@ -154,6 +154,12 @@ def fused(method: Method, objective: Objective) -> Objective | None:
             return None
         return FusedDistributed(objective.problems, objective.dealt, objective.shift, original=objective, fast=clients)
     return _fused(objective)
+
+
+def _moves(method: Method) -> bool:
+    """Whether every replica has a shift of its own, which kernels do not know."""
+    shift = getattr(method, "shift", None)
+    return isinstance(shift, ShiftRule) and shift.moves
 
 
 def _fused(objective: Objective) -> FusedMast | None:

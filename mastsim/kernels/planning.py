@@ -156,6 +156,8 @@ def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent
     assert isinstance(method, DSGD | SGD)
     if type(method.compression) is not Uncompressed:
         return None, "directions are compressed"
+    if isinstance(method, DSGD) and not method.is_alike:
+        return None, f"the steps of {method.name} are not alike and independent"
     plain = isinstance(method, SGD)
     sketch = Identity(objective.dim) if plain else objective.sketch
     if not keeps(sketch, SelectionSketch, "from_uniforms", "uniforms"):

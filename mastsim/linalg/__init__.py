@@ -9,4 +9,8 @@ from mastsim.linalg.quadratic_form import Bottom as Bottom
 from mastsim.linalg.quadratic_form import QuadraticForm as QuadraticForm
 from mastsim.linalg.rank import exact_rank as exact_rank
 from mastsim.linalg.rows import gram_form as gram_form
+from mastsim.linalg.sparse_curvature import SparseCurvature as SparseCurvature
+from mastsim.linalg.sparse_curvature import mean_sparse_curvature as mean_sparse_curvature
+from mastsim.linalg.sparse_curvature import split as split
+from mastsim.linalg.sparse_curvature import squares_of as squares_of
 from mastsim.linalg.symmetric import symmetric_part as symmetric_part

@@ -44,6 +44,11 @@ def steps_are_constant(method: Method) -> bool:
     return implementation(method.rule) is ConstantStep
 
 
+def rules_of(method: Method) -> tuple[Any, ...]:
+    """Return the rules that a step of a method follows: how the shift moves, and in which order sketches come."""
+    return tuple(getattr(method, name) for name in ("shift", "order", "participation") if hasattr(method, name))
+
+
 def require_affine(method: Method) -> None:
     """Refuse a method that does not say that every step is one random affine map of its state, the same law every step."""
     if not steps_are_constant(method):
@@ -54,6 +59,12 @@ def require_affine(method: Method) -> None:
             f"{method.name} does not say that its step is affine: exact moments need a step that is an affine map of the "
             f"state for every outcome of its draws; if it is, write `affine = True` in the body of class {kind}"
         )
+    for rule in rules_of(method):
+        if declared(rule, "affine") is not True:
+            raise ValueError(
+                f"{method.name} has the rule {rule.name}, which does not say that it is affine: exact moments need that; "
+                f"if it is, write `affine = True` in the body of class {implementation(rule).__name__}"
+            )
     compressor = getattr(method, "compression", None)
     if compressor is not None and declared(compressor, "linear") is not True:
         raise ValueError(

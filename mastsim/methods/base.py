@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from mastsim.keywords import Settings
 from mastsim.methods.compression import Compressor, Uncompressed
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.settings import Setting, settings_of
+from mastsim.methods.states import State
 from mastsim.methods.steprules import StepRule, step_rule
 from mastsim.methods.uniform_sampling import FullBatch
 from mastsim.problems import Problem
@@ -35,18 +36,6 @@ def require_one_node(method: Method, objective: Objective) -> None:
     if isinstance(objective, Distributed):
         name = type(method).__name__
         raise ValueError(f"objective={objective.name} is not accepted: {name} needs one node; use DistributedDSGD")
-
-
-class State(NamedTuple):
-    """The state of a method that only carries its iterate.
-
-    Parameters
-    ----------
-    x : array, shape (replicas, dim)
-        The iterates.
-    """
-
-    x: Array
 
 
 @dataclass(frozen=True)
@@ -186,6 +175,15 @@ class Method(ReadOnly, ABC):
         best: np.ndarray = objective.minimize().x
         return best
 
+    @property
+    def unproved(self) -> str:
+        """Why no theorem is about the method, in words; empty where one may be."""
+        return ""
+
+    def gradient_steps(self, objective: Any) -> int:
+        """Return how many gradient steps one after the other a step on an objective takes: one unless a subclass says so."""
+        return 1
+
     def knows_lyapunov(self, objective: Any) -> bool:
         """Return whether `lyapunov` can be computed on an objective; no, unless a subclass has one."""
         return False
@@ -296,6 +294,8 @@ class Oracle:
         problem = self.objective.problem
         return problem.gradient(x) if self.minibatch is None else problem.minibatch_gradient(x, self.minibatch)
 
-    def sketched(self, x: Array, batch: Any) -> Array:
-        """Return the gradient of f_S."""
-        return self.objective.sketched_gradient(x, batch, self.minibatch)
+    def sketched(self, x: Array, batch: Any, shift: Array | None = None) -> Array:
+        """Return the gradient of f_S, for the shift of the objective unless every replica has its own."""
+        if shift is None:
+            return self.objective.sketched_gradient(x, batch, self.minibatch)
+        return batch.apply_transpose(self.plain(shift + batch.apply(x - shift)))

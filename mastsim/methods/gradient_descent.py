@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from mastsim.backend import Array, namespace
 from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
-from mastsim.methods.base import Method, Oracle, State, StochasticMethod, require_one_node
+from mastsim.methods.base import Method, Oracle, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
-from mastsim.methods.quadratic_moments import sampled_gradient, sketched_quadratic
+from mastsim.methods.orders import IndependentSketches, Order, Reshuffled
+from mastsim.methods.quadratic_moments import listed_gradients, sampled_gradient, sketched_quadratic
+from mastsim.methods.shifting import ShiftingMethod
+from mastsim.methods.shifts import FixedShift, Refreshed
+from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
-from mastsim.recursions import GDRecursion, GradientRecursion, SketchedGradient
+from mastsim.recursions import (
+    GDRecursion,
+    GradientRecursion,
+    MomentRecursion,
+    ReshuffledRecursion,
+    ShiftRecursion,
+    SketchedGradient,
+)
 from mastsim.validation import instance, settings
 
 
@@ -67,7 +79,7 @@ class GD(Method):
 
 
 @dataclass(frozen=True)
-class DSGD(StochasticMethod):
+class DSGD(ShiftingMethod):
     """Double-sketched gradient descent x⁺ = x − γ Q(Sᵀg), g an unbiased estimate of ∇f(v + S(x − v)), a fresh S a step.
 
     Parameters
@@ -78,41 +90,88 @@ class DSGD(StochasticMethod):
         Which components of f = (1/n)Σf_i a gradient sees; all by default (Algorithm 1, I).
     compression : Compressor, optional
         What is done to a gradient before the step; nothing by default.
+    shift : ShiftRule, optional
+        Whether and how v moves: `Refreshed`, `Held` or `HeldSketch`; it stays by default (Algorithm 1).
+    order : Order, optional
+        In which order sketches come: `Reshuffled` or `FreshPartition`; independently by default (Algorithm 1).
 
     Raises
     ------
     ValueError
-        If `stepsize` is not a finite number above zero, or the sampling does not fit the problem.
+        If `stepsize` is not a finite number above zero, a setting does not fit the problem or the sketch, or both the shift
+        moves and the sketches are not independent.
 
     References
     ----------
-    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients; II, unbiased ones).
+    MAST, arXiv 2311.16086, Algorithm 1 (I, exact gradients; II, unbiased ones); moving shifts and orders: this package.
 
     Examples
     --------
     >>> import mastsim as ms
     >>> DSGD(0.5).stepsize, DSGD(0.5, ms.Nice(32)).name
     (0.5, 'DSGD, 32-nice')
+    >>> DSGD(0.5, shift=ms.Refreshed(0.1)).name
+    'DSGD, shift refreshed with p = 0.1 (b)'
     """
 
     keyword = "dsgd"
     affine = True
+    order: Order = field(default_factory=IndependentSketches, kw_only=True)
 
-    def init(self, objective: Mast, x0: Array) -> State:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        instance("order", self.order, Order)
+        if not (isinstance(self.shift, FixedShift) or isinstance(self.order, IndependentSketches)):
+            raise ValueError(
+                f"order={self.order.name!r} is not accepted with shift={self.shift.name!r}: it needs a fixed shift"
+            )
+
+    @property
+    def name(self) -> str:
+        """For example ``DSGD, 32-nice, reshuffled``."""
+        return super().name if isinstance(self.order, IndependentSketches) else f"{super().name}, {self.order.name}"
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether every step is one gradient step with a fresh sketch and the shift of the objective: Algorithm 1."""
+        return type(self.shift) is FixedShift and type(self.order) is IndependentSketches
+
+    def gradient_steps(self, objective: Mast) -> int:
+        """Return the length of a cycle or an epoch."""
+        return super().gradient_steps(objective) * self.order.length(objective.sketch)
+
+    def init(self, objective: Mast, x0: Array) -> Any:
         """Return the first state."""
         require_one_node(self, objective)
-        return State(x0)
+        self.order.length(objective.sketch)
+        return self.shift.first(objective, x0)
 
-    def closed_recursion(self, objective: Mast) -> GradientRecursion:
-        """Return the recursion for any sampling, and for compression by a diagonal sketch."""
+    def step(self, state: Any, objective: Objective, draw: Draw) -> Any:
+        """Return the state after one more step: of a cycle or an epoch where the shift or the order says so."""
+        if isinstance(self.order, IndependentSketches):
+            return super().step(state, objective, draw)
+        return self.order.step(self.once(objective), state, objective, draw)
+
+    def closed_recursion(self, objective: Mast) -> MomentRecursion:
+        """Return the recursion for any sampling and compression by a diagonal sketch; or a refreshed shift, or epochs."""
         require_one_node(self, objective)
-        if self.is_exact:
+        if self.is_alike and self.is_exact:
             return GradientRecursion(SketchedGradient(*sketched_quadratic(objective)), self.rule.largest)
-        return GradientRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
+        if self.is_alike:
+            return GradientRecursion(sampled_gradient(objective, self.sampling, self.compression), self.rule.largest)
+        alone = self.is_exact and type(self.order) is IndependentSketches
+        if alone and type(self.shift) is Refreshed:
+            u0 = None if self.shift.is_iterate else objective.center - self.target(objective)
+            operators = sketched_quadratic(objective)[0]
+            return ShiftRecursion(operators, self.rule.largest, self.shift.probability, self.shift.variant, u0)
+        if self.is_exact and type(self.order) is Reshuffled and type(self.shift) is FixedShift:
+            self.order.length(objective.sketch)
+            return ReshuffledRecursion(*listed_gradients(objective), self.rule.largest)
+        return super().closed_recursion(objective)
 
-    def direction(self, state: State, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
+    def direction(self, state: Any, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""
-        return gradient.sketched(state.x, draw.of("sketch", objective.sketch))
+        return gradient.sketched(state.x, draw.of("sketch", objective.sketch), getattr(state, "v", None))
 
 
 @dataclass(frozen=True)

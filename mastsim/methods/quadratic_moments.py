@@ -13,6 +13,7 @@ from mastsim.methods.compression import Compressor
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.problems import Problem
 from mastsim.recursions import SampledGradient, SketchedGradient
+from mastsim.recursions.reshuffled import fits
 from mastsim.sketches.laws import MomentOperators
 
 COMPONENT_WORK = 1 << 18
@@ -59,3 +60,19 @@ def _components(problem: Problem, v: np.ndarray) -> tuple[np.ndarray, np.ndarray
     at = [np.asarray(problem.minibatch_gradient(np.broadcast_to(x, (n, d)), one)) for x in (v, *(v + np.eye(d)))]
     columns = np.stack([column - at[0] for column in at[1:]], axis=2)
     return at[0], np.stack([symmetric_part(A) for A in columns])
+
+
+def listed_gradients(objective: Mast) -> tuple[np.ndarray, np.ndarray]:
+    """Return H_i = S_iᵀAS_i, shape (N, dim, dim), and ∇f_{S_i}(x_D*), shape (N, dim), for every value of the sketch.
+
+    Raises
+    ------
+    ValueError
+        If they are too many for the exact moments of an epoch.
+    """
+    count = int(objective.sketch.support_size)
+    if not fits(count, objective.dim):
+        raise ValueError(f"an epoch of {count} steps in dimension {objective.dim} is too long for a closed moment recursion")
+    S, A = np.asarray(objective.support[0].matrices()), objective.problem.upper_curvature.matrix
+    H, z = S.transpose(0, 2, 1) @ A @ S, objective.minimize().x - objective.center
+    return H, np.einsum("nij,i->nj", S, np.asarray(objective.problem.gradient(objective.center))) + H @ z

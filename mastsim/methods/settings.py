@@ -8,7 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 from mastsim.keywords import by_keyword, read_number, tidy
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.minibatch import Sampling
+from mastsim.methods.orders import ALL_ORDERS
+from mastsim.methods.participation import AVERAGES, Participation
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
+from mastsim.methods.shifts import ALL_SHIFT_RULES
 from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.weighted_sampling import IndependentSampling, WithReplacement
 from mastsim.problems import Problem
@@ -103,10 +106,41 @@ def _keyword(name: str, value: Any, known: Iterable[str]) -> tuple[str, str]:
     return one_of(name, text.partition(":")[0], known), text
 
 
+def parse_rule(name: str, text: str) -> Any:
+    """Return the shift rule, the order or the participation that a text such as ``refreshed:0.1`` names."""
+    known = _KNOWN[name][name]
+    return known.build(known.spell(name, text)[1], None)  # type: ignore[arg-type]
+
+
+def _rule(field: str, readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Setting]:
+    """Return how a setting is read whose value is a rule, tried as it is written, by what reads the rest of a text."""
+
+    def read(text: str) -> Any:
+        keyword, _, argument = text.partition(":")
+        return readers[keyword](argument)
+
+    def spell(name: str, value: Any) -> tuple[str, str]:
+        return name, read(_keyword(name, value, readers)[1]).text
+
+    return {field: Setting(field, spell, lambda value, problem: read(value))}
+
+
+def _readers(kinds: Iterable[Any]) -> dict[str, Callable[[str], Any]]:
+    return {name: kind.from_text for name, kind in by_keyword(kinds).items()}
+
+
+def _averaging(name: str, value: Any) -> tuple[str, Any]:
+    return name, one_of(name, value, AVERAGES)
+
+
 _KNOWN: dict[str, dict[str, Setting]] = {
     "sampling": {
         "minibatch": Setting("sampling", _minibatch, lambda value, problem: Nice(value)),
         "sampling": Setting("sampling", _sampling, parse_sampling),
     },
     "compression": {"compression": Setting("compression", _compression, parse_compressor)},
+    "shift": _rule("shift", _readers(ALL_SHIFT_RULES)),
+    "order": _rule("order", _readers(ALL_ORDERS)),
+    "participation": _rule("participation", {"p": Participation.each, "m": Participation.several}),
+    "averaging": {"averaging": Setting("averaging", _averaging, lambda value, problem: value)},
 }

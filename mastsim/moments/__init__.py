@@ -69,8 +69,7 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     check_room("the moments after every step", steps + 1, change="propagate fewer steps", itemsize=64)
     chain = recursion(objective, method)
     forms = standard_forms(objective, chain.center)
-    names = ("distance", "gap", "gradient_norm2")
-    return Moments(*chain.run(start, steps, [forms[name] for name in names]).T)
+    return Moments(**dict(zip(forms, chain.run(start, steps, list(forms.values())).T, strict=True)))
 
 
 def recursion(objective: Objective, method: Method) -> Recursion:

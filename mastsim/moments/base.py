@@ -33,11 +33,20 @@ class Moments(ReadOnly):
         E f_D(x^t) − f_D^inf.
     gradient_norm2 : ndarray, shape (steps + 1,)
         E‖∇f_D(x^t)‖².
+    error : ndarray, shape (steps + 1,)
+        E‖x^t − x*‖², x* the minimiser of f.
+    f_gap : ndarray, shape (steps + 1,)
+        E f(x^t) − f^inf.
+    f_gradient_norm2 : ndarray, shape (steps + 1,)
+        E‖∇f(x^t)‖².
     """
 
     distance: np.ndarray
     gap: np.ndarray
     gradient_norm2: np.ndarray
+    error: np.ndarray
+    f_gap: np.ndarray
+    f_gradient_norm2: np.ndarray
 
 
 class Recursion(ABC):
@@ -72,7 +81,7 @@ class Recursion(ABC):
 
 
 def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
-    """Return the forms of ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖² and ‖x − x*‖², where x* minimises f.
+    """Return the forms of ‖x − x_D*‖², f_D(x) − f_D^inf and ‖∇f_D(x)‖², and of the same for f, whose minimiser is x*.
 
     Parameters
     ----------
@@ -82,7 +91,7 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
         The point from which x is counted.
     """
     instance("objective", objective, Objective)
-    H, identity = objective.curvature, np.eye(objective.dim)
+    H, A, identity = objective.curvature, objective.problem.upper_curvature.matrix, np.eye(objective.dim)
     center = vector("center", center, objective.dim)
     best, without = objective.minimize().x, objective.problem.minimize().x
     return {
@@ -90,6 +99,8 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
         "gap": squared(0.5 * H, center - best),
         "gradient_norm2": squared(H @ H, center - best),
         "error": squared(identity, center - without),
+        "f_gap": squared(0.5 * A, center - without),
+        "f_gradient_norm2": squared(A @ A, center - without),
     }
 
 

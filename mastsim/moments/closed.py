@@ -18,15 +18,16 @@ from mastsim.validation import instance, is_of_this_package
 
 @dataclass(frozen=True, eq=False)
 class ClosedRecursion(Recursion):
-    """A closed moment recursion, counted from x_D*.
+    """A closed moment recursion, counted from the point that the method is drawn to.
 
     Parameters
     ----------
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD` with any sampling and with compression by a mask, or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact
-        gradients and no compression; with a constant step size.
+        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift or reshuffled
+        sketches; or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step
+        size.
 
     Raises
     ------
@@ -59,8 +60,8 @@ class ClosedRecursion(Recursion):
 
     @property
     def center(self) -> np.ndarray:
-        """x_D*."""
-        return self.objective.minimize().x
+        """The point that the method is drawn to: x_D*, or x* where the shift moves."""
+        return self.method.target(self.objective)
 
     def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""

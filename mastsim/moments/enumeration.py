@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
 from mastsim.linalg import symmetric_part
 from mastsim.methods import Method
-from mastsim.methods.affine import implementation, require_affine
+from mastsim.methods.affine import implementation, require_affine, rules_of
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.probes import STEPS, probing_points
 from mastsim.recursions.base import UNIT, absolute, nonnegative_values
@@ -130,7 +131,8 @@ class EnumeratedRecursion(Recursion):
     @property
     def _is_of_this_package(self) -> bool:
         # The package's own methods and objectives are known to take the number of a step for their step rule only.
-        return all(is_of_this_package(implementation(part)) for part in (self.method, self.objective))
+        parts = (self.method, self.objective, *rules_of(self.method))
+        return all(is_of_this_package(implementation(part)) for part in parts)
 
     @property
     def _reach(self) -> float:
@@ -190,7 +192,7 @@ class EnumeratedRecursion(Recursion):
         inside = starts / self.units
         said = np.einsum("nij,sj->sni", linear, inside) + constant
         off = np.linalg.norm(ends / self.units - said, axis=2)
-        size = 1 + self._stretch + np.linalg.norm(linear, axis=(1, 2))
+        size = (1 + self._stretch + np.linalg.norm(linear, axis=(1, 2))) * self.method.gradient_steps(self.objective)
         allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
             constant, axis=1
         )
@@ -248,7 +250,7 @@ class EnumeratedRecursion(Recursion):
                 )
                 history.append([np.vdot(Q, second) for Q in whole])
                 E = self.after(E) + np.diag(u * rate * np.append(np.full(self.size - 1, size), 1.0) * units**2)
-            points = int(sum(name in self.method.points for name in self.fields[:1])) * self.objective.dim
+            points = len(list(takewhile(lambda name: name in self.method.points, self.fields))) * self.objective.dim
             return displaced(np.array(history), np.array(errors), whole, self._misplaced, points)
 
     @cached_property
@@ -257,12 +259,20 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def _terms(self) -> float:
-        """The mean square of how large the terms of a step are beside the points: those of a map may cancel."""
-        gamma, found = self.method.rule.largest, 0.0
+        """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
+
+        It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
+        itself is sketched, as a method that is not known may do. Where a step is a cycle of gradient steps, each of them
+        moves what the others add, no farther where they are non-expansive, and the model at the end may be sketched.
+        """
+        gamma, found, count = self.method.rule.largest, 0.0, self.method.gradient_steps(self.objective)
         whole = self.method.compresses_points or not self._is_of_this_package
         for node in self._nodes:
             square, bend = node.dim * node.sketch.L_D, (gamma * float(node.problem.L_f)) ** 2
             once = 2 * (1 + bend * node.sketch.L_max * square)
+            if count > 1:
+                calm = gamma * float(node.problem.L_f) * node.sketch.L_max <= 2
+                once *= (1 + square) * (count**2 if calm else once ** (count - 1))
             found = max(found, once + (4 * (1 + bend) * square if whole else 0.0))
         return found
 

@@ -15,6 +15,7 @@ from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import ExponentialSum, LogisticLoss, Loss, Pieces, RowForm, SquaredLoss
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
+from mastsim.problems.search import MinimizationInterrupted
 from mastsim.problems.sigmoid import SigmoidClassification
 from mastsim.problems.smoothed_hinge import SmoothedHingeClassification
 from mastsim.problems.splits import split
@@ -39,6 +40,7 @@ __all__ = [
     "LogisticLoss",
     "LogisticRegression",
     "Loss",
+    "MinimizationInterrupted",
     "Minimum",
     "Pieces",
     "PoissonRegression",

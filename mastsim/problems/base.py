@@ -11,14 +11,15 @@ import numpy as np
 
 from mastsim.backend import Array, contiguous, namespace
 from mastsim.devices import Device
-from mastsim.linalg import Curvature, Pair, QuadraticForm
+from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature
 from mastsim.memory import check_square
 from mastsim.problems.certificates import CertificateWarning as CertificateWarning
 from mastsim.problems.certificates import Minimum as Minimum
 from mastsim.problems.certificates import certified as certified
+from mastsim.problems.search import Search, curvatures
 from mastsim.provenance import Constant, Kind
 from mastsim.readonly import ReadOnly
-from mastsim.validation import CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
+from mastsim.validation import ACCURACIES, CONDITIONS, SETTINGS, has, nonnegative, points, positive, vector
 
 DENSE_LIMIT = 4096
 """Largest dimension for which a matrix of shape (dim, dim) is formed without being asked for."""
@@ -83,6 +84,16 @@ class Problem(ReadOnly, ABC):
         """A matrix **M** with **M** ⪯ ∇²f everywhere."""
 
     @property
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """**L** as an operator, for dimensions in which no matrix is formed; None where there is none."""
+        return None
+
+    @property
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """**M** as an operator; None where there is none."""
+        return None
+
+    @property
     @abstractmethod
     def curvature_is_attained(self) -> bool:
         """Whether λ_max(**L**) and λ_min(**M**) are the smallest and largest constants f allows."""
@@ -92,9 +103,54 @@ class Problem(ReadOnly, ABC):
     def lower_bound(self) -> float:
         """A number that f never goes below; −∞ when none is known."""
 
-    @abstractmethod
-    def minimize(self) -> Minimum:
-        """Return a minimiser with its certificate."""
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f(x) and ∇f(x), which may share work."""
+        return self.value(x), self.gradient(x)
+
+    def minimize(self, accuracy: float | None = None) -> Minimum:
+        """Return a minimiser with its certificate.
+
+        Parameters
+        ----------
+        accuracy : float, optional
+            How far above its infimum f may be at the point: the search ends once ‖∇f‖²/(2μ), or the distance from the lower
+            bound of f, certifies that. It goes as far as rounding allows when left out, and is then made once only.
+
+        Returns
+        -------
+        Minimum
+            With `excess_bound` at most `accuracy`; where that cannot be reached, a `CertificateWarning` says so, and why.
+
+        Raises
+        ------
+        MinimizationInterrupted
+            On Ctrl-C, with the best point so far and its certificate.
+        ValueError
+            If `accuracy` is not a positive number.
+
+        Examples
+        --------
+        >>> import mastsim as ms
+        >>> f = ms.LogisticRegression(np.eye(2), np.ones(2), l2=0.1)
+        >>> f.minimize(accuracy=1e-3).excess_bound <= 1e-3
+        True
+        """
+        if accuracy is None:
+            return self._minimum
+        return self._find_minimum(positive("accuracy", accuracy, ACCURACIES))
+
+    @cached_property
+    def _minimum(self) -> Minimum:
+        return self._find_minimum(None)
+
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser by a search from zero; subclasses may know better."""
+        return self._search(np.zeros(self.dim)).find(accuracy)
+
+    def _search(self, start: np.ndarray) -> Search:
+        # The lower bound of a quadratic is its minimum, which is what is being looked for.
+        lowest = -math.inf if self.is_quadratic else self.lower_bound
+        return Search(self, start, curvatures(self), self.mu_f, self.L_f.value, lowest)
 
     @property
     def components(self) -> int:
@@ -185,16 +241,22 @@ class Problem(ReadOnly, ABC):
     @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f."""
-        top = self.upper_curvature.largest
-        kind: Kind = top.kind if self.curvature_is_attained else "upper"
-        return Constant(max(top, 0.0), kind, "λ_max(L), L ⪰ ∇²f (MAST, Assumption 2)", top.error)
+        return self._smoothness(self.upper_curvature.largest)
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
-        least = self.lower_curvature.smallest
+        return self._convexity(self.lower_curvature.smallest)
+
+    def _smoothness(self, top: Constant, note: str = "") -> Constant:
+        """Return λ_max of **L** as the smoothness constant of f."""
+        kind: Kind = top.kind if self.curvature_is_attained else "upper"
+        return Constant(max(top, 0.0), kind, f"λ_max(L), L ⪰ ∇²f (MAST, Assumption 2){note}", top.error)
+
+    def _convexity(self, least: Constant, note: str = "") -> Constant:
+        """Return λ_min of **M** as the strong convexity constant of f."""
         kind: Kind = "lower" if least.kind == "exact" and not self.curvature_is_attained else least.kind
-        return Constant(least, kind, "λ_min(M), M ⪯ ∇²f (MAST, Assumption 3)", least.error)
+        return Constant(least, kind, f"λ_min(M), M ⪯ ∇²f (MAST, Assumption 3){note}", least.error)
 
     def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
         """Return a bound on the rounding of `value`; to first order unless a subclass counts its own operations.
@@ -249,6 +311,10 @@ class Problem(ReadOnly, ABC):
         check_square("the Hessian", self.dim, change="take products with it: hessian_product")
         point = np.broadcast_to(vector("x", x, self.dim), (self.dim, self.dim))
         return np.asarray(self.hessian_product(point, np.eye(self.dim)))
+
+    def mean_hessian(self, points: np.ndarray) -> np.ndarray:
+        """Return the mean of ∇²f over points of shape (m, dim), shape (dim, dim)."""
+        return np.asarray(np.mean([self.hessian(point) for point in points], axis=0))
 
 
 def total_weight(minibatch: Components) -> Array:

@@ -103,34 +103,41 @@ def below(constant: Constant) -> float:
     return max(least, 0.0) if constant >= 0 else least
 
 
-def certified_minimum(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
-    """Return what `certified` makes of a point that is as good as the search for a minimiser could make it."""
-    found = certified(objective, x, mu, smoothness)
-    if mu >= 0 and found.gap_bound > max(_ACCURACY * abs(found.value), _NOTHING):
-        _warn(objective, found, mu)
+def report(objective: Any, found: Minimum, mu: float, accuracy: float | None = None) -> None:
+    """Warn where a minimum is not certified within the accuracy asked for, or within that of an exact value."""
+    wanted = max(_ACCURACY * abs(found.value), _NOTHING) if accuracy is None else accuracy
+    within = found.gap_bound if accuracy is None else found.excess_bound
+    if within <= wanted or (accuracy is None and mu < 0):
+        return
+    asked = "of an exact value" if accuracy is None else "asked for"
+    warnings.warn(
+        f"{objective.name}: the minimum {found.value:.9g} is certified within {within:.3g} only, "
+        f"{within / wanted:.3g} times the {wanted:.3g} {asked}: {_reason(objective, found, mu)}",
+        CertificateWarning,
+        stacklevel=5,
+    )
+
+
+def reported(objective: Any, found: Minimum, accuracy: float | None) -> Minimum:
+    """Return the minimum of a quadratic; warn where an accuracy was asked for and is not met."""
+    if accuracy is not None:
+        report(objective, found, math.inf, accuracy)
     return found
 
 
-def _warn(objective: Any, found: Minimum, mu: float) -> None:
-    wanted, hidden = max(_ACCURACY * abs(found.value), _NOTHING), float(objective.gradient_error(found.x))
-    if mu == 0:
-        why = (
-            "the function is not strongly convex (μ = 0), so that only its lower bound says how low it goes; "
-            "regularisation l2 > 0 makes it so"
-        )
-    elif found.gradient_norm <= 2 * hidden:
-        why = (
+def _reason(objective: Any, found: Minimum, mu: float) -> str:
+    if not found.proven or found.excess_bound == math.inf or mu == math.inf:
+        return found.certificate
+    if mu <= 0:
+        what = f"the function is not strongly convex (μ = {mu:.3g})"
+        return f"{what}, so that only its lower bound says how low it goes; regularisation l2 > 0 makes it so"
+    hidden = float(objective.gradient_error(found.x))
+    if found.gradient_norm <= 2 * hidden:
+        return (
             f"the gradient has only its rounding left, up to {hidden:.3g}, which a strong convexity of μ = {mu:.3g} turns "
             "into that; scale the columns of the data, or take a larger l2"
         )
-    else:
-        why = f"the search ended where the gradient has norm {found.gradient_norm:.3g}, and μ = {mu:.3g}"
-    warnings.warn(
-        f"{objective.name}: the minimum {found.value:.9g} is certified within {found.gap_bound:.3g} only, "
-        f"{found.gap_bound / wanted:.3g} times the {wanted:.3g} of an exact value: {why}",
-        CertificateWarning,
-        stacklevel=4,
-    )
+    return f"the search ended where the gradient has norm {found.gradient_norm:.3g}, and μ = {mu:.3g}"
 
 
 def quadratic_minimum(problem: Any, form: QuadraticForm, center: np.ndarray | None = None) -> Minimum:

@@ -12,10 +12,16 @@ import numpy as np
 
 from mastsim.arithmetic import mean
 from mastsim.backend import Array, contiguous, namespace
-from mastsim.linalg import Curvature, QuadraticForm, mean_curvature, mean_form
+from mastsim.linalg import (
+    Curvature,
+    QuadraticForm,
+    SparseCurvature,
+    mean_curvature,
+    mean_form,
+    mean_sparse_curvature,
+)
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem
-from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
-from mastsim.problems.newton import least_point
+from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.provenance import Constant
 from mastsim.rounding import summed
 from mastsim.validation import has, instances
@@ -136,19 +142,36 @@ class FiniteSum(Problem):
         return self.is_quadratic or (self.components == 1 and self.problems[0].curvature_is_attained)
 
     @cached_property
+    def sparse_upper_curvature(self) -> SparseCurvature | None:
+        """The mean of the operators of the components; None where one of them has none."""
+        return mean_sparse_curvature([part.sparse_upper_curvature for part in self.problems])
+
+    @cached_property
+    def sparse_lower_curvature(self) -> SparseCurvature | None:
+        """The mean of the operators of the components; None where one of them has none."""
+        return mean_sparse_curvature([part.sparse_lower_curvature for part in self.problems])
+
+    @cached_property
     def L_f(self) -> Constant:
         """Smoothness constant of f; infinite where that of a component is."""
-        if self.components > 1 and math.isfinite(self.component_smoothness.sum()) and self.dim <= DENSE_LIMIT:
+        own = mean([part.L_f for part in self.problems], "(1/n) Σ L_i", "upper")
+        if self.components == 1 or not math.isfinite(own):
+            return own
+        if self.dim <= DENSE_LIMIT:
             return super().L_f
-        return mean([part.L_f for part in self.problems], "(1/n) Σ L_i", "upper")
+        found = self.sparse_upper_curvature
+        return own if found is None else min(self._smoothness(found.largest, f"; {found.largest.source}"), own)
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f; −∞ where nothing is known of a component."""
-        parts = [part.mu_f.value for part in self.problems]
-        if self.components > 1 and math.isfinite(sum(parts)) and self.dim <= DENSE_LIMIT:
+        own = mean([part.mu_f for part in self.problems], "(1/n) Σ μ_i", "lower")
+        if self.components == 1 or not math.isfinite(own):
+            return own
+        if self.dim <= DENSE_LIMIT:
             return super().mu_f
-        return mean([part.mu_f for part in self.problems], "(1/n) Σ μ_i", "lower")
+        found = self.sparse_lower_curvature
+        return own if found is None else max(self._convexity(found.smallest, f"; {found.smallest.source}"), own)
 
     @property
     def is_quadratic(self) -> bool:
@@ -204,15 +227,11 @@ class FiniteSum(Problem):
     def _is_direct(self) -> bool:
         return self.is_quadratic and self.dim <= DENSE_LIMIT
 
-    def minimize(self) -> Minimum:
-        """Return a minimiser with its certificate, of least norm for a quadratic f."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser; that of least norm for a quadratic f."""
         if self._is_direct:
-            return quadratic_minimum(self, self.quadratic_form)
-        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
+            return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
+        return super()._find_minimum(accuracy)
 
 
 def _floor(part: Problem) -> float:

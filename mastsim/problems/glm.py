@@ -9,19 +9,18 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from mastsim.backend import Array, contiguous, inner, namespace, rows_times
-from mastsim.linalg import Curvature, Pair, QuadraticForm, gram_form
+from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature, gram_form
 from mastsim.memory import check_room, check_square
 from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
-from mastsim.problems.certificates import Minimum, below, certified_minimum, quadratic_minimum
+from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.problems.losses import Loss, SquaredLoss
-from mastsim.problems.newton import least_point
 from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.provenance import Constant
 from mastsim.rounding import summed
-from mastsim.spectra import Bracket, bracket_largest
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
 
@@ -125,6 +124,14 @@ class GeneralizedLinearModel(Problem):
         slopes = self.loss.derivative(rows_times(self.A, x), self.y)
         return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
 
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Return f(x) and ∇f(x) from the same predictions."""
+        x = self._points("x", x)
+        predictions = rows_times(self.A, x)
+        losses, slopes = self.loss.value(predictions, self.y), self.loss.derivative(predictions, self.y)
+        value = namespace(losses).mean(losses, axis=-1) + 0.5 * self.ridge * inner(x, x)
+        return value, rows_times(self._transposed, slopes) / self.rows + self.ridge * x
+
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
@@ -154,7 +161,15 @@ class GeneralizedLinearModel(Problem):
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
         check_square("the Hessian", self.dim, change="take products with it: hessian_product")
-        bends, A = self._bends(np.asarray(self._points("x", x), dtype=float)), self.A
+        return self._hessian_of(self._bends(np.asarray(self._points("x", x), dtype=float)))
+
+    def mean_hessian(self, points: np.ndarray) -> np.ndarray:
+        """Return the mean of ∇²f over points of shape (m, dim), shape (dim, dim)."""
+        return self._hessian_of(np.mean([self._bends(point) for point in points], axis=0))
+
+    def _hessian_of(self, bends: np.ndarray) -> np.ndarray:
+        """Return (1/n) Aᵀ Diag(bends) A + λI."""
+        A = self.A
         data = A.T @ (A.multiply(bends[:, None]).tocsr() if hasattr(A, "multiply") else bends[:, None] * A)
         return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + self.ridge * np.eye(self.dim)
 
@@ -192,25 +207,24 @@ class GeneralizedLinearModel(Problem):
                 f"condition_number={self.condition_number} is not accepted: the curvature of the {self.loss.name} loss is "
                 "unbounded; pass l2 instead"
             )
-        return self.loss.curvature_max * self._gram_top.upper
+        return self.loss.curvature_max * self._gram_top
 
     @cached_property
-    def _gram_top(self) -> Bracket:
-        """λ_max(AᵀA/n), computed or bracketed."""
-        if self.dim <= DENSE_LIMIT:
-            top = max(float(np.linalg.eigvalsh(self._gram)[-1]), 0.0)
-            return Bracket(top, top, "dense eigenvalues")
-        A, majorant = self.A, abs(self.A)
-        return bracket_largest(
-            lambda w: A.T @ (A @ w) / self.rows, self.dim, lambda w: majorant.T @ (majorant @ w) / self.rows
-        )
+    def _gram_top(self) -> Constant:
+        """A number that λ_max(AᵀA/n) is not above."""
+        if self.dim > DENSE_LIMIT:
+            return self._sparse_curvature(1.0, 0.0).largest
+        return Constant(max(float(np.linalg.eigvalsh(self._gram)[-1]), 0.0), "exact", "dense eigenvalues")
 
     @cached_property
     def upper_curvature(self) -> Curvature:
         """**L** = (φ''max/n) AᵀA + λI; refused where φ'' is unbounded."""
+        self._check_curvature()
+        return self._curvature(self.loss.curvature_max)
+
+    def _check_curvature(self) -> None:
         if not math.isfinite(self.loss.curvature_max):
             raise ValueError(f"the curvature of the {self.loss.name} loss is unbounded: there is no matrix L ⪰ ∇²f")
-        return self._curvature(self.loss.curvature_max)
 
     @cached_property
     def L_f(self) -> Constant:
@@ -219,23 +233,35 @@ class GeneralizedLinearModel(Problem):
             return Constant(math.inf, "exact", f"the curvature of the {self.loss.name} loss is unbounded")
         if self.dim <= DENSE_LIMIT:
             return super().L_f
-        bracket = self._gram_top
-        low = self.loss.curvature_max * bracket.lower + self.ridge
-        source = f"λ_max(L) ≥ {low:.9g}, upper end by {bracket.how}"
-        return Constant(self.loss.curvature_max * bracket.upper + self.ridge, "upper", source)
+        top = self.sparse_upper_curvature.largest
+        return self._smoothness(top, f"; {top.source}")
 
     @cached_property
     def mu_f(self) -> Constant:
         """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
         if self.dim <= DENSE_LIMIT:
             return super().mu_f
-        least = self.ridge + min(self.loss.curvature_min, 0.0) * self._gram_top.upper
-        return Constant(least, "lower", "λ + min(φ''min, 0)·λ_max(AᵀA/n)")
+        least = self.sparse_lower_curvature.smallest
+        return self._convexity(least, f"; {least.source}")
 
-    def curvature_model(self) -> LeastSquares:
-        """Return the least squares problem whose Hessian is **L**, for products with E[SᵀLS] that form no matrix."""
-        root = math.sqrt(self.loss.curvature_max)
-        return LeastSquares(root * self.A, np.zeros(self.rows), l2=self.ridge)
+    @cached_property
+    def sparse_upper_curvature(self) -> SparseCurvature:
+        """**L** as an operator; refused where φ'' is unbounded."""
+        self._check_curvature()
+        return self._sparse_curvature(self.loss.curvature_max, self.ridge)
+
+    @cached_property
+    def sparse_lower_curvature(self) -> SparseCurvature:
+        """**M** as an operator; −**M** is what rows make where φ'' is negative somewhere."""
+        if self.is_quadratic:
+            return self.sparse_upper_curvature
+        return self._sparse_curvature(self.loss.curvature_min, self.ridge)
+
+    def _sparse_curvature(self, bend: float, ridge: float) -> SparseCurvature:
+        """Return (bend/n) AᵀA + ridge·I as an operator."""
+        rows, sign = sp.csr_array(self.A), -1.0 if bend < 0 else 1.0
+        pieces = [(rows, np.full(self.rows, abs(bend) / self.rows))] if bend != 0 else []
+        return SparseCurvature(pieces, np.full(self.dim, sign * ridge), sign=sign)
 
     @cached_property
     def lower_curvature(self) -> Curvature:
@@ -336,18 +362,11 @@ class GeneralizedLinearModel(Problem):
         """The infimum of the loss."""
         return self.loss.lower_bound(self.y)
 
-    def minimize(self) -> Minimum:
-        """Return a minimiser certified by ‖∇f‖²/(2μ), or by the lower bound of the loss where μ = 0.
-
-        For a quadratic f it is the minimiser of least norm, and its certificate needs no μ.
-        """
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
+        """Return a minimiser; that of least norm, whose certificate needs no μ, for a quadratic f."""
         if self.is_quadratic and self.dim <= DENSE_LIMIT:
-            return quadratic_minimum(self, self.quadratic_form)
-        return certified_minimum(self, least_point(self, np.zeros(self.dim)), below(self.mu_f), self.L_f.value)
+            return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
+        return super()._find_minimum(accuracy)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from mastsim.backend import Array, inner, namespace, rows_times
 from mastsim.linalg import Curvature, Pair, QuadraticForm
 from mastsim.memory import check_room
 from mastsim.problems.base import Problem
-from mastsim.problems.certificates import Minimum, quadratic_minimum
+from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.readonly import frozen
 from mastsim.rounding import summed
 from mastsim.validation import ENTRIES, SETTINGS, matrix, real, vector
@@ -153,13 +153,9 @@ class Quadratic(Problem):
         """The minimum."""
         return self.minimize().value
 
-    def minimize(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return the minimiser of least norm."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
-        return quadratic_minimum(self, self.quadratic_form)
+        return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
 
 
 def _spread(product: Array, shape: tuple[int, ...]) -> Array:

@@ -14,8 +14,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from mastsim.backend import Array, inner, namespace, pieces, rows_at
 from mastsim.linalg import Curvature
 from mastsim.memory import check_room
-from mastsim.minimization import find_stationary
-from mastsim.problems.base import Components, Minimum, Problem, certified, total_weight
+from mastsim.problems.base import Components, Minimum, Problem, total_weight
 from mastsim.problems.hidden_layer import LOSS, forward, hessian_bounds, mean_product, unpack, weighed_gradient
 from mastsim.problems.row_components import SLICE
 from mastsim.provenance import Constant
@@ -254,13 +253,8 @@ class TwoLayerNetwork(Problem):
         top = eigsh(operator, k=1, which="LM", v0=np.ones(self.dim), return_eigenvectors=False)
         return Constant(float(np.abs(top[0])), "estimate", "‖∇²f(θ)‖ at this point only, by Lanczos")
 
-    def minimize(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return a stationary point, certified only by its value minus the lower bound 0."""
-        return self._minimum
-
-    @cached_property
-    def _minimum(self) -> Minimum:
         # Not from zero: there all hidden units are alike and stay so.
         start = np.random.Generator(np.random.Philox(0)).standard_normal(self.dim) / math.sqrt(self.inputs + 1)
-        x = find_stationary(lambda x: (float(self.value(x)), self.gradient(x)), self.hessian_product, start)
-        return certified(self, x, self.mu_f.value, self.L_f.value)
+        return self._search(start).find(accuracy)

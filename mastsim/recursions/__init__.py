@@ -7,7 +7,9 @@ from mastsim.recursions.gradient_descent import (
     stability_limit,
 )
 from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.moving_shift import ShiftRecursion
 from mastsim.recursions.positive_map import FactorBracket
+from mastsim.recursions.reshuffled import ReshuffledRecursion
 from mastsim.recursions.sampled import SampledGradient
 from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
@@ -20,8 +22,10 @@ __all__ = [
     "MomentRecursion",
     "MomentState",
     "PAGERecursion",
+    "ReshuffledRecursion",
     "SVRGRecursion",
     "SampledGradient",
+    "ShiftRecursion",
     "SketchedGradient",
     "anchor_variance",
     "run",

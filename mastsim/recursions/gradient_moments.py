@@ -141,12 +141,16 @@ class DistributedGradient(GradientMoments):
         g_i = A_i v − b_i.
     joint : {"independent", "permk"}
         How the sketches of one step depend on each other.
+    own, pairs : float, default 1.0
+        M²·E w_i² and M²·E w_i w_j for the weights w_i, of mean 1/M, of one client and of two; 1 where all take part.
     """
 
     operators: Sequence[MomentOperators]
     z_star: np.ndarray
     gradients: np.ndarray
     joint: str = "independent"
+    own: float = 1.0
+    pairs: float = 1.0
 
     def __post_init__(self) -> None:
         clients = tuple(self.operators)
@@ -179,26 +183,26 @@ class DistributedGradient(GradientMoments):
     def curvature2(self, M: np.ndarray) -> np.ndarray:
         """Return E[HMH] for the mean H of the clients' H_i, shape (dim, dim)."""
         whole, own = self._pairs
-        total = whole.curvature2(M)
+        total = self.pairs * whole.curvature2(M)
         for client, pair in zip(self.operators, own, strict=True):
-            total = total + (client.curvature2(M) - pair.curvature2(M))
+            total = total + (self.own * client.curvature2(M) - self.pairs * pair.curvature2(M))
         return total / len(self.operators) ** 2
 
     def linear(self, m: np.ndarray) -> np.ndarray:
         """Return E[(Hm)((1/M)ΣS_iᵀg_i)ᵀ], shape (dim, dim)."""
         whole, own = self._pairs
-        total = whole.mixed(np.outer(m, self.gradients.sum(axis=0)))
+        total = self.pairs * whole.mixed(np.outer(m, self.gradients.sum(axis=0)))
         for client, pair, g in zip(self.operators, own, self.gradients, strict=True):
             outer = np.outer(m, g)
-            total = total + (client.mixed(outer) - pair.mixed(outer))
+            total = total + (self.own * client.mixed(outer) - self.pairs * pair.mixed(outer))
         return total / len(self.operators) ** 2
 
     def constant(self) -> np.ndarray:
         """Return the second moment of (1/M)ΣS_iᵀg_i, shape (dim, dim)."""
         whole, own = self._pairs
         g = self.gradients.sum(axis=0)
-        total = whole.plain(np.outer(g, g))
+        total = self.pairs * whole.plain(np.outer(g, g))
         for client, pair, mine in zip(self.operators, own, self.gradients, strict=True):
             outer = np.outer(mine, mine)
-            total = total + (client.plain(outer) - pair.plain(outer))
+            total = total + (self.own * client.plain(outer) - self.pairs * pair.plain(outer))
         return total / len(self.operators) ** 2

@@ -28,7 +28,7 @@ CLIENTS = 4
 WEAK = 0.99
 """A keep fraction at which the bound on compressed iterates says something."""
 
-_RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted")
+_RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted" and not kind.beyond)
 _NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
 
 

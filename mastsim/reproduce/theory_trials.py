@@ -104,7 +104,7 @@ def _paths(
         "replicas": budget.replicas,
         "seed": seed,
         "x0": start,
-        "measures": (trace_of(theorem),),
+        "measures": (trace_of(theorem.measure),),
         "threads": 2,
         "chunk": 8,
     }
@@ -196,7 +196,7 @@ def average_along(theorem: Rate, steps: int, shared: dict[str, Any]) -> tuple[np
         # A stride beyond the end: each run records its start and its end only.
         method = theorem.method_at(theorem.stepsize)
         run = simulate(method, theorem.objective, steps=stop, every=steps + 1, resume=run, **shared)
-        table = run.traces[trace_of(theorem)] ** power
+        table = run.traces[trace_of(theorem.measure)] ** power
         columns += [table[:, 0], table[:, -1]] if not columns else [table[:, -1]]
     seen, knots = np.stack(columns, axis=1), np.append(0, stops)
     hats = np.stack([np.interp(np.arange(steps), knots, row) for row in np.eye(len(knots))], axis=1)
@@ -286,7 +286,7 @@ def measured(theorem: Rate, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarra
     >>> measured(theorem, run)[:2]
     (array([1, 2]), array([0.5    , 0.28125]))
     """
-    table = run.traces[trace_of(theorem)] ** (2 if theorem.measure == "gradient_norm2" else 1)
+    table = run.traces[trace_of(theorem.measure)] ** (2 if theorem.measure == "gradient_norm2" else 1)
     if theorem.over != "minimum":
         return run.recorded[1:], *mean_and_error(table[:, 1:])
     before = table[:, :-1]

@@ -13,9 +13,26 @@ from mastsim.theorems.distributed import (
 )
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
+from mastsim.theorems.moving_shift import (
+    ConvexQuadraticShift,
+    NonconvexHeldSketch,
+    PolyakLojasiewiczHeldSketch,
+    StronglyConvexQuadraticShift,
+    StronglyConvexShift,
+)
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
+from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
 from mastsim.theorems.rates import Rate
+from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
+from mastsim.theorems.sketched_gradient import (
+    ConvexSketchedGradient,
+    NonconvexSketchedGradient,
+    PolyakLojasiewiczSketchedGradient,
+    SketchedGradientAverage,
+    SketchedGradientDistance,
+    StronglyConvexSketchedGradient,
+)
 from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
 
@@ -39,6 +56,22 @@ ALL: tuple[type[Theorem], ...] = (
     IndependentDistributed,
     StronglyConvexSGD,
     CompressedIterates,
+    NonconvexSketchedGradient,
+    PolyakLojasiewiczSketchedGradient,
+    ConvexSketchedGradient,
+    StronglyConvexSketchedGradient,
+    SketchedGradientDistance,
+    SketchedGradientAverage,
+    ConvexQuadraticShift,
+    StronglyConvexQuadraticShift,
+    StronglyConvexShift,
+    NonconvexHeldSketch,
+    PolyakLojasiewiczHeldSketch,
+    StronglyConvexReshuffled,
+    ConvexReshuffled,
+    ParticipationByProbability,
+    ParticipationByNumber,
+    DependentParticipation,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -52,6 +85,10 @@ __all__ = [
     "ConvexDSGD",
     "ConvexDSGDAnyStep",
     "ConvexDistributed",
+    "ConvexQuadraticShift",
+    "ConvexReshuffled",
+    "ConvexSketchedGradient",
+    "DependentParticipation",
     "DoubleSketchedPAGE",
     "HorizonRate",
     "IndependentDistributed",
@@ -65,12 +102,24 @@ __all__ = [
     "NonconvexDSGD",
     "NonconvexDistributed",
     "NonconvexDistributedQuoted",
+    "NonconvexHeldSketch",
+    "NonconvexSketchedGradient",
+    "ParticipationByNumber",
+    "ParticipationByProbability",
     "PolyakLojasiewiczDSGD",
+    "PolyakLojasiewiczHeldSketch",
+    "PolyakLojasiewiczSketchedGradient",
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",
+    "SketchedGradientAverage",
+    "SketchedGradientDistance",
     "StronglyConvexDSGD",
+    "StronglyConvexQuadraticShift",
+    "StronglyConvexReshuffled",
     "StronglyConvexSGD",
+    "StronglyConvexShift",
+    "StronglyConvexSketchedGradient",
     "SublinearRate",
     "Theorem",
 ]

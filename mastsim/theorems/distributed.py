@@ -213,7 +213,7 @@ class ConvexDistributed(DistributedRate, LinearRate):
 
 @dataclass(frozen=True, eq=False)
 class IndependentDistributed(ConvexDistributed):
-    """The same with the neighbourhood (2γL̄/(Mμ))·gap_M for γ ≤ 1/(L̂ + L̄/M), if the clients are independent.
+    """The same with the neighbourhood (2γL̄/(Mμ))·gap_M for γ ≤ 1/((1 − 1/M)L̂ + L̄/M), if the clients are independent.
 
     Parameters
     ----------
@@ -236,13 +236,15 @@ class IndependentDistributed(ConvexDistributed):
     >>> import numpy as np, mastsim as ms
     >>> F = ms.Distributed([ms.Quadratic(np.eye(2), np.ones(2)), ms.Quadratic(3 * np.eye(2), np.ones(2))], ms.RandK(2, k=1))
     >>> IndependentDistributed(F).stepsize
-    0.1
+    0.125
     """
 
     id = "distributed-independent"
     title = "Convex distributed DSGD, independent clients (linear speed-up)"
     statement = (
-        r"\gamma \le \frac{1}{\hat L + \bar L/M} \Rightarrow \mathbb E\|x^T - x_D^*\|^2 \le (1-\gamma\mu)^T\|x^0 - x_D^*\|^2"
+        r"\gamma \le \frac{1}{(1 - \frac1M)\hat L + \bar L/M} \Rightarrow \mathbb E\|x^T - x_D^*\|^2 \le (1-\gamma\mu)^T"
+        r"\|x^0"
+        r" - x_D^*\|^2"
         r" + \frac{2\gamma\bar L}{M\mu}\left(f_D^{\inf} - \tfrac1M\textstyle\sum_i f_i^{\inf}\right),\quad"
         r" \hat L = \tfrac1M\textstyle\sum_i L_{f_i}L_{D_i},\ \bar L = \max_i L_{f_i}L_{S_i}^{\max}"
     )
@@ -256,9 +258,9 @@ class IndependentDistributed(ConvexDistributed):
 
     @property
     def stepsize(self) -> float:
-        """The largest step size 1/(L̂ + L̄/M)."""
-        c = self.constants
-        return 1 / ((c.L_fD_sharp if self.sharp else c.L_fD) + self.L_share)
+        """The largest step size 1/((1 − 1/M)L̂ + L̄/M)."""
+        c, others = self.constants, 1 - 1 / len(self.objective.clients)
+        return 1 / (others * (c.L_fD_sharp if self.sharp else c.L_fD) + self.L_share)
 
     def neighbourhood(self, stepsize: float) -> float:
         """Return 2γL̄·gap_M/(Mμ)."""

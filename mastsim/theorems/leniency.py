@@ -18,7 +18,10 @@ ULPS = 8 * float(np.finfo(float).eps)
 """Relative rounding that every constant is taken to have, whatever error it states."""
 
 SMALLER_IS_WEAKER = frozenset(
-    ("mu_f", "mu_D", "mu_fD", "mu_fD_sharp", "mu_PL", "f_inf", "fS_inf", "clients_inf", "components_inf")
+    (
+        *("mu_f", "mu_D", "mu_fD", "mu_fD_sharp", "mu_PL", "f_inf", "fS_inf", "clients_inf", "components_inf"),
+        *("mu_f_PL", "step_second_moment_least"),
+    )
 )
 """Constants whose smaller values make a theorem claim less; of all others larger values do."""
 

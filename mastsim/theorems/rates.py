@@ -21,8 +21,11 @@ from mastsim.validation import STEPS, floats, positive, shown
 
 Over = Literal["last", "average", "minimum"]
 
-MEASURES = ("distance", "gap", "gradient_norm2", "error")
+MEASURES = ("distance", "gap", "gradient_norm2", "error", "f_gap", "f_gradient_norm2")
 """What rates bound, apart from Lyapunov functions of their own; see `moments.standard_forms`."""
+
+ABOUT_F = ("error", "f_gap", "f_gradient_norm2")
+"""Those that are about f and its minimiser x*, not about f_D."""
 
 _FINEST = 1e-14
 
@@ -56,11 +59,17 @@ class Rate(Theorem):
 
     method: ClassVar[str]
     measure: ClassVar[str] = "distance"
-    """What is bounded: distance, gap, gradient_norm2, error or lyapunov; see `moments.standard_forms`."""
+    """What is bounded: one of `MEASURES`, or lyapunov; see `moments.standard_forms`."""
     over: ClassVar[Over] = "last"
     """Whether the bound after T steps is on x^T, or on the average or minimum of the means over x^0, …, x^{T−1}."""
     starts_from: ClassVar[str] = "distance"
     """The measure at the start that the bound is in proportion to."""
+    beyond: ClassVar[bool] = False
+    """Whether it is about more than the algorithms of the paper and its baselines; such rates have figures of their own."""
+    part: ClassVar[str] = "distance"
+    """The measure that a Lyapunov function is at least, for where it cannot be computed."""
+    instead: ClassVar[tuple[str, ...]] = ("distance", "gap")
+    """The measures that a run must have recorded where it did not record the Lyapunov function."""
     changeable: ClassVar[tuple[str, ...]] = ("step size", "first term", "second term")
     """What a mutation changes, one at a time: the largest step size, and what `terms` tells apart."""
 
@@ -176,40 +185,57 @@ class Rate(Theorem):
         stepsize : float, optional
             γ, for Lyapunov functions that depend on it; the largest that the theorem allows when left out.
         """
-        return self._measured_at(self.starts_from, x0)
+        gamma = self.stepsize if stepsize is None else stepsize
+        return sum(weight * self._at_start(name, x0) for name, weight in self.start_mixture(gamma).items())
 
     @property
     def start(self) -> float:
-        """What the measure itself is at the default start, the shift; a bound on it where f_D is only estimated."""
-        center = self.objective.center
-        return self.initial if self.measure == self.starts_from else self._measured_at(self.measure, center)
+        """What the measure itself is at the default start, the shift; a bound on it where f_D is only estimated.
 
-    def _measured_at(self, measure: str, x0: np.ndarray) -> float:
-        """Return a measure at a point."""
+        A measure of a theorem's own, such as a Lyapunov function, is what the bound starts from.
+        """
+        if self.measure == self.starts_from or self.measure not in MEASURES:
+            return self.initial
+        return self._at_start(self.measure, self.objective.center)
+
+    def _at_start(self, measure: str, x0: np.ndarray) -> float:
+        """Return a measure at a start, or a bound on it."""
         F = self.objective
-        if measure == "error":
-            apart = x0 - F.problem.minimize().x
-            return float(apart @ apart)
-        if measure == "gradient_norm2":
-            slope = np.asarray(F.gradient(x0), dtype=float)
+        if measure in ("gradient_norm2", "f_gradient_norm2"):
+            slope = np.asarray((F if measure == "gradient_norm2" else F.problem).gradient(x0), dtype=float)
             return float(slope @ slope)
-        if F.evaluation.tier == "estimate":
+        if measure not in ABOUT_F and F.evaluation.tier == "estimate":
             excess, mu = F.excess_bound(x0), F.mu_fD_sharp
             return excess if measure == "gap" else 2 * excess / mu if mu > 0 else math.inf
-        best = F.minimize()
+        of = F.problem if measure in ABOUT_F else F
+        best = of.minimize()
         y = x0 - best.x
-        if measure == "distance":
+        if measure in ("distance", "error"):
             return float(y @ y)
         if F.is_quadratic:
-            return max(0.5 * float(y @ F.curvature @ y), 0.0)
-        return max(float(F.value(x0)) - best.value + best.gap_bound, 0.0)
+            curvature = F.problem.upper_curvature.matrix if of is F.problem else F.curvature
+            return max(0.5 * float(y @ curvature @ y), 0.0)
+        return max(float(of.value(x0)) - best.value + best.gap_bound, 0.0)
 
     def initial_of(self, run: Run) -> np.ndarray:
         """Return what the bound starts from for every replica of a run, shape (replicas,)."""
-        if self.starts_from not in run.traces:
-            raise ValueError(f"run did not record {self.starts_from!r}, from which the bound of {self.title} starts")
-        extra = self.objective.minimize().gap_bound if self.starts_from == "gap" else 0.0
-        return np.maximum(run.traces[self.starts_from][:, 0] + extra, 0.0)
+        mixture = self.start_mixture(run.stepsize)
+        return sum((weight * self._trace_at_start(name, run) for name, weight in mixture.items()), np.zeros(run.replicas))
+
+    def _trace_at_start(self, measure: str, run: Run) -> np.ndarray:
+        if measure not in run.traces:
+            raise ValueError(f"run did not record {measure!r}, from which the bound of {self.title} starts")
+        best = self.objective.problem.minimize() if measure in ABOUT_F else self.objective.minimize()
+        extra = best.gap_bound if measure in ("gap", "f_gap") else 0.0
+        return np.maximum(run.traces[measure][:, 0] + extra, 0.0)
+
+    def mixture(self, stepsize: float) -> dict[str, float]:
+        """Return what is bounded as a weighted sum of measures that any run can record, or of its Lyapunov function."""
+        return {self.measure: 1.0}
+
+    def start_mixture(self, stepsize: float) -> dict[str, float]:
+        """Return what the bound starts from as a weighted sum of measures; see `mixture`."""
+        return {self.starts_from: 1.0}
 
     def form(self, stepsize: float, center: np.ndarray) -> Form:
         """Return the measure as a quadratic form of the method's state, on quadratics, counted from `center`."""
@@ -281,11 +307,11 @@ class Rate(Theorem):
         gap, the gradient by its own norm there, the distance by √(2 gap/μ).
         """
         F = self.objective
-        best = F.problem.minimize() if measure == "error" else F.minimize()
-        if measure == "gap":
+        best = F.problem.minimize() if measure in ABOUT_F else F.minimize()
+        if measure in ("gap", "f_gap"):
             return math.sqrt(best.excess_bound)
-        if measure == "gradient_norm2":
-            root = math.sqrt(2 * F.L_fD_sharp.value * best.excess_bound)
+        if measure in ("gradient_norm2", "f_gradient_norm2"):
+            root = math.sqrt(2 * self._smoothness(measure) * best.excess_bound)
             return min(root, best.gradient_norm) if best.excess_bound > 0 else 0.0
         away = self._away(best.excess_bound, measure)
         return away if away in (0, math.inf) else away * self.stretch_of(measure)
@@ -293,8 +319,8 @@ class Rate(Theorem):
     def _away(self, excess_bound: float, measure: str) -> float:
         """Return how far a point with a certified gap may be from the nearest minimiser."""
         F = self.objective
-        mu = float(F.problem.mu_f) if measure == "error" else max(float(F.mu_fD_sharp), 0.0)
-        if mu <= 0 and measure != "error":
+        mu = float(F.problem.mu_f) if measure in ABOUT_F else max(float(F.mu_fD_sharp), 0.0)
+        if mu <= 0 and measure not in ABOUT_F:
             mu = self.constants.mu_PL.value
         return 0.0 if excess_bound == 0 else math.sqrt(2 * excess_bound / mu) if mu > 0 else math.inf
 
@@ -309,8 +335,12 @@ class Rate(Theorem):
 
     def stretch_of(self, measure: str) -> float:
         """Return how much larger the square root of a measure can be than the distance."""
-        L = self.objective.L_fD_sharp.value
-        return {"gap": math.sqrt(0.5 * L), "gradient_norm2": L}.get(measure, 1.0)
+        L = self._smoothness(measure)
+        return math.sqrt(0.5 * L) if measure in ("gap", "f_gap") else L if measure.endswith("gradient_norm2") else 1.0
+
+    def _smoothness(self, measure: str) -> float:
+        F = self.objective
+        return F.problem.L_f.value if measure in ABOUT_F else F.L_fD_sharp.value
 
 
 class SketchedRate(Rate):

@@ -48,7 +48,8 @@ class Comparison:
     reason : str
         Why it is inconclusive; empty otherwise.
     ratio : float
-        The largest left/right among the points that decide; NaN where a side could not be computed.
+        The largest left/right among the points that decide, left/floor where what was measured is below the floor and the
+        bound further below; NaN where a side could not be computed.
     where : int
         The place of that ratio, counted through the flattened tables.
     decided : ndarray of bool
@@ -80,8 +81,9 @@ def compare(left: Measured, right: np.ndarray, lenient: np.ndarray, floor: np.nd
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         error = np.where(np.isfinite(left.value), left.high - left.value, 0.0)
         unknown = np.isnan(left.value) | np.isnan(right) | (np.isinf(left.value) & np.isinf(right))
-        ratios = np.where(left.value == 0, np.where(right >= 0, 0.0, np.inf), left.value / np.maximum(right, 0.0))
-        ratios = np.where(unknown, np.nan, np.where(np.isinf(ratios) & (left.high <= floor), 0.0, ratios))
+        against = np.where(left.high <= floor, np.maximum(right, floor), np.maximum(right, 0.0))
+        ratios = np.where(left.value == 0, np.where(right >= 0, 0.0, np.inf), left.value / against)
+        ratios = np.where(unknown, np.nan, ratios)
         refuted = ~unknown & (left.low > np.maximum(lenient, 0.0) * (1 + ROUNDING))
         confirmed = ~unknown & ((left.high <= right * (1 + ROUNDING)) | (left.high <= floor))
         exceeded = ~unknown & (left.low > np.maximum(right, 0.0) * (1 + ROUNDING))

@@ -95,7 +95,7 @@ class Cosines(Problem):
         """−Σ|a_k|."""
         return -float(np.abs(self.amplitudes).sum())
 
-    def minimize(self) -> Minimum:
+    def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return a global minimiser in [0, 2π), found on a grid and polished by Newton's method."""
         x = global_minimizers(self, np.ones(1), np.ones(1), 0.0)[:1]
         value = float(self.value(x))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.draws import Draw, outcomes
+from mastsim.expected import Objective
 from mastsim.measuring import measure_points, measure_states
 from mastsim.run import LYAPUNOV
 from mastsim.validation import integer
@@ -15,7 +16,7 @@ from mastsim.verification.comparison import Measured
 from mastsim.verification.exact_rates import bounded_means, decide_paths
 from mastsim.verification.inequalities import require_exact
 from mastsim.verification.tolerances import STEP_ROUNDING
-from mastsim.verification.trial import Trial, trace_of
+from mastsim.verification.trial import Trial, measurable, recorded, trace_of
 from mastsim.verification.verdict import Verdict
 
 LEAF_LIMIT = 1 << 11
@@ -73,19 +74,33 @@ def _step(trial: Trial, state: Any, rows: np.ndarray, draw: Draw) -> Any:
 
 def _is_whole(trial: Trial) -> bool:
     """Whether all of what a theorem bounds can be computed from the states."""
-    return trial.theorem.measure != LYAPUNOV or trace_of(trial.theorem) == LYAPUNOV
+    mixture = trial.theorem.mixture(trial.stepsize)
+    return measurable(trial.theorem, trial.stepsize) == mixture
 
 
 def _mean(trial: Trial, state: Any, chance: np.ndarray) -> tuple[float, float]:
-    """Return the mean of the measure over the leaves, and the error of the evaluations of f_D in it."""
-    if (trace := trace_of(trial.theorem)) == LYAPUNOV:
-        return float(chance @ measure_states(trial.method, trial.objective, state)), 0.0
-    measured = measure_points(trial.objective, state.x, trace)
-    if trace not in ("gap", "gradient_norm"):
-        return float(chance @ measured), 0.0
-    error = max(node.error_bound(state.x) for node in trial.objective.nodes)
-    if trace == "gap":
-        best = trial.objective.minimize()
-        return float(chance @ measured), error + STEP_ROUNDING * (abs(best.value) + float(chance @ np.abs(measured)))
-    slip = np.sqrt(2 * trial.objective.L_fD_sharp * error)
-    return float(chance @ measured**2), float(chance @ (2 * measured * slip + slip**2)) if slip > 0 else 0.0
+    """Return the mean of the measure over the leaves, and the error of the evaluations of f and f_D in it."""
+    found = [
+        (weight, _mean_of(trial, measure, state, chance))
+        for measure, weight in measurable(trial.theorem, trial.stepsize).items()
+    ]
+    return sum(weight * mean for weight, (mean, _) in found), sum(weight * error for weight, (_, error) in found)
+
+
+def _mean_of(trial: Trial, measure: str, state: Any, chance: np.ndarray) -> tuple[float, float]:
+    F = trial.objective
+    if measure == LYAPUNOV:
+        return float(chance @ measure_states(trial.method, F, state)), 0.0
+    measured = recorded(measure, measure_points(F, state.x, trace_of(measure)))
+    mean = float(chance @ measured)
+    if measure not in ("gap", "gradient_norm2", "f_gap"):
+        return mean, 0.0
+    best, error = (F.problem.minimize(), 0.0) if measure == "f_gap" else (F.minimize(), _error_bound(F, state.x))
+    if measure != "gradient_norm2":
+        return mean, error + STEP_ROUNDING * (abs(best.value) + float(chance @ np.abs(measured)))
+    slip = np.sqrt(2 * F.L_fD_sharp * error)
+    return mean, float(chance @ (2 * np.sqrt(measured) * slip + slip**2)) if slip > 0 else 0.0
+
+
+def _error_bound(objective: Objective, x: np.ndarray) -> float:
+    return max(node.error_bound(x) for node in objective.nodes)

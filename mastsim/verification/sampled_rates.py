@@ -15,7 +15,7 @@ from mastsim.theorems import AssumptionError, Rate
 from mastsim.verification.inequalities import expected_outcome, require_exact
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
 from mastsim.verification.tolerances import SMALLEST
-from mastsim.verification.trial import Trial, far_start, needed_traces, over_steps, trace_of
+from mastsim.verification.trial import Trial, far_start, measurable, needed_traces, over_steps, trace_of
 from mastsim.verification.verdict import Curve, Outcome, Reason, Verdict
 
 _CHECKPOINTS = 4
@@ -213,7 +213,7 @@ def simulated(trial: Trial, steps: int, replicas: int, seed: int, progress: bool
         seed=seed,
         x0=far_start(trial) if trial.start is None else trial.start,
         every=max(1, steps // 8) if trial.theorem.over != "average" else 1,
-        measures=tuple(dict.fromkeys([trace_of(trial.theorem), "distance"])),
+        measures=tuple(dict.fromkeys([*map(trace_of, measurable(trial.theorem, trial.stepsize)), "distance"])),
         threads=2,
         progress=progress,
     )

@@ -17,6 +17,8 @@ from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
 from mastsim.verification.exact_rates import decide_rate_exactly
+from mastsim.verification.false_reshuffling import false_reshuffling
+from mastsim.verification.false_shifts import false_shifts
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.negative_controls import false_inequalities, false_rates
@@ -177,7 +179,9 @@ def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     """Return the false variants of the chosen theorems: exactly, and the rates also from replicas."""
     wrong = [_inequality(claim, seed, effort, "refuted") for claim in false_inequalities() if _root(claim) in chosen]
     trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
-    return [*wrong, *(_rate(t, seed, effort) for t in trials), *(_sampled(t, seed, effort) for t in trials)]
+    shown = [trial for trial in (*false_shifts(), *false_reshuffling()) if _root(trial.theorem) in chosen]
+    exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]
+    return [*wrong, *exact, *(_sampled(t, seed, effort) for t in trials)]
 
 
 def _root(variant: Theorem) -> str:

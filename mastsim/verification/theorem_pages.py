@@ -14,6 +14,8 @@ _MEASURES = {
     "gap": "E f_D(x) − f_D^inf",
     "gradient_norm2": "E‖∇f_D(x)‖²",
     "error": "E‖x − x*‖², where x* minimises f",
+    "f_gap": "E f(x) − f^inf",
+    "f_gradient_norm2": "E‖∇f(x)‖²",
     "lyapunov": "the Lyapunov function E Ψ of the statement",
 }
 _OVER = {

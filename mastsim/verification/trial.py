@@ -106,16 +106,13 @@ class Trial:
 
     def measured(self, run: Run) -> np.ndarray:
         """Return what the theorem bounds, or a part of it where the run recorded no more, shape (replicas, records)."""
-        table = run.traces[self._trace(run)]
-        return table**2 if self.theorem.measure == "gradient_norm2" else table
+        mixture = self.theorem.mixture(self.stepsize) if self.is_whole(run) else {self.theorem.part: 1.0}
+        tables = [weight * recorded(measure, run.traces[trace_of(measure)]) for measure, weight in mixture.items()]
+        return sum(tables[1:], tables[0])
 
     def is_whole(self, run: Run) -> bool:
         """Whether the run recorded all of what the theorem bounds: a part of it can refute, never confirm."""
-        return self.theorem.measure != LYAPUNOV or self._trace(run) == LYAPUNOV
-
-    def _trace(self, run: Run) -> str:
-        name = trace_of(self.theorem)
-        return "distance" if name == LYAPUNOV and LYAPUNOV not in run.traces else name
+        return LYAPUNOV not in self.theorem.mixture(self.stepsize) or LYAPUNOV in run.traces
 
     def verdict(self, **facts: object) -> Verdict:
         """Return a verdict with the facts of the trial filled in."""
@@ -132,19 +129,30 @@ class Trial:
         return Verdict(**(shared | facts))
 
 
-def trace_of(theorem: Rate) -> str:
-    """Return the trace of a run that holds what a theorem bounds, or a part of it where the whole cannot be computed."""
-    if theorem.measure == LYAPUNOV:
-        known = theorem.method_at(theorem.stepsize).knows_lyapunov(theorem.objective)
-        return LYAPUNOV if known else "distance"
-    return {"gradient_norm2": "gradient_norm"}.get(theorem.measure, theorem.measure)
+def trace_of(measure: str) -> str:
+    """Return the trace of a run that holds a measure, or its root."""
+    return measure.removesuffix("2") if measure.endswith("gradient_norm2") else measure
+
+
+def recorded(measure: str, trace: np.ndarray) -> np.ndarray:
+    """Return a measure from the trace that holds it."""
+    return trace**2 if measure.endswith("gradient_norm2") else trace
+
+
+def measurable(theorem: Rate, stepsize: float) -> dict[str, float]:
+    """Return what a theorem bounds as a weighted sum of measures, or a part of it where the whole cannot be computed."""
+    mixture = theorem.mixture(stepsize)
+    known = LYAPUNOV not in mixture or theorem.method_at(stepsize).knows_lyapunov(theorem.objective)
+    return mixture if known else {theorem.part: 1.0}
 
 
 def needed_traces(theorem: Rate, run: Run) -> tuple[str, ...]:
     """Return the traces that a run must have to be judged by a theorem."""
-    if theorem.measure == LYAPUNOV:
-        return (LYAPUNOV,) if LYAPUNOV in run.traces else ("distance", "gap")
-    return tuple(dict.fromkeys([trace_of(theorem), theorem.starts_from]))
+    mixture = theorem.mixture(run.stepsize)
+    if LYAPUNOV in mixture and LYAPUNOV not in run.traces:
+        return theorem.instead
+    starts = () if LYAPUNOV in mixture else theorem.start_mixture(run.stepsize)
+    return tuple(dict.fromkeys([*map(trace_of, mixture), *map(trace_of, starts)]))
 
 
 def exact_recursion(trial: Trial) -> Recursion | None:

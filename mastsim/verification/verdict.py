@@ -65,7 +65,8 @@ class Verdict:
     expected : {"holds", "refuted"}
         What the registry expects.
     max_ratio : float
-        Largest left/right found: the tightness. From replicas, a ratio of sample means, not a bound.
+        Largest left/right found: the tightness; where both sides are below what rounding resolves, to that. From replicas, a
+        ratio of sample means, not a bound.
     witness : str
         The instance or point that attains it.
     scope : str

@@ -132,3 +132,21 @@ def test_company_and_threads_change_no_bit(sketch):
                 assert value == values[k] == F.value(x[k])
                 np.testing.assert_array_equal(gradient, gradients[k])
                 np.testing.assert_array_equal(F.hessian_product(x[k], w[k]), products[k])
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("sketch", [ms.Bernoulli(12, 0.5), ms.RandK(12, 6), ms.RandK(12, 2)])
+def test_points_of_all_sizes_in_one_call_are_evaluated_as_if_alone(sketch, real):
+    """Near, far, beyond the stored sums and not finite: each by its own best way, whatever stands beside it."""
+    rng = np.random.default_rng(3)
+    A = (rng.random((150, 12)) < 0.6) * (rng.standard_normal((150, 12)) if real else 1.0)
+    F = ms.Mast(ms.LogisticRegression(A, np.where(rng.random(150) < 0.5, 1.0, -1.0), l2=1e-3), sketch, evaluate="rows")
+    x, w = rng.standard_normal((2, 8, 12))
+    x *= np.array([1e-3, 0.1, 0.5, 1.0, 3.0, 20.0, 300.0, np.nan])[:, None]
+    for order in ([0, 1, 2, 3, 4, 5, 6, 7], [6, 2], [1, 0, 3], [7, 4, 4]):
+        values, gradients = F.value_and_gradient(x[order])
+        products = F.hessian_product(x[order], w[order])
+        for k, own in enumerate(order):
+            np.testing.assert_array_equal(values[k], F.value(x[own]))
+            np.testing.assert_array_equal(gradients[k], F.gradient(x[own]))
+            np.testing.assert_array_equal(products[k], F.hessian_product(x[own], w[own]))

@@ -14,8 +14,7 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.constants import Constants
 from mastsim.draws import outcomes
-from mastsim.methods import FullBatch, NaturalCompressor, Nice, SketchCompressor
-from mastsim.methods.base import State
+from mastsim.methods import FullBatch, NaturalCompressor, Nice, SketchCompressor, State
 from mastsim.moments import recursion, standard_forms
 from mastsim.simulation import simulate
 from mastsim.theorems import AssumptionError

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mastsim.methods.base import Method, State
+from mastsim.methods import Method, State
 from mastsim.methods.compression import Compressor
 
 

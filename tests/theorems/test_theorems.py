@@ -19,8 +19,17 @@ from mastsim.problems import Minimum
 from mastsim.problems.base import Problem
 from mastsim.run import Request, Run
 from mastsim.simulation import simulate
+from mastsim.sketches.laws import Law
 from mastsim.theorems import ALL, Inequality, Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, Rate, StronglyConvexDSGD
-from mastsim.theorems.assumptions import CONVEX, DISTRIBUTED, NO_SKETCH, SINGLE_NODE, AssumptionError
+from mastsim.theorems.assumptions import (
+    CONVEX,
+    DISTRIBUTED,
+    INDEPENDENT,
+    NO_SKETCH,
+    SINGLE_NODE,
+    STRONGLY_CONVEX,
+    AssumptionError,
+)
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
 
@@ -74,6 +83,21 @@ class Unbounded(ms.Bernoulli):
     @property
     def L_max(self):
         return math.inf
+
+
+class Secretive(Law):
+    """A law that knows nothing but that it is bounded."""
+
+    L_max, L_D, mu_D = 4.0, 2.0, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Opaque(ms.Bernoulli):
+    """A sketch with such a law."""
+
+    @property
+    def law(self):
+        return Secretive(self.dim)
 
 
 def correlated():
@@ -228,11 +252,14 @@ def test_the_constants_a_record_names_are_the_ones_it_reads(kind, monkeypatch):
     assert found - BESIDES.get(kind.id, set()) <= used
 
 
-DISTRIBUTED_IDS = {kind.id for kind in ALL if kind.id.startswith(("theorem6", "distributed"))}
+DISTRIBUTED_IDS = {kind.id for kind in ALL if DISTRIBUTED in kind.assumptions}
 ABOUT_SKETCHES = {kind.id for kind in ALL} - DISTRIBUTED_IDS - {"sgd"}
-ABOUT_PATHS = ABOUT_SKETCHES - {"lemma1", "lemma2", "lemma3", "theorem1", "gdci"}
-STRONG = {"lemma3", "theorem2", "theorem4", "theorem5", "gdci"}
-CONVEX_ONLY = {"lemma2", "theorem1", "theorem2-convex", "theorem2-convex-any-step"}
+UNBOUNDED_TOO = {kind.id for kind in ALL if kind.id.startswith("sketched-gradient")}
+ABOUT_PATHS = ABOUT_SKETCHES - {"lemma1", "lemma2", "lemma3", "theorem1", "gdci"} - UNBOUNDED_TOO
+STRONG = {kind.id for kind in ALL if STRONGLY_CONVEX in kind.assumptions and SINGLE_NODE in kind.assumptions} - {"sgd"}
+CONVEX_ONLY = {kind.id for kind in ALL if CONVEX in kind.assumptions}
+KNOWN_SQUARE = {*UNBOUNDED_TOO, *(kind.id for kind in ALL if kind.id.startswith("moving-shift-held-sketch"))}
+PL = {kind.id for kind in ALL if kind.id.endswith("polyak-lojasiewicz")}
 
 
 def refusals():
@@ -240,7 +267,9 @@ def refusals():
     flat = ms.LogisticRegression(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, -1.0]), l2=0.0)
     tilted = ms.LogisticRegression(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([1.0, -1.0]), l2=0.1)
     flips = ms.FiniteSupport([[[0.0]], [[2.0]]])
-    one, waves, pair = ms.RandK(2, k=1), ms.Mast(Waves(), flips), {"distributed-convex", "distributed-independent"}
+    one, waves = ms.RandK(2, k=1), ms.Mast(Waves(), flips)
+    pair = {kind.id for kind in ALL if {STRONGLY_CONVEX, DISTRIBUTED} <= set(kind.assumptions)}
+    independent = {kind.id for kind in ALL if INDEPENDENT in kind.assumptions}
     single = ABOUT_SKETCHES | {"sgd"}
     half = ms.Distributed([ms.Quadratic(np.eye(1), np.ones(1)), Waves()], flips)
     unscaled = ms.Unscaled(one)
@@ -253,14 +282,15 @@ def refusals():
         (distributed([one, Unbounded(2, 0.5)]), DISTRIBUTED_IDS, "bounded sketch", "L_S^max = inf", "bounded SᵀS"),
         (waves, CONVEX_ONLY, "convexity", "is -1", "regularisation"),
         (waves, STRONG, "strong convexity", "μ_f = -1", "regularisation"),
-        (waves, {"polyak-lojasiewicz"}, "Polyak-Łojasiewicz condition", "no constant is known", "strongly convex loss"),
+        (waves, PL, "Polyak-Łojasiewicz condition", "no constant is known", "strongly convex loss"),
+        (ms.Mast(two, Opaque(2, 0.5)), KNOWN_SQUARE, "known E[SSᵀ]", "not known for", "few values"),
         (half, pair, "strong convexity", "μ_f = -1", "regularisation"),
         (ms.Mast(Bottomless(), flips), ABOUT_SKETCHES, "smoothness", "lower bound of f = -inf", "bounded below"),
         (ms.Distributed([Waves(), Bottomless()], flips), DISTRIBUTED_IDS, "smoothness", "lower bound of f = -inf", "below"),
         (distributed(), single, "one node", "2 clients", "distributed objectives"),
         (correlated(), DISTRIBUTED_IDS, "distributed objective", "one node", "Distributed(problems, sketches)"),
         (correlated(), {"sgd"}, "no sketch", "the sketch is Rand-1", "identity sketch"),
-        (distributed(ms.PermK(2, clients=2)), {"distributed-independent"}, "independent clients", "Perm-K", "independently"),
+        (distributed(ms.PermK(2, clients=2)), independent, "independent clients", "Perm-K", "independently"),
         (
             ms.Mast(two, ms.Bernoulli(2, 0.1)),
             {"gdci"},

@@ -22,6 +22,7 @@ from mastsim.verification.attack.false_variants import (
 from mastsim.verification.attack.long_histories import by_powers
 from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS, QuadraticPlan
 from mastsim.verification.cosine_sums import Cosines, global_minimizers
+from mastsim.verification.false_shifts import SketchOnTheRight
 
 
 def wild(rare: float, horizon: int) -> Instance:
@@ -117,7 +118,8 @@ def test_theorem_6_as_quoted_is_refuted_from_a_random_start():
 @pytest.mark.parametrize("kind", ALL_FALSE, ids=lambda kind: kind.id)
 def test_false_variants_are_refuted_from_a_random_start(kind):
     # Seeds that are soon successful; docs/attacks.md says how often others are, and with what budgets.
-    seed, budget = {GapAgainstSketchedInfimum: (1, 2500), NaiveSharpStep: (1, 2500), NonconvexMinimizer: (0, 500)}[kind]
+    soon = {GapAgainstSketchedInfimum: (1, 2500), NaiveSharpStep: (1, 2500), NonconvexMinimizer: (0, 500)}
+    seed, budget = (soon | {SketchOnTheRight: (2, 400)}).get(kind, (0, 600))
     found = attack(kind, seed=seed, budget=budget, target=1.1)
     assert found.verdict == "refuted"
     assert found.ratio > 1.02

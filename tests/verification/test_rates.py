@@ -15,6 +15,8 @@ from mastsim import theorems
 from mastsim.methods import FullBatch, IndependentSampling, Nice, SketchCompressor, Uncompressed, WithReplacement
 from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
+from mastsim.theorems.moving_shift import HeldSketchRate, RefreshedRate
+from mastsim.theorems.reshuffled import UNIFORM_LIST
 from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import one_dimension, two_signs
 from mastsim.verification.trial import Trial, exact_recursion
@@ -51,6 +53,11 @@ def sketch(rng, dim):
     return ms.FiniteSupport(values + np.eye(dim) - np.tensordot(weights, values, axes=1), weights)
 
 
+def uniform(values):
+    """Return equally likely matrices, moved so that their mean is the identity."""
+    return ms.FiniteSupport(values + np.eye(values.shape[1]) - values.mean(axis=0))
+
+
 def sampling(rng, f):
     n, kind = f.components, rng.integers(5)
     q = rng.dirichlet(np.full(n, 3.0)) * 0.9 + 0.1 / n
@@ -68,7 +75,8 @@ def objective(rng, kind):
     """Return an objective that a theorem may be about."""
     dim, n = int(rng.integers(1, 4)), int(rng.integers(1, 4))
     shift = rng.standard_normal(dim) * rng.choice([0.0, 1.0, 3.0])
-    singular = kind.measure in ("gap", "gradient_norm2") and rng.random() < 0.3
+    flat = kind.measure in ("gap", "gradient_norm2", "f_gap", "f_gradient_norm2")
+    singular = flat and rng.random() < 0.3
     parts = [quadratic(rng, dim, rng.choice([0.0, 1.0, 2.0]), singular) for _ in range(n)]
     if kind.method == "DistributedDSGD":
         dealt = dim == n and rng.random() < 0.3
@@ -77,6 +85,9 @@ def objective(rng, kind):
     S = sketch(rng, dim)
     if kind is theorems.StronglyConvexSGD or rng.random() < 0.1:
         S = ms.Identity(dim)
+    elif UNIFORM_LIST in kind.assumptions:
+        values = rng.standard_normal((int(rng.integers(1, 5)), dim, dim)) * rng.choice([0.1, 1.0, 3.0])
+        S = ms.RandK(dim, int(rng.integers(1, dim + 1))) if rng.random() < 0.3 else uniform(values + np.eye(dim))
     elif kind is theorems.CompressedIterates:
         S = ms.Bernoulli(dim, 1 - 10.0 ** -rng.uniform(1, 6, dim))
     return ms.Mast(parts[0] if n == 1 else ms.FiniteSum(parts), S, shift=shift)
@@ -95,6 +106,15 @@ def settings(rng, kind, F):
         chosen["anchor"] = [None, *range(1, len(F.sketch.support()[1]) + 1)][rng.integers(len(F.sketch.support()[1]) + 1)]
     if kind is theorems.DoubleSketchedPAGE:
         chosen["sketches"] = int(rng.integers(1, 3))
+    if issubclass(kind, RefreshedRate):
+        variant = str(rng.choice(list(kind.variants)))
+        chosen["shift"] = ms.Refreshed(float(rng.choice([1e-3, 0.1, 0.5, 1.0])), variant=variant)
+    if kind in (theorems.ParticipationByProbability, theorems.DependentParticipation):
+        chosen["participation"] = ms.Participation(p=float(rng.choice([0.05, 0.3, 0.8, 1.0])))
+    if kind is theorems.ParticipationByNumber:
+        chosen["participation"] = ms.Participation(m=int(rng.integers(1, len(F.clients) + 1)))
+    if issubclass(kind, HeldSketchRate):
+        chosen["shift"] = ms.HeldSketch(int(rng.integers(1, 6)))
     return chosen
 
 
@@ -125,7 +145,8 @@ def rounding(theorem, x0):
     F = theorem.objective
     points = (x0, F.center, F.minimize().x, F.problem.minimize().x)
     size = max(float(np.abs(point).max()) for point in points) + 1e-3
-    weight = {"gap": F.L_fD_sharp, "gradient_norm2": F.L_fD_sharp**2}.get(theorem.measure, 1.0)
+    L = F.problem.L_f if theorem.measure.startswith("f_") else F.L_fD_sharp
+    weight = L if theorem.measure.endswith("gap") else L**2 if theorem.measure.endswith("gradient_norm2") else 1.0
     return 1e-13 * float(weight) * size**2
 
 
@@ -551,6 +572,59 @@ TABLE = [
     (K.LooplessSVRDSG, {"probability": 1.0}, "mu", 2.1, bowl),
     (K.LooplessSVRDSG, {"probability": 0.1, "anchor": 1}, "neighbourhood", 0.3, three_values),
     (K.LooplessSVRDSG, {"probability": 0.1, "anchor": 1}, "zeta", 0.3, three_values),
+    # The sketched gradient: attained in one dimension.
+    (K.NonconvexSketchedGradient, {}, "theta", HALF, RARE),
+    (K.NonconvexSketchedGradient, {}, "weight", HALF, bowl),
+    (K.PolyakLojasiewiczSketchedGradient, {}, "theta", HALF, RARE),
+    (K.PolyakLojasiewiczSketchedGradient, {}, "mu", 2.0, RARE),
+    (K.PolyakLojasiewiczSketchedGradient, {}, "contraction", 1.1, RARE),
+    (K.StronglyConvexSketchedGradient, {}, "theta", HALF, RARE),
+    (K.StronglyConvexSketchedGradient, {}, "mu", 2.0, RARE),
+    (K.StronglyConvexSketchedGradient, {}, "contraction", 1.1, RARE),
+    (K.StronglyConvexSketchedGradient, {}, "C", HALF, RARE),
+    (K.SketchedGradientDistance, {}, "theta_distance", HALF, RARE),
+    (K.SketchedGradientDistance, {}, "mu", 2.0, RARE),
+    # The sum over steps of a last iterate, and 1/(2(1 − γθ̄)) at γ = 1/(2θ̄), both cost a factor two.
+    (K.ConvexSketchedGradient, {}, "theta", HALF, RARE),
+    (K.ConvexSketchedGradient, {}, "weight", 0.3, WILD),
+    (K.SketchedGradientAverage, {}, "theta_distance", 0.3, bowl),
+    (K.SketchedGradientAverage, {}, "weight", 0.3, bowl),
+    # Refreshed shifts of quadratics: the weight is attained, the other rate within the factors it is made of.
+    (K.ConvexQuadraticShift, {"shift": ms.Refreshed(0.5)}, "L", HALF, WILD),
+    (K.ConvexQuadraticShift, {"shift": ms.Refreshed(1.0)}, "weight", HALF, bowl),
+    (K.ConvexQuadraticShift, {"shift": ms.Refreshed(0.5, variant="a")}, "weight", HALF, WILD),
+    (K.StronglyConvexQuadraticShift, {"shift": ms.Refreshed(0.5)}, "L", 0.2, WILD),
+    (K.StronglyConvexQuadraticShift, {"shift": ms.Refreshed(0.5)}, "contraction", 2.0, one_dimension),
+    (K.StronglyConvexQuadraticShift, {"shift": ms.Refreshed(0.5)}, "mu", 2.1, one_dimension),
+    (K.StronglyConvexQuadraticShift, {"shift": ms.Refreshed(0.1)}, "chi", HALF, SLIGHT),
+    (K.StronglyConvexShift, {"shift": ms.Refreshed(1.0)}, "L", 0.1, WILD),
+    (K.StronglyConvexShift, {"shift": ms.Refreshed(1.0)}, "mu", 2.1, WILD),
+    (K.StronglyConvexShift, {"shift": ms.Refreshed(0.5)}, "contraction", 2.1, WILD),
+    (K.StronglyConvexShift, {"shift": ms.Refreshed(0.1)}, "stepsize", 20.0, WILD),
+    # Held sketches: attained with one step in one dimension.
+    (K.NonconvexHeldSketch, {"shift": ms.HeldSketch(1)}, "weight", HALF, bowl),
+    (K.NonconvexHeldSketch, {"shift": ms.HeldSketch(1)}, "mu_step", 2.0, RARE),
+    (K.NonconvexHeldSketch, {"shift": ms.HeldSketch(4)}, "L", HALF, RARE),
+    (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "L", HALF, RARE),
+    (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "mu_step", 2.0, RARE),
+    (K.PolyakLojasiewiczHeldSketch, {"shift": ms.HeldSketch(1)}, "mu", 2.0, RARE),
+    # Reshuffled lists: no noise of few orders reaches more than about a third of the bound, here a sixth.
+    (K.StronglyConvexReshuffled, {}, "contraction", 2.0, bowl),
+    (K.StronglyConvexReshuffled, {}, "mu", 2.0, three_values),
+    (K.StronglyConvexReshuffled, {}, "L", 0.2, three_values),
+    (K.StronglyConvexReshuffled, {}, "neighbourhood", 0.15, three_values),
+    (K.ConvexReshuffled, {}, "weight", HALF, bowl),
+    (K.ConvexReshuffled, {}, "L", 0.2, three_values),
+    (K.ConvexReshuffled, {}, "noise", 0.1, three_values),
+    # Participation: attained by one client that is there, and nearly by many that are rarely there.
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=1.0)}, "stepsize", 2.0, ALONE_RARE),
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=0.1)}, "L_share", HALF, ALONE),
+    (K.ParticipationByProbability, {"participation": ms.Participation(p=0.5)}, "neighbourhood", HALF, many_wild),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=1)}, "L_share", HALF, ALONE_RARE),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=2)}, "neighbourhood", HALF, many_wild),
+    (K.ParticipationByNumber, {"participation": ms.Participation(m=1)}, "mu", 2.0, ALONE_RARE),
+    (K.DependentParticipation, {"participation": ms.Participation(p=0.1)}, "L_share", HALF, ALONE),
+    (K.DependentParticipation, {"participation": ms.Participation(p=1.0)}, "neighbourhood", HALF, ALONE_WILD),
 ]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mastsim as ms
 from benchmarks.verdicts import decided, tally
@@ -158,6 +160,20 @@ def test_a_claim_that_cannot_be_computed_with_weaker_constants_refutes_nothing()
 def test_comparisons(left, error, right, lenient, words):
     found = compare(Measured.of(*map(np.array, (left, error))), np.array(right), np.array(lenient))
     assert (f"{found.outcome} ({found.reason})" if found.reason else found.outcome) == words
+
+
+SIZES = st.sampled_from([0.0, 1e-300, 1e-30, 1e-12, 0.5, 1.0, 1 + 1e-10, 2.0, 1e30])
+
+
+@given(st.lists(st.tuples(SIZES, SIZES, SIZES, SIZES), min_size=1, max_size=4))
+def test_what_holds_has_no_ratio_above_one(points):
+    """Below the floor a left side is compared with the floor: a bound that has gone below rounding makes no large ratio."""
+    left, error, right, floor = (np.array(side) for side in zip(*points, strict=True))
+    found = compare(Measured.of(left, error), right, right, floor)
+    if found.outcome == "holds":
+        assert found.ratio <= 1 + 1e-9
+        plain = [a / b for a, error, b, resolved in points if b > 0 and a + error > resolved and error <= 1e-9 * b]
+        assert found.ratio >= max(plain, default=0.0) * (1 - 1e-12)
 
 
 # Less never confirms -------------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def _two_sum(buf: np.ndarray, place: int, x: Any) -> None:
     store(buf, place + LANES, load(buf, place + LANES) + ((old - (new - back)) + (x - back)))
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def _row(buf: np.ndarray, entries: Entries, i: int) -> Any:
     """Return the product of a row's factors, as two chains that run side by side."""
     f, g = (splat(1.0), splat(0.0)), (splat(1.0), splat(0.0))
@@ -180,7 +180,7 @@ def _row(buf: np.ndarray, entries: Entries, i: int) -> Any:
     return product(f, g)
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def _along(buf: np.ndarray, entries: Entries, i: int, delta: np.ndarray, places: int) -> Any:
     """Return Σ c_j δ_j over the atoms of a row."""
     total = splat(0.0), splat(0.0)
@@ -190,7 +190,7 @@ def _along(buf: np.ndarray, entries: Entries, i: int, delta: np.ndarray, places:
     return total
 
 
-@njit(forceinline=True)
+@njit(inline="always")
 def _spread(buf: np.ndarray, entries: Entries, i: int, places: int, x: Any) -> None:
     """Add a complex vector to the sums of the atoms of a row."""
     for e in range(entries.indptr[i], entries.indptr[i + 1]):
@@ -288,6 +288,17 @@ def _moments(
     out.values[k, 1] += lost
 
 
+@njit(nogil=True)
+def _task(
+    buf: np.ndarray, level: int, entries: Entries, theta: Any, delta: Any, rows: Any, sums: Sums, b: int, k: int, out: Found
+) -> None:
+    """Evaluate task k, which are some rows that use sum b."""
+    for k0 in range(sums.start[b], sums.start[b + 1], LANES):
+        _tile(buf, level, entries, theta, delta, rows, sums, (k0, b, k), out)
+    if sums.slope[b] != 0.0 or sums.square[b] != 0.0:
+        _moments(level, entries, theta, delta, rows, sums.slope[b], sums.square[b], k, out)
+
+
 @njit(cache=True, nogil=True)
 def add_up(
     begin: int,
@@ -302,11 +313,8 @@ def add_up(
     out: Found,
 ) -> None:
     """Evaluate tasks ``begin``, ``begin + stride``, …, at level 2 along ``delta``, of the shape of ``theta``."""
+    buf = allocate(4 * PAIR * theta.shape[1] + PAIR)
     for k in range(begin, tasks.point.size, stride):
-        buf = allocate(4 * PAIR * theta.shape[1] + PAIR)
-        p, b = tasks.point[k], tasks.bucket[k]
-        rows, along = order[p, tasks.first[k] : tasks.last[k]], delta[p] if level == 2 else delta[0]
-        for k0 in range(sums.start[b], sums.start[b + 1], LANES):
-            _tile(buf, level, entries, theta[p], along, rows, sums, (k0, b, k), out)
-        if sums.slope[b] != 0.0 or sums.square[b] != 0.0:
-            _moments(level, entries, theta[p], along, rows, sums.slope[b], sums.square[b], k, out)
+        p = tasks.point[k]
+        rows = order[p, tasks.first[k] : tasks.last[k]]
+        _task(buf, level, entries, theta[p], delta[p if level == 2 else 0], rows, sums, tasks.bucket[k], k, out)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.arithmetic import product
+from mastsim.linalg import SparseCurvature
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
 from mastsim.sketches.laws.rows import RowLaws
@@ -94,6 +96,14 @@ class Law(ReadOnly):
             If it is not known.
         """
         raise ValueError(f"E[SᵀAS] is not known for {type(self).__name__}: give the sketch a law that has quadratic_moment")
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature | None:
+        """Return E[SᵀHS] without forming a matrix, or None where that is not known."""
+        return None
+
+    def sparse_supremum(self, H: SparseCurvature) -> Constant:
+        """Return sup_S λ_max(SᵀHS) for a positive semidefinite H, or an upper bound."""
+        return product([Constant(self.L_max, "upper", "L_S^max"), H.largest], "upper", "L_S^max·λ_max(L)")
 
     def moment_operators(self, A: np.ndarray) -> MomentOperators | None:
         """Return the maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS and a symmetric `A`, or None where they are not known."""

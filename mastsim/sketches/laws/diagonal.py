@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mastsim.linalg import SparseCurvature
 from mastsim.provenance import Constant
 from mastsim.sketches.laws.base import Law
 
@@ -87,6 +88,13 @@ class DiagonalLaw(Law):
         scale = np.sqrt(self.largest_squares)
         top = float(np.linalg.eigvalsh(scale[:, None] * A * scale)[-1])
         return Constant(top, "exact", f"attained {self.extreme}")
+
+    def sparse_supremum(self, H: SparseCurvature) -> Constant:
+        """Return sup_S λ_max(SᵀHS) where all c_i² are largest at once, or the upper bound L_S^max·λ_max(H)."""
+        if not self.jointly_largest:
+            return super().sparse_supremum(H)
+        top = H.between(np.sqrt(self.largest_squares)).largest
+        return Constant(top, top.kind, f"attained {self.extreme}: {top.source}", top.error)
 
     def supremum_curvature(self, A: np.ndarray) -> Constant | None:
         """Return sup_S λ_max(SᵀAS) for a positive semidefinite `A` where it is known."""

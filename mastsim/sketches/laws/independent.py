@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.linalg import SparseCurvature
 from mastsim.rounding import summed
 from mastsim.sketches.laws.base import MomentOperators
 from mastsim.sketches.laws.diagonal import DiagonalLaw
@@ -76,6 +77,11 @@ class IndependentEntries(DiagonalLaw):
         moment = np.array(A)
         np.fill_diagonal(moment, np.diag(moment) * self.second_moments)
         return moment
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature:
+        """Return E[SᵀHS]: H with its diagonal multiplied by E c_i²."""
+        diagonal = self.second_moments * H.diagonal + (self.second_moments - 1) * H.row_squares
+        return H.with_diagonal(diagonal, H.pieces, H.floor_times(self.mu_D, self.L_D))
 
     def pair_moments(self) -> np.ndarray:
         """Return the matrix of E[c_i c_j], shape (dim, dim)."""

@@ -17,6 +17,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from mastsim.linalg import SparseCurvature
 from mastsim.sketches.laws.base import Law, MomentOperators
 
 Pairing = tuple[int, ...]
@@ -169,6 +170,13 @@ class InvariantLaw(Law):
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[SᵀAS], shape (dim, dim), for any square `A`."""
         return self.contract("M", M=A)
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature:
+        """Return E[SᵀHS] = (c₁₁ + c₂)H + c₂ tr(H)I."""
+        c = self.coefficients(2)
+        own, trace = c[(1, 1)] + c[(2,)], c[(2,)] * float(H.entries.sum())
+        floor = H.floor_times(self.mu_D, self.L_D)
+        return H.with_diagonal(own * H.diagonal + trace, [(B, own * s) for B, s in H.pieces], floor)
 
     def square_times(self, product: np.ndarray, trace: float, z: np.ndarray) -> np.ndarray:
         """Return E[SᵀBS] z for a symmetric B, from Bz and tr B."""

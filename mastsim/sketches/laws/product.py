@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mastsim.linalg import SparseCurvature
 from mastsim.sketches.laws.base import Law, MomentOperators
 from mastsim.sketches.laws.diagonal import DiagonalLaw
 from mastsim.sketches.laws.listed import as_matrices, few
@@ -67,6 +68,11 @@ class ProductLaw(Law):
     def quadratic_moment(self, A: np.ndarray) -> np.ndarray:
         """Return E[SᵀAS], the inner moment of the outer one, shape (dim, dim)."""
         return self.inner.quadratic_moment(self.outer.quadratic_moment(A))
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature | None:
+        """Return E[SᵀHS], the inner moment of the outer one, or None where one of them is not known."""
+        outer = self.outer.sparse_moment(H)
+        return None if outer is None else self.inner.sparse_moment(outer)
 
     def second_moment(self) -> np.ndarray:
         """Return E[SᵀS], shape (dim, dim)."""
@@ -137,6 +143,11 @@ class DiagonalProduct(DiagonalLaw):
     def jointly_largest(self) -> bool:
         """Whether all c_i² can be largest at once."""
         return self.outer.jointly_largest and self.inner.jointly_largest
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature | None:
+        """Return E[SᵀHS], the inner moment of the outer one, or None where one of them is not known."""
+        outer = self.outer.sparse_moment(H)
+        return None if outer is None else self.inner.sparse_moment(outer)
 
     def pair_moments(self) -> np.ndarray:
         """Return the matrix of E[c_i c_j], shape (dim, dim)."""

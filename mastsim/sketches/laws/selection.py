@@ -12,7 +12,9 @@ from itertools import combinations
 
 import numpy as np
 
+from mastsim.linalg import SparseCurvature, split, squares_of
 from mastsim.provenance import Constant
+from mastsim.rounding import summed
 from mastsim.sketches.laws.base import MomentOperators
 from mastsim.sketches.laws.diagonal import DiagonalLaw
 from mastsim.sketches.laws.group_moments import GroupOperators
@@ -50,6 +52,30 @@ class Selection(KeptSets):
     def pair_moments(self) -> np.ndarray:
         """Return the matrix of E[c_i c_j], shape (dim, dim)."""
         return self.moment_mask()
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature:
+        """Return E[SᵀHS]: within a group the entries of H shrink, within a unit they grow.
+
+        An entry is multiplied by 1 between groups, by M(N − 1)/(N(M − 1)) between two units of one, by M/N within a unit.
+        """
+        single, several = len(self.members) == 1, self.members > 1
+        beside = np.where(several, self.pair, 1.0)
+        within = (1 / self.keep) - beside[self.group[self.unit]]
+        diagonal, pieces = H.diagonal / self.keep, []
+        for rows, weights in H.pieces:
+            pieces.append((rows, weights * beside[0] if single else weights))
+            if not single and several.any():
+                own = self.group[self.unit]
+                parts, row, group = split(rows, np.where(several[own], own, -1))
+                pieces.append((parts, weights[row] * (beside[group] - 1)))
+            if len(self.group) == self.dim:
+                diagonal = diagonal + within * squares_of(rows, weights)
+            elif within.any():
+                parts, row, unit = split(rows, np.where(within != 0, self.unit, -1))
+                each = np.zeros(len(self.group))
+                each[self.unit] = within
+                pieces.append((parts, weights[row] * each[unit]))
+        return H.with_diagonal(diagonal, pieces, H.floor_times(self.mu_D, self.L_D))
 
     def mixed_moments(self, k: int) -> np.ndarray:
         """Return the matrix of E[c_i c_k² c_j]: E[c_i c_j]/keep_k² times the chance that k is kept when i and j are."""
@@ -103,10 +129,20 @@ class Selection(KeptSets):
         if few(self.support_size, self.dim):
             return Constant(largest_curvature(*self.values(), A), "exact", "enumeration of the support")
         top = max(float(np.linalg.eigvalsh(A)[-1]), 0.0)
-        weight = np.bincount(self.unit, weights=np.diag(A) * self.largest_squares, minlength=len(self.group))
-        trace = sum(float(np.sort(weight[self.group == g])[-round(N) :].sum()) for g, N in enumerate(self.kept))
-        bound = Constant(self.L_max * top, "upper", "L_S^max·λ_max(L)")
-        return min(bound, Constant(trace, "upper", "largest trace of SᵀLS"))
+        return min(Constant(self.L_max * top, "upper", "L_S^max·λ_max(L)"), self._largest_trace(np.diag(A)))
+
+    def sparse_supremum(self, H: SparseCurvature) -> Constant:
+        """Return sup_S λ_max(SᵀHS) for a positive semidefinite H; see `supremum_curvature`."""
+        found = super().sparse_supremum(H)
+        return found if self.jointly_largest else min(found, self._largest_trace(H.entries))
+
+    def _largest_trace(self, entries: np.ndarray) -> Constant:
+        """Return the largest trace of SᵀAS over S for a matrix with these diagonal entries."""
+        weight = np.bincount(self.unit, weights=entries * self.largest_squares, minlength=len(self.group))
+        order = np.lexsort((-weight, self.group))
+        rank = np.arange(len(order)) - np.searchsorted(self.group, self.group)
+        trace = float(weight[order][rank < np.maximum(np.round(self.kept), 1)[self.group]].sum())
+        return Constant(trace, "upper", "largest trace of SᵀLS", float(summed(self.dim + 16)) * trace)
 
     def scalar(self, a: np.ndarray, z: np.ndarray) -> ScalarLaw:
         """Return the law of the scalar aᵀSz."""
@@ -173,6 +209,10 @@ class Masked(DiagonalLaw):
     def pair_moments(self) -> np.ndarray:
         """Return the matrix of E[c_i c_j], shape (dim, dim)."""
         return np.outer(self.selection.keep, self.selection.keep) * self.selection.pair_moments()
+
+    def sparse_moment(self, H: SparseCurvature) -> SparseCurvature:
+        """Return E[SᵀHS]."""
+        return self.selection.sparse_moment(H.between(self.selection.keep))
 
     def mixed_moments(self, k: int) -> np.ndarray:
         """Return the matrix of E[c_i c_k² c_j], shape (dim, dim)."""

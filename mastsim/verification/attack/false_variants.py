@@ -12,6 +12,7 @@ from mastsim.theorems import MinimizerSuboptimality, SampledStronglyConvexDSGD, 
 from mastsim.theorems.assumptions import SINGLE_NODE, SMOOTH, UNBIASED, Assumption
 from mastsim.theorems.base import Sides, Status
 from mastsim.verification.cosine_sums import Cosines, global_minimizers
+from mastsim.verification.false_shifts import ALL_FALSE_SHIFTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,5 +102,10 @@ class NonconvexMinimizer(MinimizerSuboptimality):
         return Sides(max(left, 0.0), right, abs(least) + float(np.abs(f.amplitudes).sum()))
 
 
-ALL_FALSE: tuple[type[Theorem], ...] = (GapAgainstSketchedInfimum, NaiveSharpStep, NonconvexMinimizer)
+ALL_FALSE: tuple[type[Theorem], ...] = (
+    GapAgainstSketchedInfimum,
+    NaiveSharpStep,
+    NonconvexMinimizer,
+    *ALL_FALSE_SHIFTS,
+)
 """Every false variant that an attack must refute."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.memory import check_room
+from mastsim.methods.settings import parse_rule
 from mastsim.moments import EnumeratedRecursion, recursion
 from mastsim.problems import FiniteSum
 from mastsim.theorems import Inequality, Rate, Theorem
@@ -49,7 +50,7 @@ class Instance:
         T: every number of steps up to it is tried; for rates that plan for a horizon also the one planned for.
     settings : dict
         The theorem's own settings where it has any: sharp, sampling, compression (k of Rand-k, 0 for none), probability,
-        anchor, sketches.
+        anchor, sketches, shift, participation.
     decayed : bool
         Count only steps after which the part of the bound that shrinks is a tenth of the start: no trivial equality.
 
@@ -116,6 +117,8 @@ class Instance:
             chosen.pop("compression", None)
             if k := self.settings.get("compression", 0):
                 chosen["compression"] = compressor(k, self.dim)
+        for rule in {"shift", "participation"} & set(chosen):
+            chosen[rule] = parse_rule(rule, chosen[rule])
         if "horizon" in known:
             chosen["horizon"] = self.horizon
         return kind(F, **chosen)

@@ -85,7 +85,7 @@ class QuadraticPlan:
         sketches = tuple(SketchPlan.random(rng, dim, bowls > 1) for _ in range(count))
         if NO_SKETCH in kind.assumptions or (shared and bowls == dim > 1):
             sketches = (replace(sketches[0], kind="permk" if several else "identity"),)
-        settings = _settings(known, rng, sharp)
+        settings = _settings(kind, known, rng, sharp)
         if settings.get("anchor"):  # a minibatch anchor takes values that are equally likely
             sketches = (replace(sketches[0], kind="finite", even=True),)
         return cls(
@@ -170,7 +170,7 @@ def _rotation(angles: np.ndarray, dim: int) -> np.ndarray:
     return basis
 
 
-def _settings(known: set[str], rng: np.random.Generator, sharp: bool) -> dict[str, Any]:
+def _settings(kind: type[Theorem], known: set[str], rng: np.random.Generator, sharp: bool) -> dict[str, Any]:
     """Return random settings for those that a theorem has."""
     choices: dict[str, Callable[[], Any]] = {
         "sharp": lambda: sharp,
@@ -179,5 +179,7 @@ def _settings(known: set[str], rng: np.random.Generator, sharp: bool) -> dict[st
         "probability": lambda: 1.0,
         "anchor": lambda: None if rng.random() < 0.5 else int(rng.integers(1, 3)),
         "sketches": lambda: int(rng.integers(1, 3)),
+        "shift": lambda: str(rng.choice(getattr(kind, "tried"))),  # noqa: B009
+        "participation": lambda: str(rng.choice(getattr(kind, "tried"))),  # noqa: B009
     }
     return {name: draw() for name, draw in choices.items() if name in known}

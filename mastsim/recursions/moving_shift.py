@@ -1,0 +1,102 @@
+"""Exact moments of double-sketched gradient descent whose shift is refreshed by the iterate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.sketches.laws import MomentOperators
+from mastsim.validation import STEPS, positive, vector
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftRecursion(MomentRecursion):
+    """The moments of (e, u) = (x − x*, v − x*) for e⁺ = e − γ(SᵀAu + H(e − u)), H = SᵀAS, and u⁺ = e or e⁺ by a coin.
+
+    x* is a fixed point whatever the sketch, so that there is no noise.
+
+    Parameters
+    ----------
+    operators : MomentOperators
+        Those of the sketch and A.
+    stepsize : float
+        γ > 0.
+    probability : float
+        p in (0, 1], with which the shift moves.
+    variant : {"a", "b"}
+        Whether it moves to the iterate that is left or to the next.
+    u0 : array, shape (dim,), or None
+        v⁰ − x*; None where the shift starts at the iterate.
+
+    Raises
+    ------
+    ValueError
+        If the step size is not positive or a shape does not fit.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> from mastsim.recursions.base import run
+    >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
+    >>> run(ShiftRecursion(half, 0.25, 1.0, "b", None), np.ones(1), 2)[:, 0]
+    array([1.      , 0.625   , 0.390625])
+    """
+
+    operators: MomentOperators
+    stepsize: float
+    probability: float
+    variant: Literal["a", "b"]
+    u0: np.ndarray | None
+
+    fields = ("x", "v")
+    keeps_range = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
+        if self.u0 is not None:
+            object.__setattr__(self, "u0", vector("u0", self.u0, self.operators.dim))
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.operators.mean
+
+    @cached_property
+    def curvature_size(self) -> float:
+        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
+        A = self.operators.matrix
+        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
+
+    def start(self, y0: np.ndarray) -> MomentState:
+        """Return the moments at x⁰ = x* + y⁰."""
+        both = np.concatenate([y0, y0 if self.u0 is None else self.u0])
+        return MomentState(both, np.outer(both, both))
+
+    def _advance(self, state: MomentState) -> MomentState:
+        gamma, p, A = self.stepsize, self.probability, self.operators.matrix
+        e, u = np.split(state.mean, 2)
+        after = e - gamma * (A @ u + self.hessian @ (e - u))
+        moved = p * (after if self.variant == "b" else e) + (1 - p) * u
+        return MomentState(np.concatenate([after, moved]), self.linear(state.second))
+
+    def linear(self, X: np.ndarray) -> np.ndarray:
+        """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
+        d, gamma, p, A, H = len(self.hessian), self.stepsize, self.probability, self.operators.matrix, self.hessian
+        E, C, U = X[:d, :d], X[:d, d:], X[d:, d:]
+        # The mean gradient is H_D·e − (H_D − A)u.
+        kept = E - gamma * (H @ E - (H - A) @ C.T)
+        crossed = C - gamma * (H @ C - (H - A) @ U)
+        mixed = self.operators.mixed((C - U) @ A)
+        square = self.operators.plain(A @ U @ A) + self.operators.curvature2(E - C - C.T + U) + mixed + mixed.T
+        second = kept + kept.T - E + gamma**2 * square
+        new = second if self.variant == "b" else E
+        cross = p * (second if self.variant == "b" else kept) + (1 - p) * crossed
+        return np.block([[second, cross], [cross.T, p * new + (1 - p) * U]])
