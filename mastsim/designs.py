@@ -265,7 +265,7 @@ def _minimise(goal: _Certified, dim: int, budget: float, least: float) -> tuple[
             best, value = p, now
         if value - low <= _TOLERANCE * value:
             break
-    return best, min(low, value)
+    return best, low
 
 
 def _best_response(weights: np.ndarray, power: int, budget: float, least: float) -> tuple[np.ndarray, float]:

@@ -115,6 +115,19 @@ def test_rows_whose_bound_says_nothing_are_marked_everywhere():
         assert ("†" in guarantee_table([told])) == marked
 
 
+def test_the_mark_is_set_exactly_where_the_floor_passes_the_start():
+    marks = []
+    for keep in np.linspace(0.3, 0.999, 60):
+        F = ms.Mast(BOWLS[0], ms.Bernoulli(2, keep), shift=np.array([2.0, -1.0]))
+        told = guarantee_of(theorems.StronglyConvexDSGD(F))
+        start = MEASURED["distance"](F, F.center)
+        assert told.vacuous == (theorems.StronglyConvexDSGD(F).radius >= start)
+        marks.append(told.radius / start)
+    # The instances come near the border from both sides, so that a wrong factor shows.
+    assert min(ratio for ratio in marks if ratio >= 1) < 1.5
+    assert max(ratio for ratio in marks if ratio < 1) > 0.67
+
+
 def test_a_method_leaves_only_theorems_about_it():
     for method in (ms.DSGD, ms.DSGD(1.0), ms.PAGE, ms.LSVRDSG(1.0)):
         kind = method if isinstance(method, type) else type(method)
