@@ -76,6 +76,8 @@ _HOME = {
     "Verdict": "verification",
     "WelschRegression": "problems",
     "WithReplacement": "methods",
+    "advise": "recommendation",
+    "design": "designs",
     "guarantees": "advice",
     "importance_sampling": "methods",
     "load": "problems",
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from mastsim import extend, moments, problems, sketches, testing, theorems
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
+    from mastsim.designs import design
     from mastsim.expected import Distributed, Mast
     from mastsim.interruption import Interrupted
     from mastsim.local_smoothness import smoothness_along
@@ -146,6 +149,7 @@ if TYPE_CHECKING:
         split,
     )
     from mastsim.provenance import Constant
+    from mastsim.recommendation import advise
     from mastsim.run import Run
     from mastsim.simulation import simulate
     from mastsim.sketches import (

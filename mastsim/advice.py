@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
+
+import numpy as np
 
 from mastsim import theorems
 from mastsim.expected import Objective
+from mastsim.guarantee import Guarantee, Guarantees
 from mastsim.methods import Method, Nice, Sampling
 from mastsim.theorems import AssumptionError, HorizonRate, Rate, Theorem
 from mastsim.theorems.assumptions import CONVEX, STRONGLY_CONVEX
 from mastsim.theorems.nonconvex import POLYAK_LOJASIEWICZ
+from mastsim.theorems.rates import MEASURES
 from mastsim.theorems.sampled import SampledRate
 from mastsim.validation import ACCURACIES, instance, positive
 
@@ -23,95 +27,54 @@ _ANY_SHAPE = 2
 """The turn of theorems for any smooth f; before it come those that assume more and promise more."""
 
 
-@dataclass(frozen=True, eq=False)
-class Guarantee:
-    """What one theorem says about an objective.
-
-    Parameters
-    ----------
-    theorem, source : str
-        Id and source of the theorem.
-    settings : str
-        The method's settings it is stated for, in words.
-    applies : bool
-        Whether its assumptions are met; everything below is None when not.
-    reason : str or None
-        Why it does not apply.
-    measure, over : str
-        What is bounded, and whether at the last step, on average or at its minimum.
-    stepsize, stepsize_sharp : float
-        Largest step size, by the published and by this package's constants; where it depends on the number of steps, for
-        `steps_to_accuracy` steps.
-    rate : float
-        Factor a step of the first term; NaN where the rate is 1/T.
-    radius : float
-        The part of the bound that does not shrink, at the largest step size.
-    accuracy : float
-        The value of the measure aimed at.
-    steps_to_accuracy : float
-        Steps after which the bound is at most that, at a suitable step size; infinite when never.
-    """
-
-    theorem: str
-    source: str
-    settings: str = ""
-    applies: bool = False
-    reason: str | None = None
-    measure: str | None = None
-    over: str | None = None
-    stepsize: float | None = None
-    stepsize_sharp: float | None = None
-    rate: float | None = None
-    radius: float | None = None
-    accuracy: float | None = None
-    steps_to_accuracy: float = math.inf
-
-    def record(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
 def guarantees(
     objective: Objective,
     accuracy: float | None = None,
     sampling: Sampling | None = None,
-    method: Method | None = None,
+    method: Method | type[Method] | None = None,
     *,
     also: Sequence[type[Theorem]] = (),
-) -> list[Guarantee]:
-    """Return what every rate in the registry says about an objective, the fewest steps to the accuracy first.
+) -> Guarantees:
+    """Return what every rate in the registry says about an objective, those that bound the same beside each other.
 
-    Every record counts steps for its own measure, so compare those with the same `measure` and `over`. Records that are
-    refuted as quoted are left out.
+    Numbers of steps are compared only within such a group: there the fewest come first. Records that are refuted as quoted
+    are left out.
 
     Parameters
     ----------
     objective : Objective
         The objective.
     accuracy : float, optional
-        The value of each measure aimed at, from 1e-120 to 1e120; 1 % of what the bound starts from when left out.
+        The value of each measure aimed at, from 1e-120 to 1e120; 1 % of what it is at the shift when left out.
     sampling : Sampling, optional
         The sampling for theorems about sampled gradients; a tenth of the data when left out.
-    method : Method, optional
-        A method whose settings are taken in theorems about it; several usual ones when left out.
+    method : Method or type of Method, optional
+        Only theorems about this class of methods; with a method, about its settings; all, with several usual settings, when
+        left out.
     also : sequence of type of Theorem, optional
         Records of one's own, asked beside the package's.
 
     Returns
     -------
-    list of Guarantee
-        Those that apply, then the others with the reason.
+    Guarantees
+        A list of those that apply, by what they bound, then the others with the reason.
 
     Raises
     ------
     ValueError
         If `accuracy` is not from 1e-120 to 1e120, or the sampling does not fit the problem.
+    TypeError
+        If an argument is of another type.
+
+    References
+    ----------
+    This package.
 
     Examples
     --------
     >>> import numpy as np, mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.diag([1.0, 4.0]), np.ones(2)), ms.RandK(2, k=1))
-    >>> best = guarantees(F)[0]
+    >>> best = guarantees(F, method=ms.LSVRDSG)[0]
     >>> best.theorem, best.applies
     ('theorem5', True)
     """
@@ -120,49 +83,102 @@ def guarantees(
         positive("accuracy", accuracy, ACCURACIES)
     if sampling is not None:
         instance("sampling", sampling, Sampling)
+    about = type(method) if isinstance(method, Method) else method
+    if about is not None and not (isinstance(about, type) and issubclass(about, Method)):
+        raise TypeError(f"method={method!r} is not accepted: it must be a method, such as DSGD(0.1), or its class")
     found: list[Guarantee] = []
     for kind in (*theorems.ALL, *also):
         if not issubclass(kind, Rate) or kind.status == "refuted as quoted":
             continue
-        if (why := kind.refuse(objective)) is not None:
-            found.append(Guarantee(kind.id, kind.source, reason=why))
+        if about is not None and kind.method != about.__name__:
             continue
-        found += [_guarantee(case, accuracy) for case in _cases(kind, objective, sampling, method)]
-    return sorted(found, key=lambda each: (each.steps_to_accuracy, not each.applies))
+        if (why := kind.refuse(objective)) is not None:
+            found.append(Guarantee(**_names(kind), reason=why))
+            continue
+        mine = method if isinstance(method, Method) else None
+        found += [guarantee_of(case, accuracy) for case in _cases(kind, objective, sampling, mine)]
+    return Guarantees(sorted(found, key=_place))
+
+
+def _place(each: Guarantee) -> tuple[bool, int, str, str, float]:
+    """Return what guarantees are sorted by: what they bound first, numbers of steps only within that."""
+    measure, over = each.measure or "", each.over or ""
+    rank = MEASURES.index(measure) if measure in MEASURES else len(MEASURES)
+    return not each.applies, rank, measure, over, each.steps_to_accuracy if each.applies else 0.0
+
+
+def _names(kind: type[Rate]) -> dict[str, Any]:
+    """Return what a record says of itself."""
+    facts = ("title", "source", "statement", "method")
+    return {"theorem": kind.id} | {name: getattr(kind, name) for name in facts}
 
 
 def _cases(kind: type[Rate], objective: Objective, sampling: Sampling | None, method: Method | None) -> Sequence[Rate]:
     """Return a record with the settings that are asked about, or with those that it tries by itself."""
-    mine = method is not None and kind.method == type(method).__name__
-    if mine and (theorem := _about(kind, objective, method, HorizonRate.horizon, sharp=False)) is not None:  # type: ignore
+    if method is not None and (theorem := _about(kind, objective, method, HorizonRate.horizon, sharp=False)) is not None:
         return [theorem]
     if sampling is not None and issubclass(kind, SampledRate):
         return [kind(objective, sampling=sampling)]
     return kind.cases(objective)
 
 
-def _guarantee(theorem: Rate, accuracy: float | None) -> Guarantee:
-    """Return what a theorem that applies says of its objective."""
-    initial = theorem.initial
+def guarantee_of(theorem: Rate, accuracy: float | None = None) -> Guarantee:
+    """Return what a theorem that applies says of its objective.
+
+    Parameters
+    ----------
+    theorem : Rate
+        The theorem.
+    accuracy : float, optional
+        The value of its measure aimed at; 1 % of what it is at the shift when left out.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> import numpy as np, mastsim as ms
+    >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1), shift=np.full(2, 9.0))
+    >>> told = guarantee_of(theorems.StronglyConvexDSGD(F), accuracy=1.0)
+    >>> told.vacuous, told.floor <= 0.5, told.steps_to_accuracy < 1e4
+    (True, True, True)
+    """
+    initial, start = theorem.initial, theorem.start
     # A start nearer than any accuracy that can be asked for is taken to be there.
-    target = accuracy if accuracy is not None else 0.01 * initial if initial >= 100 * ACCURACIES.least else 0.0
-    steps = theorem.steps_to_accuracy(target, initial) if 0 < target < math.inf else target
+    target = accuracy if accuracy is not None else 0.01 * start if start >= 100 * ACCURACIES.least else 0.0
+    aims = 0 < target < math.inf
+    steps = theorem.steps_to_accuracy(target, initial) if aims else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))
+    gamma = theorem.stepsize_to_accuracy(target) if aims else theorem.stepsize if target == 0 else 0.0
+    floor = float(np.asarray(theorem.terms(max(min(steps, _LONGEST), 1.0), gamma, initial)[1])) if gamma > 0 else 0.0
+    promised = target if math.isfinite(steps) else math.inf
     return Guarantee(
-        theorem=theorem.id,
-        source=theorem.source,
+        **_names(type(theorem)),
         settings=theorem.settings,
         applies=True,
         measure=theorem.measure,
         over=theorem.over,
+        starts_from=theorem.starts_from,
+        initial=initial,
+        start=start,
         stepsize=theorem.stepsize,
         stepsize_sharp=theorem.stepsize_sharp,
         rate=theorem.rate,
         radius=theorem.radius,
+        vacuous=_says_nothing(theorem.radius, start),
         accuracy=target,
+        stepsize_to_accuracy=gamma,
         steps_to_accuracy=steps,
+        floor=floor,
+        vacuous_to_accuracy=_says_nothing(promised, start),
     )
+
+
+def _says_nothing(bound: float, start: float) -> bool:
+    """Return whether a bound is no less than what it bounds is from the outset; not where both are 0."""
+    return not bound < start and bound != 0
 
 
 def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> Rate | None:

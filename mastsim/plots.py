@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +14,8 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS
 from mastsim.files import write_whole
-from mastsim.run import LYAPUNOV, Run
+from mastsim.request import LYAPUNOV
 from mastsim.standard_errors import mean_and_error
-from mastsim.theorems import Rate
 
 MEASURED, BOUND, REFUTED = COLOURS[0], COLOURS[3], COLOURS[1]
 
@@ -53,6 +55,53 @@ def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.nd
     axes.legend(fontsize=8)
 
 
+def plot_curve(curve: Any, label: str, title: str) -> Figure:
+    """Return a plot of what a verdict measured beside the bound.
+
+    Parameters
+    ----------
+    curve : Curve
+        Steps, measured, bound and perhaps a band.
+    label, title : str
+        Of the vertical axis, and of the plot.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    draw_bound(axes, curve.steps, curve.measured, curve.bound, curve.band)
+    axes.set_ylabel(label)
+    axes.set_title(title, fontsize=9)
+    return figure
+
+
+def plot_rows(rows: Sequence[Mapping[str, Any]], measure: str) -> Figure:
+    """Return a plot of the means of a measure of a sweep over step sizes, one line a sketch and method.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of `Sweep.table`.
+    measure : str
+        The measure.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    lines: dict[str, list[tuple[float, float, float]]] = {}
+    for row in rows:
+        if row["measure"] == measure and row["mean"] is not None and np.isfinite(row["mean"]):
+            name = ", ".join(str(row[key]) for key in ("data", "sketch", "method") if row.get(key))
+            lines.setdefault(name, []).append((row["stepsize"], row["mean"], row["stderr"] or 0.0))
+    for (name, points), marker in zip(lines.items(), itertools.cycle("os^vDP")):
+        step, mean, error = np.array(sorted(points)).T
+        axes.errorbar(step, mean, yerr=2 * np.nan_to_num(error), marker=marker, capsize=2, label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("step size")
+    axes.set_ylabel(LABELS.get(measure, measure))
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize=7)
+    return figure
+
+
 def check_format(path: Path) -> None:
     """Refuse a file whose suffix is not that of a format of pictures.
 
@@ -71,8 +120,8 @@ def check_format(path: Path) -> None:
         raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
-def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
-    """Write a plot of the mean of a measure of a run, beside a theorem's bound when there is one.
+def draw_run(run: Any, theorem: Any = None) -> Figure:
+    """Return a plot of the mean of a measure of a run, beside a theorem's bound when there is one.
 
     Parameters
     ----------
@@ -81,8 +130,6 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     theorem : Rate, optional
         The theorem whose bound to draw, beside the distance where the run did not record the Lyapunov function that it
         bounds; it is about the last step, or averages and minima of what is plotted.
-    path : Path
-        File to write; its suffix chooses the format.
 
     Raises
     ------
@@ -104,4 +151,20 @@ def plot_run(run: Run, theorem: Rate | None, path: Path) -> None:
     draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
     axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
+    return figure
+
+
+def plot_run(run: Any, theorem: Any, path: Path) -> None:
+    """Write the plot of a run, beside a theorem's bound when there is one; see `draw_run`.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    theorem : Rate or None
+        The theorem.
+    path : Path
+        File to write; its suffix chooses the format.
+    """
+    figure = draw_run(run, theorem)
     write_whole(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=150))

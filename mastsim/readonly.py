@@ -24,6 +24,8 @@ class ReadOnly:
         super().__init_subclass__(**settings)
         if copy is not None:
             cls._copied = copy
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = _described  # type: ignore[method-assign]
         for name, held in list(vars(cls).items()):
             if type(held) is cached_property:
                 kept = _FrozenProperty(held.func)
@@ -50,6 +52,10 @@ class ReadOnly:
         self.__dict__.update({name: frozen_in_place(value) for name, value in state.items()})
 
 
+_LONG = 12
+"""The most entries of an array that is written out."""
+
+
 class _FrozenProperty(cached_property):
     """A cached property whose arrays cannot be written to."""
 
@@ -62,6 +68,22 @@ class _FrozenProperty(cached_property):
         value = frozen_in_place(super().__get__(instance, owner))
         instance.__dict__[self.attrname] = value
         return value
+
+
+def _described(self: Any) -> str:
+    """Return a record as its call, long arrays by their shape: nothing that is printed is a wall of numbers."""
+    if not is_dataclass(self):
+        return object.__repr__(self)
+    shown = [f"{item.name}={_shortened(getattr(self, item.name))}" for item in fields(self) if item.repr]
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _shortened(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_shortened(part)}' for key, part in value.items())}}}"
+    if hasattr(value, "shape") and hasattr(value, "dtype") and (sp.issparse(value) or value.size > _LONG):
+        return f"<array of shape {'×'.join(map(str, value.shape))}>"
+    return repr(value)
 
 
 class FrozenDict(dict):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mastsim.frames import to_frame
+from mastsim.markup import coloured, html_table
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
 from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
 from mastsim.run_files import read_parts, write_parts
+from mastsim.standard_errors import mean_and_error
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
 __all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "Divergence", "Request", "Run", "stops"]
@@ -223,6 +228,34 @@ class Run(ReadOnly):
     def is_exact(self, measure: str) -> bool:
         """Whether no record of a measure is an estimate, because of points too far out for an exact value of f_D."""
         return not (self.errors[measure] > 0).any() if measure in self.errors else True
+
+    def plot(self, theorem: Any = None) -> Any:
+        """Return a matplotlib figure of the run, beside the bound of a `Rate` when one is given."""
+        from mastsim.plots import draw_run
+
+        return draw_run(self, theorem)
+
+    def to_frame(self) -> Any:
+        """Return mean and standard error of every measure as a pandas data frame, one row a record.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        rows: list[dict[str, Any]] = [{"step": int(step)} for step in self.recorded]
+        for name, table in self.traces.items():
+            for row, mean, error in zip(rows, *mean_and_error(table), strict=True):
+                row |= {name: float(mean), f"{name} stderr": float(error)}
+        return to_frame(rows, "step")
+
+    def _repr_html_(self) -> str:
+        """Return what was run and how far it came, for notebooks."""
+        text = f"{self.method}, γ = {self.stepsize:.6g}: {self.objective}; {self.steps_done} steps, {self.replicas} replicas"
+        final = self.final() if len(self.recorded) else {}
+        rows = [[name, f"{m['mean']:.6g}", f"{m['stderr']:.2g}"] for name, m in final.items()]
+        table = html_table(["measure at the end", "mean", "standard error"], rows, right=["mean", "standard error"])
+        return f"<p>{html.escape(text)} {coloured('estimate', 'estimate')}</p>{table}"
 
     def final(self) -> dict[str, dict[str, float]]:
         """Return mean and standard error over replicas of every measure at the last record.

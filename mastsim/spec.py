@@ -48,7 +48,7 @@ class Spec:
     ----------
     data : str, default "breast-cancer"
         The data set, as `mastsim.load` takes it.
-    positive, features, zero_based : float or None, int or None, bool
+    target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
         As in `mastsim.load`.
     problem : str, default "auto"
         Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
@@ -94,6 +94,8 @@ class Spec:
     """
 
     data: str = DEFAULT_DATA
+    target: str | None = None
+    standardise: bool = False
     positive: float | None = None
     features: int | None = None
     zero_based: bool = False
@@ -112,7 +114,7 @@ class Spec:
     def __post_init__(self) -> None:
         for key, check in CHECKS.items():
             value = getattr(self, key)
-            if value is not None or key not in _NUMBERS:
+            if value is not None or key not in _OPTIONAL:
                 object.__setattr__(self, key, _named(key, value, check))
         if self.l2 is not None and self.condition_number is not None:
             both = f"l2={self.l2:g} and condition_number={self.condition_number:g}"
@@ -195,7 +197,8 @@ class Spec:
 
     def load(self) -> Dataset:
         """Return the data set, labels as they stand in the file."""
-        return load(self.data, features=self.features, zero_based=self.zero_based)
+        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise}
+        return load(self.data, features=self.features, zero_based=self.zero_based, **table)
 
     def fit(self, data: Dataset) -> None:
         """Refuse data that the description does not fit, before anything is computed of them.
@@ -439,6 +442,7 @@ def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], An
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "data": _text,
+    "target": _text,
     "l2": _number("l2", nonnegative),
     "condition_number": _number("condition_number", positive),
     "sketch": lambda value: tidy(_text(value)),
@@ -449,9 +453,11 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "positive": _number("positive", real),
     "features": _number("features", lambda name, value: integer(name, value, 1)),
     "zero_based": _flag,
+    "standardise": _flag,
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
+_OPTIONAL = (*_NUMBERS, "target")
 
 
 # ------------------------------------------------------------------------------------------------ against the data

@@ -12,15 +12,15 @@ import mastsim
 ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
-    "arithmetic backend colours compilation devices draws files keywords linalg memory minimization parallel provenance "
-    "readonly rounding simd spectra standard_errors tables validation vectors version",
+    "arithmetic backend colours compilation devices draws files frames keywords linalg markup memory minimization parallel "
+    "provenance readonly rounding simd spectra standard_errors tables validation vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",
-    "advice engine extend interruption kernels local_smoothness measuring moments pace plots recording request run "
-    "run_files simulation stepsizes theorems",
+    "advice designs engine extend guarantee interruption kernels local_smoothness measuring moments pace plots recording "
+    "request run run_files simulation stepsizes theorems",
     "verification worstcase",
-    "reproduce spec sweeps testing",
+    "recommendation reproduce spec sweeps testing",
     "cli options",
 )
 """What stands on each floor, lowest first: a module imports from its own floor and those below."""

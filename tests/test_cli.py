@@ -1,7 +1,7 @@
 """The command line, in process: output, JSON documents, exit codes and messages."""
 
+import itertools
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -112,10 +112,16 @@ def test_stepsize_says_why_a_theorem_does_not_apply():
     }
 
 
-def test_stepsize_puts_the_fewest_steps_first_and_refusals_last():
-    rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5")["stepsize"]
-    steps = [math.inf if row["steps_to_accuracy"] == "inf" else row["steps_to_accuracy"] for row in rows]
-    assert steps == sorted(steps)
+def test_stepsize_answers_first_and_groups_rows_by_what_they_bound():
+    found = document("stepsize", "--data", TINY, "--sketch", "randk:0.5")
+    rows = found["stepsize"]
+    assert found["answer"].startswith("DSGD: γ = ")
+    kinds = [(row["measure"], row["over"]) for row in rows if row["applies"]]
+    assert sum(one != other for one, other in itertools.pairwise(kinds)) == len(set(kinds)) - 1
+    assert all(isinstance(row["vacuous"], bool) for row in rows if row["applies"])
+    only = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--method", "page")
+    assert {row["method"] for row in only["stepsize"]} == {"PAGE"}
+    assert only["answer"].startswith("PAGE")
     applies = [row["applies"] for row in rows]
     assert applies == sorted(applies, reverse=True)
     assert {row["theorem"] for row in rows} == {

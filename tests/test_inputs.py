@@ -75,6 +75,7 @@ STEP = {"stepsize": Arg(0.1)}
 RUNNING = {"probability": Arg(0.5)}
 SHIFTED = {"shift": Arg(ms.methods.FixedShift())}
 POINT = np.zeros(13)
+TABLE = problems.Dataset("mine", A, Y, "", "here")
 
 CALLS = {
     # problems
@@ -90,7 +91,34 @@ CALLS = {
     "TwoLayerNetwork": (ms.TwoLayerNetwork, {"A": Arg(A), "y": Arg(Y), "width": Arg(2), "l2": Arg(0.1)}),
     "FiniteSum": (ms.FiniteSum, {"problems": Arg([f])}),
     "split": (ms.split, {"problem": Arg(f, "problem"), "clients": Arg(2), "by": Arg("iid"), "seed": Arg(0, "huge")}),
-    "load": (ms.load, {"spec": Arg("breast-cancer", "text")}),
+    "load": (ms.load, {"spec": Arg("breast-cancer", "text"), "target": Arg(None, "None"), "standardise": Arg(False)}),
+    "design": (
+        ms.design,
+        {
+            "f": Arg(f, "problem"),
+            "budget": Arg(1.0),
+            "objective": Arg("step"),
+            "shift": Arg(None, "None"),
+            "least": Arg(1e-3),
+        },
+    ),
+    "advise": (
+        ms.advise,
+        {
+            "data": Arg(TABLE),
+            "target": Arg(None, "None"),
+            "keep": Arg(0.5),
+            "sketch": Arg("bernoulli"),
+            "method": Arg("dsgd"),
+            "problem": Arg("auto"),
+            "positive": Arg(None, "None"),
+            "l2": Arg(0.1, "None"),
+            "condition_number": Arg(None, "None"),
+            "accuracy": Arg(None, "None"),
+            "design": Arg(None, "None"),
+            "seed": Arg(0),
+        },
+    ),
     "Dataset": (
         problems.Dataset,
         {"name": Arg("mine", "text"), "A": Arg(A), "y": Arg(Y), "sha256": Arg("", "text"), "source": Arg("", "text")},

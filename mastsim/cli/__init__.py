@@ -1,9 +1,10 @@
-"""The command line: verify, constants, stepsize, simulate, sweep, reproduce, data.
+"""The command line: verify, constants, stepsize, advise, simulate, sweep, reproduce, data.
 
 Heavy imports happen inside the commands, so that ``mastsim --help`` answers at once.
 """
 
 try:
+    from mastsim.cli.consulting import advise
     from mastsim.cli.datasets import data
     from mastsim.cli.figures import reproduce
     from mastsim.cli.program import main
@@ -13,4 +14,4 @@ try:
 except KeyboardInterrupt:  # pressed so early that nothing else can catch it
     raise SystemExit(130) from None
 
-__all__ = ["constants", "data", "main", "reproduce", "run_sweep", "simulate", "stepsize", "verify"]
+__all__ = ["advise", "constants", "data", "main", "reproduce", "run_sweep", "simulate", "stepsize", "verify"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mastsim.cli.options import FEATURES, POSITIVE, SEED, ZERO_BASED, options
+from mastsim.cli.options import FEATURES, POSITIVE, SEED, TARGET, ZERO_BASED, options
 from mastsim.cli.output import label_lines
 from mastsim.cli.program import Command, main
 from mastsim.cli.streams import say
@@ -29,10 +29,11 @@ class _FigureCommand(Command):
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
 @click.option("--out", type=FOLDER, default="figures", show_default=True, metavar="DIR")
-@options(POSITIVE, FEATURES, ZERO_BASED, SEED)
+@options(TARGET, POSITIVE, FEATURES, ZERO_BASED, SEED)
 def reproduce(
     figures: tuple[str, ...],
     data: str | None,
+    target: str | None,
     positive: float | None,
     features: int | None,
     zero_based: bool,
@@ -45,7 +46,7 @@ def reproduce(
     from mastsim.problems import family_for, load
     from mastsim.reproduce import default_data
 
-    given = default_data() if data is None else load(data, features=features, zero_based=zero_based)
+    given = default_data() if data is None else load(data, target=target, features=features, zero_based=zero_based)
     dataset, _ = family_for(given, "auto", positive)
     for line in label_lines(dataset):
         say(line, err=True)

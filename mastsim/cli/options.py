@@ -49,7 +49,7 @@ def _method_names() -> list[str]:
 
 
 DATA = click.option(
-    "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a LIBSVM file or synthetic:…"
+    "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a file or synthetic:…"
 )
 SKETCH = click.option(
     "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
@@ -70,6 +70,8 @@ PROBLEM = click.option(
 )
 METHOD: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
 METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
+TARGET = click.option("--target", metavar="COLUMN", help="Which column of a table (.csv, .tsv, .parquet) is predicted.")
+STANDARDISE = click.option("--standardise", is_flag=True, help="Bring all columns to mean 0 and variance 1 first.")
 POSITIVE = click.option(
     "--positive", type=NUMBER, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
 )
@@ -100,8 +102,8 @@ JSON = click.option(
 SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="From 0 to 2**64 - 1.")
 
 
-READING = (DATA, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
+OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

@@ -24,7 +24,6 @@ from mastsim.cli.program import main
 from mastsim.cli.values import NUMBER
 
 if TYPE_CHECKING:
-    from mastsim.advice import Guarantee
     from mastsim.expected import Objective
     from mastsim.spec import Spec
 
@@ -48,7 +47,7 @@ def constants(json_to: str | None, **what: Any) -> None:
 
 @main.command()
 @options(*OBJECTIVE, MODULE, MINIBATCH, STEPSIZE, STEPS, JSON)
-@click.option("--method", help=f"{METHOD_HELP}; by default dsgd, with clients distributed", **METHOD)
+@click.option("--method", help=f"{METHOD_HELP}; only theorems about it are listed, all by default", **METHOD)
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 def stepsize(
     json_to: str | None,
@@ -59,8 +58,9 @@ def stepsize(
     steps: int,
     **what: Any,
 ) -> None:
-    """List every guarantee: the largest step it allows, its rate and radius, and the steps to an accuracy."""
+    """Say what step to take and what it buys; list every guarantee beside it, by what it bounds."""
     from mastsim import advice
+    from mastsim.guarantee import guarantee_table
     from mastsim.spec import Spec
     from mastsim.validation import integer
     from mastsim.verification.own_module import load_parts
@@ -70,12 +70,20 @@ def stepsize(
     spec = Spec(**what, method=with_minibatch(method or usual, minibatch))
     dataset, F = spec.objective_of(spec.load())
     trial, also = spec.trial(F), load_parts(module).theorems if module else ()
-    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), trial if spec.settings else None, also=also)
+    only = None if method is None else trial if spec.settings else type(trial)
+    found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), only, also=also)
     step = _step(spec, F, steps)
-    document = about(spec, dataset, None, F) | {"step": step, "stepsize": [each.record() for each in found]}
+    theorem = advice.covering(F, trial, steps, sharp=False)
+    answer = None if theorem is None else advice.guarantee_of(theorem, accuracy).sentence
+    document = about(spec, dataset, None, F) | {
+        "answer": answer,
+        "step": step,
+        "stepsize": [each.record() for each in found],
+    }
     said = f"γ = {step['value']:.6g}" if step["value"] is not None else "none"
-    head = [F.name, *label_lines(dataset), f"{trial.name}, {step['asked']} step: {said}, {step['source']}"]
-    emit(document, json_to, _guarantee_text(head, found))
+    head = [answer or f"{trial.name}: no theorem covers it here", F.name, *label_lines(dataset)]
+    head += [f"{trial.name}, {step['asked']} step: {said}, {step['source']}"]
+    emit(document, json_to, "\n".join([*head, "", guarantee_table(found)]))
 
 
 def _step(spec: Spec, F: Objective, steps: int) -> dict[str, Any]:
@@ -84,22 +92,3 @@ def _step(spec: Spec, F: Objective, steps: int) -> dict[str, Any]:
         return dict(spec.choose(F, steps).record())
     except ValueError as refusal:
         return {"asked": spec.stepsize, "value": None, "theorem": None, "source": str(refusal)}
-
-
-def _guarantee_text(head: list[str], found: list[Guarantee]) -> str:
-    """Return the guarantees that apply as a table, and below it why the others do not."""
-    from mastsim.tables import aligned_table
-
-    columns, numbers = ("theorem", "bounds"), ("step", "sharp step", "rate", "radius", "steps")
-    rows = []
-    for each in found:
-        if each.applies:
-            name = f"{each.theorem} [{each.settings}]" if each.settings else each.theorem
-            rate = "1/T" if each.rate != each.rate else f"{each.rate:.8g}"
-            steps = [f"{each.stepsize:.4g}", f"{each.stepsize_sharp:.4g}"]
-            rows.append(
-                [name, f"{each.over} {each.measure}", *steps, rate, f"{each.radius:.4g}", f"{each.steps_to_accuracy:.4g}"]
-            )
-    table = aligned_table([*columns, *numbers], rows, right=numbers)
-    refused = [f"{each.theorem}: no, {each.reason}" for each in found if not each.applies]
-    return "\n".join([*head, "", table, "", *refused])

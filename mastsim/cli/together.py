@@ -18,11 +18,11 @@ NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
     "constants": {"split": ("clients",)},
     "stepsize": {"split": ("clients",)},
     "simulate": {"split": ("clients",)},
-    "reproduce": {"features": ("data",), "zero_based": ("data",)},
+    "reproduce": {"target": ("data",), "features": ("data",), "zero_based": ("data",)},
 }
 """Options that do nothing without another."""
 
-WRITTEN, READ = ("json_to", "witness", "out", "plot"), ("data", "shift", "module", "replay", "grid")
+WRITTEN, READ = ("json_to", "witness", "out", "plot", "page"), ("data", "shift", "module", "replay", "grid")
 """Options that name files which are written, and files which are read."""
 
 

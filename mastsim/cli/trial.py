@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--pages", type=FOLDER, metavar="DIR", help="Write a page per theorem.")
 def verify(
     data: str,
+    target: str | None,
     positive: float | None,
     features: int | None,
     zero_based: bool,
@@ -59,7 +60,7 @@ def verify(
     from mastsim.verification.report import table, write_report
     from mastsim.verification.theorem_pages import write_pages
 
-    dataset, _ = family_for(load(data, features=features, zero_based=zero_based), "auto", positive)
+    dataset, _ = family_for(load(data, target=target, features=features, zero_based=zero_based), "auto", positive)
     checks = _checks(own)
     effort, also = QUICK if quick else FULL, own.theorems
     try:

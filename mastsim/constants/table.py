@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from mastsim.arithmetic import difference, largest, mean, product, smallest
 from mastsim.constants.node import Node
 from mastsim.constants.noise import noise_at, noise_by_gap
 from mastsim.expected import Distributed, Objective
+from mastsim.frames import to_frame
+from mastsim.markup import coloured
 from mastsim.provenance import Constant, Kind, graded
 from mastsim.validation import instance
 
@@ -105,6 +109,20 @@ class Constants(Mapping[str, Constant]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas data frame, one row a constant; ImportError where pandas is not installed."""
+        return to_frame([{"constant": name, **constant.record()} for name, constant in self.items()], "constant")
+
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks, every tier coloured and worded."""
+        rows = [
+            f"<tr><td>{name}</td><td>{html.escape(c.text)}</td><td>{coloured(c.kind, c.kind)}</td>"
+            f"<td>{html.escape(c.source)}</td></tr>"
+            for name, c in self.items()
+        ]
+        head = "<tr><th>constant</th><th>value</th><th>tier</th><th>source</th></tr>"
+        return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:

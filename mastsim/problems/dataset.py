@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.problems.standardisation import Standardisation
 from mastsim.readonly import FrozenDict, ReadOnly
-from mastsim.validation import UNLIMITED, flag, matrix, text, vector
+from mastsim.validation import UNLIMITED, flag, matrix, text, texts, vector
 
 _SHOWN = 5
 
@@ -36,6 +37,10 @@ class Dataset(ReadOnly):
     labels : mapping of float to int, optional
         What each label of the file has become, where `y` holds -1 and +1 in place of them; None where `y` holds the
         file's own.
+    columns : tuple of str, optional
+        Names of the features, where the file has them.
+    standardisation : Standardisation, optional
+        The map that brought the columns to one size, where `standardised` did; its `raw` is the way back.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
@@ -61,6 +66,8 @@ class Dataset(ReadOnly):
     sha256: str
     source: str
     labels: Mapping[float, int] | None = None
+    columns: tuple[str, ...] | None = None
+    standardisation: Standardisation | None = field(default=None, repr=False)
     _: KW_ONLY
     copy: InitVar[bool] = True
 
@@ -71,6 +78,10 @@ class Dataset(ReadOnly):
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
         object.__setattr__(self, "labels", None if self.labels is None else FrozenDict(self.labels))
+        if self.columns is not None:
+            object.__setattr__(self, "columns", texts("columns", self.columns))
+            if len(self.columns) != self.d:
+                raise ValueError(f"columns has {len(self.columns)} names, but there are {self.d} features")
 
     @property
     def n(self) -> int:
@@ -81,6 +92,27 @@ class Dataset(ReadOnly):
     def d(self) -> int:
         """Number of features."""
         return int(self.A.shape[1])
+
+    def standardised(self) -> Dataset:
+        """Return the data with columns of mean 0 and variance 1 (of a sparse table: of variance 1), and the way back.
+
+        Examples
+        --------
+        >>> data = Dataset("mine", np.array([[1.0], [3.0]]), np.ones(2), "", "").standardised()
+        >>> data.A.tolist(), data.standardisation.raw(np.array([2.0]))[1]
+        ([[-1.0], [1.0]], -4.0)
+        """
+        if self.standardisation is not None:
+            return self
+        found = Standardisation.of(self.A)
+        how = "columns divided by their standard deviation" if hasattr(self.A, "tocsr") else "columns standardised"
+        source = f"{self.source.rstrip('.')}; {how}."
+        return replace(self, A=found.apply(self.A), source=source, standardisation=found, copy=False)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the features: those of the file, or their numbers from 1."""
+        return self.columns or tuple(f"feature {i + 1}" for i in range(self.d))
 
     @cached_property
     def binary(self) -> bool:

@@ -1,4 +1,4 @@
-"""Loading data sets: bundled, catalogued, read from a LIBSVM file, or synthetic, named by one string everywhere."""
+"""Loading data sets: bundled, catalogued, read from a file, or synthetic, named by one string everywhere."""
 
 from __future__ import annotations
 
@@ -21,16 +21,23 @@ from mastsim.problems.catalogue import (
 from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
-from mastsim.validation import one_of, real
+from mastsim.problems.table_files import SUFFIXES, read_table
+from mastsim.validation import flag, one_of, real
 from mastsim.validation import path as checked_path
+from mastsim.validation import text as text_of
 
 _BYTES_READ = 5
 """Bytes of memory a byte of a LIBSVM file takes while it is read: itself, and a number and an index for 4 of them."""
+
+_BYTES_OF_A_CELL = 40
+"""The same for a table, whose cells are texts of Python's before they are numbers."""
 
 
 def load(
     spec: str | os.PathLike[str] = DEFAULT_DATA,
     *,
+    target: str | None = None,
+    standardise: bool = False,
     positive: float | None = None,
     features: int | None = None,
     zero_based: bool = False,
@@ -50,6 +57,11 @@ def load(
         a name in `CATALOGUE`
             Looked for and, if need be, downloaded by `fetch`; its hash, shape and labels are checked. In ``mushrooms``
             the raw label 1 becomes +1 and 2 becomes -1.
+        the path of a table: .csv, .tsv, .parquet or .npz
+            Columns of finite numbers, with a heading or without (columns are then called 1, 2, …), apart by commas,
+            semicolons or tabs; `target` says which column is predicted, and may hold two texts, which become 0 and 1 in
+            alphabetical order. An npz file holds arrays A (or X), y, and perhaps columns. Parquet needs the extra
+            ``frames``. Columns are kept as they stand, and so are their names (`Dataset.columns`).
         the path of a LIBSVM file
             Plain text with increasing indices from 1; d is the largest index in the file unless `features` says more.
             Labels are kept as they stand in the file, be they targets of a regression or codes of classes;
@@ -61,6 +73,11 @@ def load(
             would be singular; ``condition`` (100, or 1 when d = 1, where nothing else is possible) from 1 to 1e12;
             ``seed`` (0); ``noise`` (0), the probability from 0 to 0.5 with which each label is flipped; ``density``,
             from 1/d to 1, which makes A sparse with that share of nonzeros (or just under), and the same spectrum.
+    target : str, optional
+        The column of a table that is predicted.
+    standardise : bool, default False
+        Whether to bring the columns to mean 0 and variance 1 (sparse ones to variance 1 alone); `Dataset.standardisation`
+        keeps the way back to their own units.
     positive : float, optional
         The label, as it stands in the file, that becomes +1, while the other becomes -1; see `Dataset.classified`.
     features : int, optional
@@ -91,12 +108,21 @@ def load(
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
     checked_path("spec", spec)
+    if target is not None:
+        text_of("target", target)
     text = os.fspath(spec)
     named = text in (DEFAULT_DATA, *catalogue_names()) or text.partition(":")[0] == "synthetic"
     if named and (features is not None or zero_based):
         option = "zero_based=True" if features is None else f"features={features}"
         raise ValueError(f"{option} is not accepted with data set {text!r}: it is for LIBSVM files of your own")
-    found = _named(text) or _load_file(text, features, zero_based)
+    table = not named and Path(text).suffix.lower() in SUFFIXES
+    if target is not None and not table:
+        raise ValueError(f"target={target!r} is not accepted with data set {text!r}: it is for tables such as .csv")
+    if table and (features is not None or zero_based):
+        raise ValueError(f"features and zero_based are not accepted with {text!r}: they are for LIBSVM files")
+    found = _named(text) or (_load_table(text, target) if table else _load_file(text, features, zero_based))
+    if flag("standardise", standardise):
+        found = found.standardised()
     return found if positive is None else found.classified(real("positive", positive))
 
 
@@ -110,13 +136,15 @@ def _named(text: str) -> Dataset | None:
     if kind == "synthetic":
         return make_synthetic(options)
     if os.path.isdir(text):
-        raise ValueError(f"data set {text!r} is a directory, but a LIBSVM file is expected")
+        raise ValueError(f"data set {text!r} is a directory, but a file is expected")
     if os.path.isfile(text):
         return None
     try:
         one_of("data set", text, [DEFAULT_DATA, *catalogue_names(), "synthetic:n=500,d=40,condition=100"])
     except ValueError as error:
-        raise ValueError(f"{error}, or the path of a LIBSVM file (there is no file {text!r})") from None
+        raise ValueError(
+            f"{error}, or the path of a LIBSVM, CSV, TSV, Parquet or npz file (there is no file {text!r})"
+        ) from None
     raise AssertionError(f"data set {text!r} is known, but nothing loads it")
 
 
@@ -134,6 +162,15 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
     y = np.array([entry.labels[label] for label in raw.tolist()], dtype=float)
     source = f"LIBSVM's collection of binary classification data by Chih-Jen Lin, {entry.url}."
     return Dataset(entry.name, A, y, entry.sha256, source, entry.labels, copy=False)
+
+
+def _load_table(text: str, target: str | None) -> Dataset:
+    size = Path(text).stat().st_size
+    check_room(f"reading file {text!r}", size, change="read it on a machine with more memory", itemsize=_BYTES_OF_A_CELL)
+    content = Path(text).read_bytes()
+    table = read_table(Path(text), content, target)
+    source = f"Table {text}; target {table.said}."
+    return Dataset(Path(text).name, table.A, table.y, sha256(content), source, None, table.columns, copy=False)
 
 
 def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:

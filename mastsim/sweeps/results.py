@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mastsim.files import write_whole
+from mastsim.frames import to_frame
 from mastsim.provenance import content_hash
 from mastsim.run import Run
 from mastsim.run_files import seal_of
@@ -84,6 +85,31 @@ class Sweep:
         mean is NaN. Numbers that do not exist are None.
         """
         return [row for task in self.tasks for row in self._rows(task)]
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas data frame; ImportError where pandas is not installed."""
+        return to_frame(self.table())
+
+    def plot(self, measure: str = "distance") -> Any:
+        """Return a matplotlib figure of the means of a measure over step sizes, one line a sketch and method.
+
+        Parameters
+        ----------
+        measure : str, default "distance"
+            A measure that the tasks recorded.
+
+        Raises
+        ------
+        ValueError
+            If no task recorded it.
+        """
+        from mastsim.plots import plot_rows
+
+        rows = self.table()
+        known = sorted({row["measure"] for row in rows if row["mean"] is not None})
+        if measure not in known:
+            raise ValueError(f"measure={measure!r} is not accepted: the tasks recorded {', '.join(known) or 'nothing'}")
+        return plot_rows(rows, measure)
 
     def _rows(self, task: Task) -> list[dict[str, Any]]:
         """Return the rows of one task."""

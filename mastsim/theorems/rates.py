@@ -188,9 +188,22 @@ class Rate(Theorem):
         gamma = self.stepsize if stepsize is None else stepsize
         return sum(weight * self._at_start(name, x0) for name, weight in self.start_mixture(gamma).items())
 
+    @property
+    def start(self) -> float:
+        """What the measure itself is at the default start, the shift; a bound on it where f_D is only estimated.
+
+        A measure of a theorem's own, such as a Lyapunov function, is what the bound starts from.
+        """
+        if self.measure == self.starts_from or self.measure not in MEASURES:
+            return self.initial
+        return self._at_start(self.measure, self.objective.center)
+
     def _at_start(self, measure: str, x0: np.ndarray) -> float:
         """Return a measure at a start, or a bound on it."""
         F = self.objective
+        if measure in ("gradient_norm2", "f_gradient_norm2"):
+            slope = np.asarray((F if measure == "gradient_norm2" else F.problem).gradient(x0), dtype=float)
+            return float(slope @ slope)
         if measure not in ABOUT_F and F.evaluation.tier == "estimate":
             excess, mu = F.excess_bound(x0), F.mu_fD_sharp
             return excess if measure == "gap" else 2 * excess / mu if mu > 0 else math.inf

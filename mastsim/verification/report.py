@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mastsim.documents import dumps
 from mastsim.files import write_whole
+from mastsim.markup import image, page, png
 from mastsim.plots import LABELS, MEASURED, REFUTED, draw_bound
 from mastsim.tables import aligned_table
 from mastsim.theorems import ALL
@@ -58,10 +57,10 @@ def _said_of(name: str, witnesses: list[Verdict]) -> str:
 def write_report(folder: Path, verdicts: list[Verdict], document: dict[str, Any]) -> Path:
     """Write ``index.html``, ``tightness.png`` and ``verdicts.json`` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    chart = _png(tightness_chart(verdicts))
+    chart = png(tightness_chart(verdicts))
     write_whole(folder / "tightness.png", chart)
     write_whole(folder / "verdicts.json", dumps(document) + "\n")
-    curves = _png(bound_plots(verdicts)) if any(v.curve is not None for v in verdicts) else None
+    curves = png(bound_plots(verdicts)) if any(v.curve is not None for v in verdicts) else None
     return write_whole(folder / "index.html", _page(verdicts, document, chart, curves))
 
 
@@ -122,40 +121,19 @@ def _cells(group: list[Verdict]) -> tuple[str, ...]:
     return (tightest.title, tightest.tier, outcomes, f"{tightest.max_ratio:.4g}", where)
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
-
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #111; }
-table { border-collapse: collapse; font-size: 13px; width: 100%; }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.surprise { background: #fde8d8; font-weight: bold; }
-img { max-width: 100%; }
-"""
-
-
 def _page(verdicts: list[Verdict], document: dict[str, Any], chart: bytes, curves: bytes | None) -> str:
     facts = document["data"]
     about = (
         f"mastsim {document['mastsim']}, seed {document['seed']}, data {facts['name']} (n = {facts['n']}, d = {facts['d']}, "
         f"sha256 {facts['sha256'][:16]}…), family-wise error probability {document['alpha']:g}"
     )
-    plots = "" if curves is None else f"<h2>Bound and measurement</h2>{_image(curves, 'bounds beside measured means')}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mastsim verify</title>'
-        f"<style>{_STYLE}</style></head><body><h1>The theorems on trial</h1>"
-        f"<p><strong>{html.escape(summary(verdicts))}.</strong> {html.escape(about)}.</p>"
-        f"<h2>Tightness</h2>{_image(chart, 'largest left over right per theorem')}{plots}"
-        f"<h2>Verdicts</h2>{_html_table(verdicts)}</body></html>\n"
+    plots = "" if curves is None else f"<h2>Bound and measurement</h2>{image(curves, 'bounds beside measured means')}"
+    body = (
+        f"<h1>The theorems on trial</h1><p><strong>{html.escape(summary(verdicts))}.</strong> {html.escape(about)}.</p>"
+        f"<h2>Tightness</h2>{image(chart, 'largest left over right per theorem')}{plots}"
+        f"<h2>Verdicts</h2>{_html_table(verdicts)}"
     )
-
-
-def _image(png: bytes, description: str) -> str:
-    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return page("mastsim verify", body)
 
 
 def _html_table(verdicts: list[Verdict]) -> str:

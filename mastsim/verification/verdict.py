@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from mastsim.documents import dumps
+from mastsim.frames import to_frame
+from mastsim.markup import coloured, html_table, typeset
+from mastsim.plots import LABELS, plot_curve
 from mastsim.readonly import ReadOnly
+from mastsim.theorems import ALL
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
 Reason = Literal["", "rounding", "a part", "not a number"]
@@ -123,8 +128,44 @@ class Verdict:
         plain: dict[str, Any] = json.loads(dumps(out | {"as_expected": self.as_expected}))
         return plain
 
+    def plot(self) -> Any:
+        """Return a matplotlib figure of what was measured beside the bound.
+
+        Raises
+        ------
+        ValueError
+            If the verdict has no curve: it is about no path.
+        """
+        if self.curve is None:
+            raise ValueError(f"the verdict on {self.title} has no curve to plot: it is not about a path of a method")
+        return plot_curve(self.curve, LABELS.get(self.measure, self.measure), f"{self.title}: {self.words}, {self.tier}")
+
+    def to_frame(self) -> Any:
+        """Return the verdict as a pandas data frame of one row; ImportError where pandas is not installed."""
+        return to_frame([self.record()])
+
+    def _repr_html_(self) -> str:
+        """Return the verdict for notebooks: the statement typeset, decision and tier coloured and worded."""
+        said = (
+            f"{html.escape(self.title)}: {coloured(self.words, self.verdict)} {coloured(self.tier, _colour_of(self.tier))}"
+        )
+        facts = [["problem", self.problem], ["sketch", self.sketch], ["method", self.method], ["speaks for", self.scope]]
+        facts += [["largest left/right", f"{self.max_ratio:.6g}"], ["attained at", self.witness]]
+        facts += [["error probability", f"{self.alpha:.2g}"]] if self.samples else []
+        return f"<p><b>{said}</b></p>{typeset(_statement(self.theorem))}{html_table(['', ''], facts)}"
+
     def __str__(self) -> str:
         tier = f"{self.tier}, α = {self.alpha:.2g}" if self.samples else self.tier
         return (
             f"{self.title}: {self.words} ({tier}; largest left/right {self.max_ratio:.6g} at {self.witness}; {self.scope})"
         )
+
+
+def _statement(name: str) -> str:
+    """Return the LaTeX statement of a theorem of the registry; empty for others."""
+    return next((kind.statement for kind in ALL if kind.id == name), "")
+
+
+def _colour_of(tier: str) -> str:
+    """Return the tier of truth that a tier of trials belongs to."""
+    return "estimate" if tier.startswith("Monte Carlo") else "exact"

@@ -118,7 +118,7 @@ def test_what_is_no_name_and_no_file_is_refused(spec):
 
 
 def test_a_directory_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is a directory, but a LIBSVM file is expected"):
+    with pytest.raises(ValueError, match="is a directory, but a file is expected"):
         load(tmp_path)
 
 
