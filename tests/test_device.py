@@ -338,7 +338,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(cupy, message, monke
         ms.simulate(ms.DSGD(0.1), objective("quadratic", ms.RandK(D, 3)), device="gpu", **SETTINGS)
     monkeypatch.setattr(spec, "load", lambda *a, **k: pytest.fail("data were loaded before the refusal"))
     done = CliRunner().invoke(cli.main, ["simulate", "--sketch", "randk:0.1", "--device", "gpu"])
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "Error: device='gpu'" in done.output
 
 

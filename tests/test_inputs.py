@@ -358,15 +358,50 @@ CALLS = {
     ),
     "check_sketch": (checks.check_sketch, {"sketch": Arg(S, "sketch"), "seed": Arg(0)}),
     "check_problem": (checks.check_problem, {"problem": Arg(f, "problem"), "seed": Arg(0)}),
+    "check_loss": (checks.check_loss, {"loss": Arg(f.loss), "seed": Arg(0)}),
+    "check_method": (
+        checks.check_method,
+        {"method": Arg(ms.DSGD(0.1), "method"), "objective": Arg(Q, "objective", "None"), "seed": Arg(0)},
+    ),
+    "check_theorem": (
+        checks.check_theorem,
+        {"kind": Arg(theorems.StronglyConvexDSGD), "budget": Arg(1), "alpha": Arg(1e-6), "seed": Arg(0)},
+    ),
+    "smoothness_along": (
+        ms.smoothness_along,
+        {
+            "method": Arg(ms.DSGD(0.1), "method"),
+            "objective": Arg(Q, "objective"),
+            "x0": Arg(X, "None"),
+            "steps": Arg(1),
+            "every": Arg(1),
+            "seed": Arg(0),
+        },
+    ),
+    "CallableProblem": (
+        ms.CallableProblem,
+        {
+            "dim": Arg(2),
+            "value": Arg(lambda x: 0.5 * float(x @ x), "class"),
+            "gradient": Arg(lambda x: x, "class"),
+            "hessian_product": Arg(lambda x, w: w, "None", "class"),
+            "smoothness": Arg(1.0),
+            "strong_convexity": Arg(1.0),
+            "lower_bound": Arg(0.0),
+        },
+    ),
+    "SoftmaxRegression": glm(ms.SoftmaxRegression, np.array([0, 1, 2])),
 }
 
 ABSTRACT = "Problem GeneralizedLinearModel Loss Sketch SelectionSketch SketchBatch Expectation Objective Method Sampling "
 ABSTRACT += "Law Compressor StepRule ShiftRule Order ShiftingMethod "
+ABSTRACT += "MarginLoss ResidualLoss PiecewiseLoss SketchedRate "
 ABSTRACT += "StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
 RECORDS = "Constants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 RECORDS += "SweepError SweepInterrupted Task Plan Run ExponentialSum Pieces RowForm ScalarLaw Selection FigureModule Form "
 RECORDS += "FactorBracket CertificateWarning family_for "
 RECORDS += "FixedShift IndependentSketches Reshuffled FreshPartition ShiftedState "
+RECORDS += "Interrupted MinimizationInterrupted SuiteInterrupted MethodReport TheoremReport Sides TorchProblem default_data "
 RECORDS += "FullBatch NaturalCompressor Uncompressed LogisticLoss SquaredLoss sketch_names NonconvexDistributedQuoted"
 EXEMPT = set(f"{ABSTRACT} {RECORDS}".split())
 """Abstract classes, classes without arguments, and records that only the package makes."""

@@ -15,7 +15,7 @@ from mastsim.linalg import Curvature
 from mastsim.problems.base import Minimum, Problem
 from mastsim.provenance import Constant
 from mastsim.readonly import frozen
-from mastsim.validation import integer, shown
+from mastsim.validation import a_float, integer, shown
 
 _DIFFERENCE, _ACCURACY, _PROBES = 1e-5, 1e-7, 3
 
@@ -82,18 +82,19 @@ class CallableProblem(Problem):
         for name, given in (("value", value), ("gradient", gradient), ("hessian_product", hessian_product)):
             if not (callable(given) or (given is None and name == "hessian_product")):
                 raise TypeError(f"{name}={shown(given)} is not accepted: it must be a function of a point of shape (dim,)")
-        top, least = float(smoothness), float(strong_convexity)
+        top, least = a_float("smoothness", smoothness), a_float("strong_convexity", strong_convexity)
+        lowest = a_float("lower_bound", lower_bound)
         if not top >= 0:
             raise ValueError(f"smoothness={smoothness} is not accepted: it must be a number >= 0, or inf")
         if not least <= top:
             raise ValueError(
                 f"strong_convexity={strong_convexity} is not accepted: it must be at most smoothness={smoothness}"
             )
-        if math.isnan(lower_bound):
+        if math.isnan(lowest):
             raise ValueError("lower_bound=nan is not accepted: it must be a number, or -inf")
         object.__setattr__(self, "size", integer("dim", dim, 1))
         object.__setattr__(self, "_functions", (value, gradient, hessian_product))
-        object.__setattr__(self, "bounds", (top, max(least, -top), float(lower_bound)))
+        object.__setattr__(self, "bounds", (top, max(least, -top), lowest))
         # What saved runs know a function by: it has no content that could be hashed.
         points = np.random.Generator(np.random.Philox(0)).standard_normal((_PROBES, self.size)) / math.sqrt(self.size)
         object.__setattr__(self, "seen", frozen(np.column_stack([self.value(points), self.gradient(points)])))

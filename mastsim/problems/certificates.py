@@ -104,10 +104,13 @@ def below(constant: Constant) -> float:
 
 
 def report(objective: Any, found: Minimum, mu: float, accuracy: float | None = None) -> None:
-    """Warn where a minimum is not certified within the accuracy asked for, or within that of an exact value."""
+    """Warn where a minimum is not certified within the accuracy asked for, or else within that of an exact value.
+
+    Without an accuracy asked for, a minimum of which nothing is proven says so itself, and so does one without convexity.
+    """
     wanted = max(_ACCURACY * abs(found.value), _NOTHING) if accuracy is None else accuracy
     within = found.gap_bound if accuracy is None else found.excess_bound
-    if within <= wanted or (accuracy is None and mu < 0):
+    if within <= wanted or (accuracy is None and (mu < 0 or not found.proven)):
         return
     asked = "of an exact value" if accuracy is None else "asked for"
     warnings.warn(
