@@ -206,7 +206,7 @@ def test_constants_of_different_clients_by_hand():
     assert float(c.gap) == pytest.approx(least + 1 / 6)
     assert float(c.gap_sharp) == pytest.approx(least + 1 / 12)
     independent = theorems.IndependentDistributed(F)
-    assert independent.stepsize == pytest.approx(1 / (3.5 + 6))
+    assert independent.stepsize == pytest.approx(1 / (3.5 / 2 + 6))
     assert independent.neighbourhood(0.1) == pytest.approx(2 * 0.1 * 6 / 3.5 * (least + 1 / 6))
     assert theorems.ConvexDistributed(F).neighbourhood(0.1) == pytest.approx(2 * 0.1 * 6.5 / 3.5 * (least + 1 / 6))
 
