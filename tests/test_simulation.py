@@ -178,7 +178,8 @@ def test_measures_and_gd_against_enumeration(of, by):
     x = np.full(5, 2.0)
     for t in range(5):
         gap, size = mean_value(x) - mean_value(best), np.linalg.norm(mean_slope(x))
-        expected = (x - best) @ (x - best), gap, size, value(x), (x - alone) @ (x - alone)
+        expected = [(x - best) @ (x - best), gap, size, value(x), (x - alone) @ (x - alone)]
+        expected += [value(x) - value(alone), np.linalg.norm(slope(x))]
         for name, wanted in zip(MEASURES, expected, strict=True):
             assert run.traces[name][0, t] == pytest.approx(wanted, rel=1e-9, abs=1e-12), name
         x = x - 0.1 * mean_slope(x)

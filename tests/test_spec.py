@@ -108,7 +108,7 @@ def test_the_table_has_every_loss_and_every_method():
 @pytest.mark.parametrize("problem", FAMILIES)
 def test_one_description_gives_one_objective_and_one_step_everywhere(problem, method, counts, tmp_path, monkeypatch):
     # The list of guarantees is another test's; here it would take nine tenths of the time.
-    monkeypatch.setattr("mastsim.advice.guarantees", lambda *a: [])
+    monkeypatch.setattr("mastsim.advice.guarantees", lambda *a, **k: [])
     keyword = method.partition(":")[0]
     many = keyword == "distributed"
     data = ROWS if FAMILIES[problem][0].takes_classes else counts

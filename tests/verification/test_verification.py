@@ -447,11 +447,17 @@ def test_with_too_few_replicas_for_a_proof_a_confirmation_says_asymptotic():
 def test_an_estimated_objective_is_refused(kind):
     """What is only estimated can neither confirm nor refute."""
     f, turned = logistic().problem, sketches.Composed(sketches.Haar(4, 2), sketches.RandK(4, 3))
-    whole = ms.Mast(f, ms.Identity(4), evaluate="monte carlo") if kind.id in ("sgd", "gdci") else ms.Mast(f, turned)
-    F = ms.Distributed([f, f], turned) if DISTRIBUTED in kind.assumptions else whole
+    halves = ms.FiniteSupport(2 * np.array([np.diag([1.0, 0.0] * 2), np.diag([0.0, 1.0] * 2)]), [0.5, 0.5])
+    alone = [ms.Mast(f, sketch, evaluate="monte carlo") for sketch in (turned, ms.Identity(4), halves)]
+    found = [ms.Distributed([f, f], turned)] if DISTRIBUTED in kind.assumptions else alone
+    F = next((each for each in found if kind.refuse(each) is None), found[0])
     assert F.evaluation.tier == "estimate"
     if EXACT in kind.assumptions:
         with pytest.raises(AssumptionError, match=r"exact gradients of f_D fails: f_D is only estimated"):
+            kind(F)
+        return
+    if kind.refuse(F) is not None:
+        with pytest.raises(AssumptionError, match="quadratic f fails"):
             kind(F)
         return
     with pytest.raises(ValueError, match=r"f_D is only estimated for .* neither confirm nor refute"):
