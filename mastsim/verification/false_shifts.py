@@ -142,6 +142,11 @@ class WithoutTheValue(ConvexSketchedGradient):
     status: ClassVar[Status] = "refuted as quoted"
     starts_from = "error"
 
+    @property
+    def planned_steps(self) -> int:
+        """As many as its witness is made for: with fewer it holds."""
+        return HORIZON
+
     def start_mixture(self, stepsize: float) -> dict[str, float]:
         """Return ‖x − x*‖²."""
         return {"error": 1.0}
