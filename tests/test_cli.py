@@ -153,6 +153,9 @@ def test_clients_and_minibatches_change_what_applies():
         "theorem6",
         "distributed-convex",
         "distributed-independent",
+        "participation-dependent",
+        "participation-number",
+        "participation-probability",
     }
     rows = document("stepsize", "--data", TINY, "--sketch", "randk:0.5", "--minibatch", "3")["stepsize"]
     assert {row["settings"] for row in rows if row["theorem"] == "theorem4"} == {"3-nice"}
