@@ -447,7 +447,7 @@ def test_distributed_and_subspace_bounds_written_out(numbers, keep, clients):
         assert run["gap"] == pytest.approx(gap, rel=1e-8)
     assert dealt["stepsize"] == pytest.approx(1 / L, rel=1e-9)
     assert dealt["radius"] == pytest.approx(2 / mu * gap, rel=1e-7)
-    gamma = 1 / (100 * l2 / keep + L / clients)
+    gamma = 1 / ((1 - 1 / clients) * 100 * l2 / keep + L / clients)
     assert alone["stepsize"] == pytest.approx(gamma, rel=1e-9)
     assert alone["radius"] == pytest.approx(2 * gamma * L / (clients * mu) * gap, rel=1e-7)
     haar = run_of(document, "subspace", "Haar", keep)
