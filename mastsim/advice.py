@@ -148,8 +148,8 @@ def guarantee_of(theorem: Rate, accuracy: float | None = None) -> Guarantee:
     initial, start = theorem.initial, theorem.start
     # A start nearer than any accuracy that can be asked for is taken to be there.
     target = accuracy if accuracy is not None else 0.01 * start if start >= 100 * ACCURACIES.least else 0.0
-    aims = 0 < target < math.inf
-    steps = theorem.steps_to_accuracy(target, initial) if aims else target
+    aims = 0 < target < math.inf and initial < math.inf
+    steps = theorem.steps_to_accuracy(target, initial) if aims else math.inf if initial == math.inf else target
     if isinstance(theorem, HorizonRate) and 1 <= steps <= _LONGEST:
         theorem = replace(theorem, horizon=int(steps))
     gamma = theorem.stepsize_to_accuracy(target) if aims else theorem.stepsize if target == 0 else 0.0

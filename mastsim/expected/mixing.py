@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -62,7 +63,8 @@ def mix(found: ExponentialSum, kept: int, units: int, terms: int, accuracy: floa
         Whether the reach of the sum covers only as many entries of a row as can be kept at once, or all of one sign.
     """
     t, weights = found.frequencies[found.weights != 0], found.weights[found.weights != 0]
-    if found.rate or not len(t) or not 1 <= terms <= MOST_TERMS or not 0 < kept < units:
+    # A sum that is accurate everywhere says nothing of how large rows are, on which the bounds and the accuracy rest.
+    if found.rate or math.isinf(found.reach) or not len(t) or not 1 <= terms <= MOST_TERMS or not 0 < kept < units:
         return None
     # What is covered adds up to the reach at most, on either side of an offset within it.
     covered = max(1.0, terms / kept) if crowded else 1.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mastsim.expected.mixing import mix
 from mastsim.expected.mixtures import bounds, log_remainders, mixture
-from mastsim.problems import LogisticLoss
+from mastsim.problems import ExponentialSum, LogisticLoss
 
 PAIRS = [(1, 5), (3, 8), (4, 8), (12, 123), (62, 123), (100, 123), (15, 30), (4700, 47000), (650000, 1300000)]
 
@@ -207,3 +207,12 @@ def test_few_kept_units_are_left_to_the_subset():
     assert mix(found, 1, 100, 20, 1e-14) is None
     assert mix(found, 10, 10, 10, 1e-14) is None
     assert mix(found, 50, 100, 14, 1e-14) is not None
+
+
+def test_a_sum_that_is_accurate_everywhere_is_never_mixed():
+    """It says nothing of the size of rows, to which the accuracy is relative."""
+    weights = np.array([0.0, -1.0], dtype=complex)
+    everywhere = ExponentialSum(1.0, 0.0, 0.0, 0.0, 1.0, weights, np.inf, 0.0)
+    assert mix(everywhere, 30, 60, 6, 1e-14) is None
+    near = ExponentialSum(1.0, 0.0, 0.0, 0.0, 1.0, weights, 0.1, 0.0)
+    assert mix(near, 30, 60, 6, 1e-14) is not None

@@ -36,8 +36,6 @@ def run_pytest(folder, *options):
         "pytest",
         "-q",
         "-p",
-        "mastsim.testing.pytest_plugin",
-        "-p",
         "no:cacheprovider",
         *options,
     ]
