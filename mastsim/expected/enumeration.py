@@ -19,6 +19,9 @@ from mastsim.sketches.batches import DiagonalBatch, MatrixBatch
 
 ENUMERATION_LIMIT = 4096
 
+_ROWS = 1 << 14
+"""How many sketched points are looked at together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Enumeration(Expectation):
@@ -58,26 +61,35 @@ class Enumeration(Expectation):
 
     def error_bound(self, x: Array) -> float:
         """Return the mean of the rounding of f over the support, that of the points and of the weights included."""
-        return max(self._errors(point)[0] for point in np.reshape(asnumpy(x), (-1, self.problem.dim)))
-
-    def gradient_error(self, x: np.ndarray) -> float:
-        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
-        return self._errors(x)[1]
+        points = np.reshape(asnumpy(x), (-1, self.problem.dim))
+        together = max(1, _ROWS // len(self._support[1]))
+        return max(self._value_error(points[k : k + together]) for k in range(0, len(points), together))
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _errors(self, x: np.ndarray) -> tuple[float, float]:
-        batch, weights = self._support
+    def gradient_error(self, x: np.ndarray) -> float:
+        """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
+        (points, moved), f = self._sketched(x), self.problem
+        norms = np.sqrt(np.asarray(self._support[0].square_norms()[1]))
+        slope = f.gradient_error(points, moved) + 2 * self._chances * np.linalg.norm(f.gradient(points), axis=-1)
+        return _known(float(self._support[1] @ (norms * slope)) * (1 + 1e-9))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _value_error(self, x: np.ndarray) -> float:
+        """Return the largest error of f_D at several points, shape (points, dim)."""
+        points, moved = map(np.concatenate, zip(*(self._sketched(point) for point in x), strict=True))
+        found = self.problem.error_bound(points, moved) + self._chances * np.abs(self.problem.value(points))
+        return _known(float(np.max(np.reshape(found, (len(x), -1)) @ self._support[1])))
+
+    @property
+    def _chances(self) -> float:
+        """The relative rounding of the weights, which are products of up to one factor a coordinate, and of their sum."""
+        return float(summed(4 * self.problem.dim + len(self._support[1]) + 8))
+
+    def _sketched(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return v + S(x − v) for all values of S, and by how much each may be off, both of shape (values, dim)."""
         z = x - self.shift
-        points = self.shift + batch.apply(z)
-        moved = 4 * EPS * (np.abs(self.shift) + np.abs(points)) + self._product_error(z)
-        norms, f = np.sqrt(np.asarray(batch.square_norms()[1])), self.problem
-        # Weights are products of up to one factor a coordinate.
-        chances = summed(4 * self.problem.dim + len(weights) + 8)
-        value = f.error_bound(points, moved) + chances * np.abs(f.value(points))
-        slope = f.gradient_error(points, moved) + 2 * chances * np.linalg.norm(f.gradient(points), axis=-1)
-        # Where a value overflows nothing is known.
-        bounds = float(weights @ value), float(weights @ (norms * slope)) * (1 + 1e-9)
-        return bounds if np.isfinite(bounds).all() else (np.inf, np.inf)
+        points = self.shift + self._support[0].apply(z)
+        return points, 4 * EPS * (np.abs(self.shift) + np.abs(points)) + self._product_error(z)
 
     def _product_error(self, z: np.ndarray) -> np.ndarray:
         """Return a bound on the rounding of every product S_j z, shape (values, dim)."""
@@ -116,3 +128,8 @@ class Enumeration(Expectation):
         each = ([a[i, ...] for a in points] for i in range(points[0].shape[0]))
         means = [xp.tensordot(weights, over_support(*point), axes=1) for point in each]
         return xp.reshape(xp.stack(means), x.shape[:-1] + means[0].shape)
+
+
+def _known(bound: float) -> float:
+    """Return the bound, infinite where a value overflowed: there nothing is known."""
+    return bound if np.isfinite(bound) else np.inf
