@@ -79,7 +79,8 @@ class Program(click.Group):
         finally:
             if args is None:
                 # The process ends: nothing is left that could be interrupted.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it refuses and what the machine refuses become one line, warnings lines on stderr."""

@@ -131,7 +131,7 @@ def _attack(
     from mastsim.verification.attack.false_variants import ALL_FALSE
 
     known = attackable(own)
-    kind = known[one_of("theorem", name, known)] if name else None
+    kind = None if name is None else known[one_of("theorem", name, known)]
     try:
         if kind is None:
             assert saved is not None

@@ -134,3 +134,11 @@ def test_a_file_is_never_written_twice_nor_over_one_that_is_read(command, one, t
     assert one in said
     assert "name another" in said
     assert same.read_text() == "1 1:1\n"
+
+
+@pytest.mark.parametrize("option", ["--attack", "--theorem", "--sketch"])
+def test_a_name_that_is_empty_is_no_name(option):
+    done = CliRunner().invoke(main, ["verify", option, "", "--data", "synthetic:n=9,d=3"])
+    assert done.exit_code == 2
+    assert "''" in done.output
+    assert isinstance(done.exception, SystemExit)
