@@ -33,6 +33,7 @@ ROOM = (2 * TERMS + 1) * LANES
 """The room that a row takes, in doubles."""
 _LEAST_ROW = 16
 _KNOWN = 48
+_GRID = 1024
 _LN2 = (float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45"))
 _LOG2E = 1 / math.log(2)
 _TO_INTEGER = 1.5 * 2.0**52
@@ -81,14 +82,17 @@ def _cumulants(q: np.ndarray) -> np.ndarray:
 def _phase(g: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return the largest |tθ| at which the terms left out, and their derivatives, are below a quarter of rounding.
 
-    The coefficients beyond those known are at most M/R^m, where |log| ≤ M on the circle of radius R. The logarithm is
-    analytic up to the zero of 1 + q(e^x − 1) at x = log(1 − 1/q).
+    The coefficients beyond those known are at most M/R^m, where |log f| ≤ M on the disc of radius R, f = 1 + q(e^x − 1). It
+    is analytic up to the nearest zero of f, x = log(1 − 1/q), and log f(0) = 0, so that M = R·max|f'/f|, where |f'| ≤
+    |q|e^R; |f| is least on the circle, and between the points of a grid there it falls by at most |q|e^R times half an arc.
     """
     with np.errstate(divide="ignore"):
         zero = np.where(q == 1, np.inf, np.abs(np.log(1 - 1 / q)))
-    R = np.minimum(0.7 * zero, 3.0)
-    circle = R * np.exp(1j * np.linspace(0, 2 * np.pi, 257))[:, None]
-    M = 4 + 2 * np.abs(np.log(1 + q * np.expm1(circle))).max(axis=0)
+    R = np.minimum(0.7 * zero, 1.5)
+    circle = R * np.exp(2j * np.pi * np.arange(_GRID) / _GRID)[:, None]
+    steep = np.abs(q) * np.exp(R)
+    least = np.abs(1 + q * np.expm1(circle)).min(axis=0) - 1.01 * np.pi * R / _GRID * steep
+    M = np.where(least > 0, 1.01 * R * steep / np.maximum(least, 1e-300), np.inf)
     out, m = np.zeros(len(q)), np.arange(TERMS + 1, _KNOWN + 1)[:, None]
     for phase in np.geomspace(1e-3, 1.0, 40):
         known = (m * np.abs(g[TERMS + 1 :]) * phase ** (m - 1)).sum(axis=0)
