@@ -35,7 +35,8 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
     """Compile a function as `numba.njit` does, and keep what was compiled in the folder of these sources.
 
     A loop is divided among threads by `mastsim.parallel`, never by numba: its threads do not survive a fork, or abort the
-    process when two callers meet. NUMBA_DISABLE_JIT is not followed: kernels need arithmetic that only compiled code has.
+    process when two callers meet. NUMBA_DISABLE_JIT is not followed, and is switched off
+    for the process: kernels need arithmetic that only compiled code has.
 
     Parameters
     ----------
@@ -55,12 +56,13 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
 
     def compiled(function: Callable[..., Any]) -> Any:
         with _LOCK:
-            before = _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT
-            _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = folder or before[0], 0
+            before = _CONFIG.CACHE_DIR
+            # Not only here: what numba inlines is compiled when a kernel first runs.
+            _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = folder or before, 0
             try:
                 return _kept_if_possible(decorate(function))
             finally:
-                _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = before
+                _CONFIG.CACHE_DIR = before
 
     return compiled(functions[0]) if functions else compiled
 

@@ -27,6 +27,7 @@ def null_device(tmp_path: Path) -> Path:
         pytest.skip("devices cannot be made here")
     return path
 
+
 SLOW = (
     *("test_interruption", "test_cli", "test_far_points", "test_compilation", "test_one_file_one_line"),
     *("test_verification", "test_attack", "test_rates", "test_verdicts", "test_mutations", "test_sequential"),

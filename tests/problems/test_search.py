@@ -17,7 +17,7 @@ from mastsim.expected import objective as objective_module
 from mastsim.expected.base import OutOfReachError
 from mastsim.problems import search as search_module
 from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
-from tests.problems.test_certificates import derivatives, draw, everything, least_value
+from tests.oracles.exact_minima import derivatives, draw, everything, least_value
 
 
 def told(call):
