@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test quick notebooks faults lint types bench docs clean
+.PHONY: verify test quick torch notebooks faults lint types bench docs clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -15,6 +15,10 @@ test: $(VENV)/.installed-test
 # The fast tier, to run while typing: five examples a property, and not what is marked slow.
 quick: $(VENV)/.installed-test
 	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# Problems from PyTorch models; its wheels are large, so it is no part of `make test`.
+torch: $(VENV)/.installed-test $(VENV)/.installed-torch
+	$(BIN)/python -m pytest tests/problems/test_torch_problem.py tests/test_examples.py
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks -p no:cacheprovider
