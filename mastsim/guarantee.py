@@ -78,7 +78,7 @@ class Guarantee:
     --------
     >>> import numpy as np, mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1), shift=np.full(2, 9.0))
-    >>> print(ms.guarantees(F, method=ms.DSGD)[0].sentence)
+    >>> print(next(g for g in ms.guarantees(F, method=ms.DSGD) if g.theorem == "theorem2").sentence)
     DSGD: γ = 0.00125 (Theorem 2), expected squared distance to the minimiser of f_D below 0.32 after 2,117 steps; floor 0.16
     """
 

@@ -46,7 +46,7 @@ class ReshuffledRecursion(MomentRecursion):
     >>> from mastsim.recursions.base import run
     >>> chain = ReshuffledRecursion(np.array([[[0.0]], [[2.0]]]), np.array([[0.5], [-0.5]]), 0.25)
     >>> run(chain, np.ones(1), 1)[:, 0]
-    array([1.        , 0.28515625])
+    array([1.        , 0.28320312])
     """
 
     hessians: np.ndarray

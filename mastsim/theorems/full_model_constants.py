@@ -74,7 +74,7 @@ class FullModelConstants(Constants):
     >>> import mastsim as ms
     >>> c = FullModelConstants(ms.Mast(ms.Quadratic(np.diag([1.0, 4.0]), np.zeros(2)), ms.RandK(2, k=1)))
     >>> float(c.step_second_moment), float(c.step_smoothness), float(c.distance_smoothness), float(c.shift_condition)
-    (2.0, 8.0, 8.0, 2.0)
+    (2.0, 8.0, 8.0, 8.0)
     """
 
     objective: Mast
