@@ -122,12 +122,6 @@ class ColumnRows(ReadOnly, copy=False):
             layout.start, atoms.atom, layout.sign * layout.offset, layout.sign, prob, atoms.keep, atoms.own, atoms.shared
         )
 
-    @cached_property
-    def _tilt(self) -> tuple[np.ndarray, float]:
-        """The gradient in z of Σ E w_i, and its value at z = 0."""
-        layout, dim = self.layout, int(self.layout.column.max()) + 1
-        return layout.scatter(layout.keep, dim), math.fsum(layout.offset)
-
     def theta(self, z: np.ndarray) -> np.ndarray:
         """Return the θ of all atoms at several points z of shape (points, dim)."""
         return np.ascontiguousarray(z[:, self.atoms.column] * self.atoms.coefficient)
@@ -197,7 +191,7 @@ class ColumnRows(ReadOnly, copy=False):
             lambda first, step: add_up(first, step, level, self._entries, theta, delta, order, dealt, sums, out), threads
         )
         back, first = np.argsort(turns), np.searchsorted(tasks.point, np.arange(points))
-        tilt, at_zero = self._tilt
+        tilt, at_zero = self.layout.tilt
         size = tasks.last - tasks.first
         constant = np.array([each.constant for each in found])[tasks.bucket] * size
         value = np.array(

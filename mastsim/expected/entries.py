@@ -85,11 +85,6 @@ class EntryRows(ReadOnly, copy=False):
     def _constants(self) -> np.ndarray:
         return np.array([found.constant for found in self.ladder.stored])
 
-    @cached_property
-    def _tilt(self) -> tuple[np.ndarray, float]:
-        """The gradient in z of Σ E w_i, and its value at z = 0."""
-        return self.layout.scatter(self.layout.keep, int(self.layout.column.max()) + 1), math.fsum(self.layout.offset)
-
     def buckets(self, z: np.ndarray) -> np.ndarray | None:
         """Return the sum that every row takes at a point, shape (n,), or None where one is beyond all."""
         found = np.zeros(len(self.layout.offset), dtype=np.int64)
@@ -119,7 +114,7 @@ class EntryRows(ReadOnly, copy=False):
     def _collect(self, z: np.ndarray, level: int, out: Found, each: int) -> Totals:
         """Add up the tasks of every point, and what is linear."""
         points, dim = z.shape
-        base, (tilt, at_zero) = self.ladder[0].slope, self._tilt
+        base, (tilt, at_zero) = self.ladder[0].slope, self.layout.tilt
         flat = out.values.reshape(points, -1)
         value = np.array(
             [math.fsum([*row, base * at_zero, base * float(tilt @ p[: len(tilt)])]) for row, p in zip(flat, z, strict=True)]

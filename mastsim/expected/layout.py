@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,6 +86,11 @@ class RowLayout(ReadOnly, copy=False):
         groups = np.unique(np.stack([self.kept, self.members]), axis=1)
         alone = bool((np.diff(self.row_segment_start) <= 1).all())
         return (int(groups[0, 0]), int(groups[1, 0])) if alone and groups.shape[1] == 1 and groups[1, 0] > 1 else None
+
+    @cached_property
+    def tilt(self) -> tuple[np.ndarray, float]:
+        """The gradient in z of Σ E w_i, up to the last column that is held, and its value at z = 0."""
+        return self.scatter(self.keep, int(self.column.max()) + 1), math.fsum(self.offset)
 
     @cached_property
     def longest(self) -> int:

@@ -208,10 +208,6 @@ class ConvexQuadraticShift(QuadraticShift, SublinearRate):
         left = 2 - stepsize * self.L
         return np.full_like(steps, 1 / (2 * left) if left > 0 else math.inf)
 
-    def noise(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
-
 
 @dataclass(frozen=True, eq=False)
 class StronglyConvexQuadraticShift(QuadraticShift, LinearRate):
@@ -274,10 +270,6 @@ class StronglyConvexQuadraticShift(QuadraticShift, LinearRate):
     def contraction(self, stepsize: float) -> float:
         """Return min(γμ_f, p/(2χ))."""
         return min(stepsize * self.mu, self.p / (2 * self.chi))
-
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
 
     def form(self, stepsize: float, center: np.ndarray) -> Form:
         """Return a form of iterate and shift whose mean is E V_T for T ≥ 1, counted from x*.
@@ -358,10 +350,6 @@ class StronglyConvexShift(RefreshedRate, LinearRate):
     def contraction(self, stepsize: float) -> float:
         """Return min(γμ, p/4)."""
         return min(stepsize * self.mu, self.p / 4)
-
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
 
     def start_mixture(self, stepsize: float) -> dict[str, float]:
         """Return the part of V_0 that any run records."""
@@ -493,10 +481,6 @@ class NonconvexHeldSketch(HeldSketchRate, SublinearRate):
         """Return 2/μ′."""
         return np.full_like(steps, 2 / self.mu_step)
 
-    def noise(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
-
 
 @dataclass(frozen=True, eq=False)
 class PolyakLojasiewiczHeldSketch(HeldSketchRate, LinearRate):
@@ -558,7 +542,3 @@ class PolyakLojasiewiczHeldSketch(HeldSketchRate, LinearRate):
     def contraction(self, stepsize: float) -> float:
         """Return γμ′μ."""
         return min(stepsize * self.mu_step * self.mu, 1.0)
-
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0

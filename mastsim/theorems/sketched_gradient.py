@@ -67,6 +67,14 @@ class AboutF(Rate):
         """Return γμ_f, at most 1; 0 where f is not strongly convex."""
         return min(max(stepsize * float(self.objective.problem.mu_f), 0.0), 1.0)
 
+    def noise(self, stepsize: float) -> float:
+        """Return 0: nothing stands in the way of the minimum of f."""
+        return 0.0
+
+    def neighbourhood(self, stepsize: float) -> float:
+        """Return 0, for the same reason."""
+        return 0.0
+
 
 class SketchedGradientRate(AboutF):
     """What the theorems about the sketched gradient share."""
@@ -173,10 +181,6 @@ class NonconvexSketchedGradient(SketchedGradientRate, SublinearRate):
         left = 1 - stepsize * self.theta / 2
         return np.full_like(steps, 1 / left if left > 0 else math.inf)
 
-    def noise(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
-
 
 @dataclass(frozen=True, eq=False)
 class PolyakLojasiewiczSketchedGradient(SketchedGradientRate, LinearRate):
@@ -234,10 +238,6 @@ class PolyakLojasiewiczSketchedGradient(SketchedGradientRate, LinearRate):
         """Return 2γμ(1 − γθ/2)."""
         return min(2 * stepsize * self.mu * (1 - stepsize * self.theta / 2), 1.0)
 
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
-
 
 @dataclass(frozen=True, eq=False)
 class ConvexSketchedGradient(WeightedStart, SublinearRate):
@@ -284,10 +284,6 @@ class ConvexSketchedGradient(WeightedStart, SublinearRate):
     def weight(self, steps: Array, stepsize: float) -> Array:
         """Return T/(2(T + C)), at most ½."""
         return steps / (2 * (steps + self.C))
-
-    def noise(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
 
     def steps_to_accuracy(self, accuracy: float, initial: float | None = None) -> float:
         """Return V_0/(2γ·accuracy) − C at the largest step size, rounded up.
@@ -361,10 +357,6 @@ class StronglyConvexSketchedGradient(WeightedStart, LinearRate):
         gained = stepsize * self.mu
         return min(2 * gained / (1 + gained * self.C), 1.0)
 
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
-
 
 @dataclass(frozen=True, eq=False)
 class SketchedGradientDistance(SketchedGradientRate, LinearRate):
@@ -414,10 +406,6 @@ class SketchedGradientDistance(SketchedGradientRate, LinearRate):
     def contraction(self, stepsize: float) -> float:
         """Return γμ."""
         return stepsize * self.mu
-
-    def neighbourhood(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -477,7 +465,3 @@ class SketchedGradientAverage(SketchedGradientRate, SublinearRate):
         """Return 1/(2(1 − γθ̄))."""
         left = 1 - stepsize * self.theta_distance
         return np.full_like(steps, 1 / (2 * left) if left > 0 else math.inf)
-
-    def noise(self, stepsize: float) -> float:
-        """Return 0."""
-        return 0.0

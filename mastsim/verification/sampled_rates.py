@@ -11,6 +11,7 @@ import numpy as np
 from mastsim.provenance import content_hash
 from mastsim.run import Run
 from mastsim.simulation import simulate
+from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import AssumptionError, Rate
 from mastsim.verification.inequalities import expected_outcome, require_exact
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
@@ -197,9 +198,8 @@ def _curve(trial: Trial, run: Run) -> Curve:
 def _mean_and_band(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return means over replicas, and two standard errors to both sides; a diverged replica makes both infinite."""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = table.mean(axis=0)
-        reach = 2 * table.std(axis=0, ddof=min(1, len(table) - 1)) / len(table) ** 0.5
-        reach = np.where(np.isnan(reach), np.inf, reach)
+        mean, error = mean_and_error(table, alone=0.0)
+        reach = np.where(np.isnan(error), np.inf, 2 * error)
         return mean, np.stack([np.maximum(np.where(np.isinf(reach), 0.0, mean - reach), 0.0), mean + reach])
 
 
