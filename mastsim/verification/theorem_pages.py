@@ -79,7 +79,8 @@ def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
     assumed = [[each.name, each.remedy] for each in kind.assumptions]
     parts = [
         f"# {kind.title}",
-        summary,
+        # What is an inequality already is typeset better just below.
+        *([] if "≤" in summary else [summary]),
         markdown_statement(kind.statement),
         "\n".join(_facts(kind)),
         *remarks,
