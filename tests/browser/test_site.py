@@ -26,7 +26,7 @@ PAGES = [
     "notebooks/01-first-steps.html",
     "notebooks/05-answers-to-critics.html",
 ]
-TYPESET = ("theorems/theorem", "theorems/moving", "glossary", "verdicts", "theorem-6", "docs/index")
+TYPESET = ("theorems/theorem", "theorems/moving", "verdicts", "theorem-6", "docs/index")
 
 
 class Links(HTMLParser):
