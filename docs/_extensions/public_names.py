@@ -53,13 +53,9 @@ def public(module):
 def directive(owner, name):
     """Return the directive that documents a name of a module."""
     thing = getattr(owner, name)
-    kind = (
-        "class"
-        if inspect.isclass(thing) and not isinstance(thing, types.GenericAlias)
-        else "function"
-        if inspect.isroutine(thing)
-        else "data"
-    )
+    if isinstance(thing, types.GenericAlias):
+        return f".. py:data:: {owner.__name__}.{name}\n   :value: {thing}\n"
+    kind = "class" if inspect.isclass(thing) else "function" if inspect.isroutine(thing) else "data"
     return f".. auto{kind}:: {owner.__name__}.{name}\n"
 
 
