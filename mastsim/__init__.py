@@ -72,6 +72,7 @@ _HOME = {
     "TorchProblem": "problems",
     "TwoLayerNetwork": "problems",
     "Uncompressed": "methods",
+    "Unmasked": "sketches",
     "Unscaled": "sketches",
     "Verdict": "verification",
     "WelschRegression": "problems",
@@ -166,6 +167,7 @@ if TYPE_CHECKING:
         PermK,
         RandK,
         Rotated,
+        Unmasked,
         Unscaled,
     )
     from mastsim.spec import Spec

@@ -25,7 +25,7 @@ from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.families import AUTO, problem_names, problem_settings
-from mastsim.problems.glm import LeastSquares
+from mastsim.problems.least_squares import LeastSquares
 from mastsim.provenance import content_hash
 from mastsim.sketches import parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step

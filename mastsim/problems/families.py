@@ -9,7 +9,7 @@ from mastsim.keywords import by_keyword
 from mastsim.problems.base import Problem
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.glm import LeastSquares
+from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.huber import HuberRegression
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.poisson import PoissonRegression
@@ -34,7 +34,7 @@ ALL_PROBLEMS: tuple[type[Problem], ...] = (
 
 AUTO = "auto"
 """Logistic regression or least squares, whichever suits the labels."""
-_DATA = ("A", "y", "l2", "condition_number")
+_DATA = ("A", "y", "l2", "condition_number", "weights", "intercept")
 
 
 def problem_names() -> dict[str, type[Any]]:
