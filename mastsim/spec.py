@@ -24,10 +24,12 @@ from mastsim.methods.families import method_names
 from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
+from mastsim.problems.dataset import spell_label
 from mastsim.problems.families import AUTO, problem_names, problem_settings
 from mastsim.problems.least_squares import LeastSquares
+from mastsim.problems.row_weights import BALANCED, column_of_weights, label_weights, read_weights
 from mastsim.provenance import content_hash
-from mastsim.sketches import parse_sketch
+from mastsim.sketches import PermK, SelectionSketch, Sketch, Unmasked, parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
 from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
@@ -56,7 +58,13 @@ class Spec:
     problem_settings : mapping, default {}
         The same settings as a table, where `problem` is the keyword alone.
     l2, condition_number : float, optional
-        λ ≥ 0 or κ_f > 1; κ_f = 100 when both are left out.
+        λ ≥ 0 or κ_f > 1; κ_f = 100 when both are left out. λ = 1/(nC) for the C of scikit-learn.
+    weights : str, optional
+        What rows weigh, beside one another: ``balanced``, a weight for each label as in ``0:1,1:5``, ``column:NAME`` of a
+        table, or a .npy or .csv file. All the same, or as the data set says, when left out.
+    intercept : bool, default False
+        Whether to add a coordinate, the last, that is neither penalised nor masked; sketches are then those that keep or
+        drop coordinates.
     sketch : str, default "identity"
         The sketch, for example ``randk:0.1``.
     shift : str, default "zero"
@@ -103,6 +111,8 @@ class Spec:
     problem_settings: Settings = ()
     l2: float | None = None
     condition_number: float | None = None
+    weights: str | None = None
+    intercept: bool = False
     sketch: str = "identity"
     shift: str = "zero"
     clients: int | None = None
@@ -197,7 +207,7 @@ class Spec:
 
     def load(self) -> Dataset:
         """Return the data set, labels as they stand in the file."""
-        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise}
+        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise, "weights": self.weights_column}
         return load(self.data, features=self.features, zero_based=self.zero_based, **table)
 
     def fit(self, data: Dataset) -> None:
@@ -217,6 +227,41 @@ class Spec:
         for part in FITS:
             part.check(self, data)
 
+    @property
+    def weights_column(self) -> str | None:
+        """The column of the weights of the rows, where it is one of the table."""
+        return column_of_weights(self.weights)
+
+    def weights_of(self, data: Dataset) -> Any:
+        """Return what rows weigh, as problems take it.
+
+        Parameters
+        ----------
+        data : Dataset
+            The data, with the labels that the problem is about.
+
+        Raises
+        ------
+        ValueError
+            If a label, a row or the column has no weights.
+        """
+        if self.weights is None or self.weights_column is not None:
+            if self.weights is not None and data.weights is None:
+                raise ValueError(f"weights={self.weights!r} is not accepted: data set {data.name!r} has no such column")
+            return data.weights
+        if self.weights == BALANCED:
+            return BALANCED
+        if Path(self.weights).is_file():
+            return read_vector("weights", self.weights, data.n)
+        found = label_weights(self.weights)
+        if data.labels is None:
+            return found
+        for label in found:
+            if label not in data.labels:
+                listed = ", ".join(map(spell_label, data.labels))
+                raise ValueError(f"weights={self.weights!r} is not accepted: the labels of {data.name!r} are {listed}")
+        return {float(data.labels[label]): weight for label, weight in found.items()}
+
     def problem_of(self, data: Dataset) -> tuple[Dataset, Any]:
         """Return the data with the labels that the problem is about, and the problem f.
 
@@ -227,7 +272,7 @@ class Spec:
         """
         instance("data", data, Dataset)
         labelled, family = family_for(data, self.problem, self.positive)
-        return labelled, self._built(family, labelled.A, labelled.y)
+        return labelled, self._built(family, labelled.A, labelled.y, self.weights_of(labelled))
 
     def problem_on(self, A: Any, y: np.ndarray) -> Any:
         """Return the problem f on rows and labels as its loss takes them.
@@ -251,12 +296,37 @@ class Spec:
         """
         if self.problem == AUTO:
             raise ValueError(f"problem='auto' is not accepted here: it must be one of {', '.join(problem_names())}")
-        return self._built(self._family, A, y)
+        if self.weights_column is not None:
+            raise ValueError(f"weights={self.weights!r} is not accepted here: rows and labels alone have no columns")
+        return self._built(self._family, A, y, self.weights_of(Dataset("rows", A, y, "", "", copy=False)))
 
-    def _built(self, family: Any, A: Any, y: np.ndarray) -> Any:
+    def _built(self, family: Any, A: Any, y: np.ndarray, weights: Any) -> Any:
         """Return a problem of a family."""
-        ridge = {"l2": self.l2, "condition_number": self.condition_number}
-        return family(A, y, **ridge, **dict(self.problem_settings))
+        options = {"l2": self.l2, "condition_number": self.condition_number, "intercept": self.intercept}
+        return family(A, y, weights=weights, **options, **dict(self.problem_settings))
+
+    def sketch_in(self, dim: int) -> Sketch:
+        """Return the sketch in the dimension of the problem; an intercept, the last coordinate, is not masked.
+
+        Parameters
+        ----------
+        dim : int
+            The dimension of f, intercept included.
+
+        Raises
+        ------
+        ValueError
+            If the sketch does not fit the dimension, or does not leave an intercept alone.
+        """
+        found = parse_sketch(self.sketch, dim - self.intercept)
+        if not self.intercept:
+            return found
+        if not isinstance(found, SelectionSketch) or isinstance(found, PermK):
+            raise ValueError(
+                f"sketch={self.sketch!r} is not accepted with intercept: it must keep or drop coordinates, as bernoulli, "
+                "randk, nofm and block-bernoulli do, so that the intercept can be left unmasked"
+            )
+        return Unmasked(found)
 
     def objective_of(self, data: Dataset) -> tuple[Dataset, Objective]:
         """Return the data with the labels that the problem is about, and the objective f_D.
@@ -275,7 +345,7 @@ class Spec:
         check_room("what is computed of data of d features", _VECTORS, data.d, change="use data of fewer features")
         self.fit(data)
         labelled, f = self.problem_of(data)
-        S, v = parse_sketch(self.sketch, f.dim), self._shift_of(f)
+        S, v = self.sketch_in(f.dim), self._shift_of(f)
         if self.clients is None:
             return labelled, Mast(f, S, shift=v)
         return labelled, Distributed(divide(f, self.clients, by=self.split), S, shift=v)
@@ -445,6 +515,8 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "target": _text,
     "l2": _number("l2", nonnegative),
     "condition_number": _number("condition_number", positive),
+    "weights": lambda value: read_weights(_text(value)),
+    "intercept": _flag,
     "sketch": lambda value: tidy(_text(value)),
     "shift": _shift,
     "clients": _number("clients", lambda name, value: integer(name, value, 1)),
@@ -457,7 +529,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
-_OPTIONAL = (*_NUMBERS, "target")
+_OPTIONAL = (*_NUMBERS, "target", "weights")
 
 
 # ------------------------------------------------------------------------------------------------ against the data
@@ -491,16 +563,16 @@ class _Shape(NamedTuple):
 
 def _fit_problem(spec: Spec, data: Dataset) -> None:
     labelled, family = family_for(data, spec.problem, spec.positive)
-    family(np.ones((data.n, 1)), labelled.y, l2=1.0, **dict(spec.problem_settings))
+    family(np.ones((data.n, 1)), labelled.y, l2=1.0, weights=spec.weights_of(labelled), **dict(spec.problem_settings))
 
 
 def _fit_sketch(spec: Spec, data: Dataset) -> None:
-    parse_sketch(spec.sketch, data.d)
+    spec.sketch_in(data.d + spec.intercept)
 
 
 def _fit_shift(spec: Spec, data: Dataset) -> None:
     if spec.shift not in _POINTS:
-        read_vector("shift", spec.shift, data.d)
+        read_vector("shift", spec.shift, data.d + spec.intercept)
 
 
 def _fit_clients(spec: Spec, data: Dataset) -> None:
@@ -512,15 +584,15 @@ def _fit_method(spec: Spec, data: Dataset) -> None:
     if spec.method is None or not spec.settings:
         return
     rows = data.n // (spec.clients or 1)
-    shape: Any = _Shape(rows, data.d, np.ones(rows))
+    shape: Any = _Shape(rows, data.d + spec.intercept, np.ones(rows))
     method_names()[spec.method].from_settings(1.0, spec.settings, shape).check(shape)
 
 
 FITS = (
-    Fit("problem", ("problem", "problem_settings", "positive"), _fit_problem),
-    Fit("shift", ("shift",), _fit_shift),
-    Fit("sketch", ("sketch",), _fit_sketch),
+    Fit("problem", ("problem", "problem_settings", "positive", "weights"), _fit_problem),
+    Fit("shift", ("shift", "intercept"), _fit_shift),
+    Fit("sketch", ("sketch", "intercept"), _fit_sketch),
     Fit("clients", ("clients",), _fit_clients),
-    Fit("method", ("method", "settings", "clients"), _fit_method),
+    Fit("method", ("method", "settings", "clients", "intercept"), _fit_method),
 )
 """Every check of a description against its data."""

@@ -79,8 +79,14 @@ FEATURES = click.option(
     "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"
 )
 ZERO_BASED = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
-L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0.")
+L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0; 1/(nC) for scikit-learn's C.")
 CONDITION = click.option("--condition-number", type=NUMBER, help="κ_f instead of --l2  [default: 100]")
+WEIGHTS = click.option(
+    "--weights",
+    metavar="W",
+    help="What rows weigh: balanced, 0:1,1:5 by label, column:NAME of a table, or a .npy or .csv file.",
+)
+INTERCEPT = click.option("--intercept", is_flag=True, help="Add a coordinate that is neither penalised nor masked.")
 CLIENTS = click.option("--clients", type=WHOLE, metavar="M", help="Divide the data among M clients.")
 SPLIT = click.option(
     "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
@@ -103,7 +109,7 @@ SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="Fr
 
 
 READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

@@ -288,8 +288,8 @@ class RowIntegrals(ReadOnly):
         mine[bucket] = share[bucket]
         offset, mean = self.offset, laws.A @ laws.mean_times(z)
         squares = laws.square(found.square * mine, z)
-        total.values[:] += (
-            mine * (found.constant + found.slope * (offset + mean) + found.square * offset * (offset + 2 * mean))
+        total.values[:] += mine * (
+            found.constant + found.slope * (offset + mean) + found.square * offset * (offset + 2 * mean)
         )
         total.values[bucket[:1]] += float(z @ squares)
         total.gradient[:] += laws.mean_times(laws.A.T @ (mine * (found.slope + 2 * found.square * offset))) + 2 * squares

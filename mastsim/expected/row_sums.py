@@ -16,7 +16,16 @@ from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed, mix
 from mastsim.expected.piecewise import piecewise
-from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, by_pieces, no_errors, weighed, write
+from mastsim.expected.rounding import (
+    RowErrors,
+    RowSizes,
+    by_enumeration,
+    by_exponentials,
+    by_pieces,
+    no_errors,
+    weighed,
+    write,
+)
 from mastsim.expected.row_enumeration import MOST_TERMS, row_derivatives, row_values
 from mastsim.expected.row_moments import RowMoments
 from mastsim.expected.transforms import Transforms, independent, mixed, pack, subset

@@ -67,7 +67,7 @@ def gram_form(
 
 def _plain(A: Any, plain: Any, slopes: np.ndarray, bend: float, penalties: np.ndarray) -> QuadraticForm:
     """Return the same form from products of floats, with the doubt that they leave."""
-    rows, dim = A.shape
+    rows = A.shape[0]
     gram = np.asarray((A.T @ A).todense()) / rows
     doubt = (rows + 8) * _EPS
     slope, constant = np.asarray(A.T @ slopes) / rows, float(slopes @ slopes) / (2 * bend * rows)

@@ -9,8 +9,8 @@ from mastsim.keywords import by_keyword
 from mastsim.problems.base import Problem
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic

@@ -9,13 +9,11 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 
-from mastsim.backend import Array, contiguous, inner, namespace, rows_at, rows_times
+from mastsim.backend import Array, inner, namespace, rows_at, rows_times
 from mastsim.devices import Device
-from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature, gram_form
 from mastsim.memory import check_room, check_square
-from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
+from mastsim.problems.base import DENSE_LIMIT, Components, ridge, total_weight
 from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
 from mastsim.problems.linear_model_curvature import LinearModelCurvature
 from mastsim.problems.losses import Loss
@@ -23,7 +21,6 @@ from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
 from mastsim.problems.row_weights import mean_floor, row_weights, with_ones
 from mastsim.problems.sublevels import intercept_radius
-from mastsim.provenance import Constant
 from mastsim.rounding import summed
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
@@ -155,10 +152,6 @@ class GeneralizedLinearModel(LinearModelCurvature):
         """The data as a dense array, shape (n, dim)."""
         check_room("the data as a dense table", *self.table.shape, change="use fewer rows or columns")
         return np.asarray(self.table.toarray() if hasattr(self.table, "toarray") else self.table)
-
-    @cached_property
-    def _transposed(self) -> Any:
-        return self.table.T.tocsr() if hasattr(self.table, "tocsr") else contiguous(self.table.T)
 
     def _weighed(self, each: Array) -> Array:
         return each if self.weights is None else self.weights * each

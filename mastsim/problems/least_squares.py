@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.problems.losses import Loss, SquaredLoss
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.backend import contiguous
 from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature, gram_form
 from mastsim.memory import check_square
 from mastsim.problems.base import DENSE_LIMIT, Problem
@@ -48,6 +49,10 @@ class LinearModelCurvature(Problem):
     @abstractmethod
     def penalties(self) -> np.ndarray:
         """The λ_j, shape (dim,)."""
+
+    @cached_property
+    def _transposed(self) -> Any:
+        return self.table.T.tocsr() if hasattr(self.table, "tocsr") else contiguous(self.table.T)
 
     @cached_property
     def _squares(self) -> Any:

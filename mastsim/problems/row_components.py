@@ -51,9 +51,10 @@ def row_infima(
 ) -> np.ndarray:
     """Return lower bounds on inf_x w_i φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,), for weights w_i in `share`.
 
-    It is w_i times that of φ(a_iᵀx; y_i) + (λ/2w_i)‖x‖². The infimum over the points with a_iᵀx = t is φ(t; y_i) + λt²/(2‖a_i‖²), a function of one variable. For a convex loss
-    its minimum is bracketed, and the tangent at a point of the bracket bounds it from below, as does strong convexity; the
-    rounding of both is taken off. For other losses the infimum of the loss is returned.
+    It is w_i times that of φ(a_iᵀx; y_i) + (λ/2w_i)‖x‖². The infimum over the points with a_iᵀx = t is
+    φ(t; y_i) + λt²/(2w_i‖a_i‖²), a function of one variable. For a convex loss its minimum is bracketed, and the tangent at
+    a point of the bracket bounds it from below, as does strong convexity; the rounding of both is taken off. For other
+    losses the infimum of the loss is returned.
     """
     infima = np.asarray(loss.infima(y), dtype=float)
     infima = np.where(flat, loss.value(np.zeros(len(y)), y), infima)

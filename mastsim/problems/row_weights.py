@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import scipy.sparse as sp
 
 from mastsim.readonly import frozen, frozen_rows
 from mastsim.rounding import summed
-from mastsim.validation import ENTRIES, real, shown, vector
+from mastsim.validation import ENTRIES, number, real, shown, vector
 
-BALANCED = "balanced"
+BALANCED, COLUMN = "balanced", "column:"
 _FORMS = "one number a row, a mapping of labels to weights, or 'balanced'"
 
 
@@ -51,6 +52,56 @@ def row_weights(given: Any, y: np.ndarray) -> np.ndarray | None:
     _check_signs(weights)
     mean = float(weights.mean())
     return None if float(np.ptp(weights)) == 0 else frozen(weights / mean)
+
+
+def read_weights(given: str) -> str:
+    """Return a text that says what rows weigh, in its one spelling.
+
+    Parameters
+    ----------
+    given : str
+        ``balanced``; a weight for each label, ``0:1,1:5``; ``column:NAME``, a column of a table; or a .npy or .csv file.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> read_weights("1:5, 0:1.0"), read_weights("column:size")
+    ('0:1,1:5', 'column:size')
+    """
+    if given == BALANCED or (given.startswith(COLUMN) and given != COLUMN):
+        return given
+    if Path(given).is_file():
+        return given
+    pairs = [pair.strip().split(":") for pair in given.split(",")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(
+            f"weights={shown(given)} is not accepted: it must be balanced, a weight for each label such as 0:1,1:5, "
+            "column:NAME or an existing .npy or .csv file"
+        )
+    found = label_weights(given)
+    if len(found) < len(pairs):
+        raise ValueError(f"weights={shown(given)} is not accepted: it names a label twice")
+    return ",".join(f"{_spelled(label)}:{_spelled(weight)}" for label, weight in sorted(found.items()))
+
+
+def column_of_weights(given: str | None) -> str | None:
+    """Return the column that a text names, where it names one."""
+    return given.removeprefix(COLUMN) if given is not None and given.startswith(COLUMN) else None
+
+
+def label_weights(text: str) -> dict[float, float]:
+    """Return the weights by label that a text such as ``0:1,1:5`` gives."""
+    pairs = (pair.strip().split(":") for pair in text.split(","))
+    form = "a weight for each label, such as 0:1,1:5"
+    return {number("weights", label, form): number("weights", weight, form) for label, weight in pairs}
+
+
+def _spelled(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def with_ones(A: Any) -> Any:

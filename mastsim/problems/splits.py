@@ -16,8 +16,8 @@ def split(problem: Model, clients: int, by: str = "iid", seed: int = 0) -> list[
     """Return one problem a client: the same loss and the same λ on disjoint shards of the rows.
 
     The sizes of the shards differ by one at most. ``FiniteSum(split(f, clients))`` is the mean of the shards' means, which
-    is f where the shards are equal, that is, where `clients` divides the number of rows, and rows have no weights: those of a
-    shard are divided by their own mean.
+    is f where the shards are equal, that is, where `clients` divides the number of rows, and rows have no weights, which are
+    divided by the mean of their shard.
 
     Parameters
     ----------

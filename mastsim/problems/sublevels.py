@@ -12,9 +12,7 @@ _POWERS = np.exp2(np.arange(-8, 64))
 _ROUNDING = 1 + 1e-12
 
 
-def intercept_radius(
-    loss: Loss, y: np.ndarray, lengths: np.ndarray, share: np.ndarray, ridge: float, room: float
-) -> float:
+def intercept_radius(loss: Loss, y: np.ndarray, lengths: np.ndarray, share: np.ndarray, ridge: float, room: float) -> float:
     """Return a number that ‖(x, b)‖ is not above where the mean of w_i φ(a_iᵀx + b; y_i) plus (λ/2)‖x‖² is small.
 
     The penalty bounds ‖x‖. Every row is bounded as well, and with it its prediction on the sides where the loss grows: rows
