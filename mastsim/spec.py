@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,7 +25,7 @@ from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import spell_label
-from mastsim.problems.families import AUTO, problem_names, problem_settings
+from mastsim.problems.families import AUTO, EMPTY, problem_names, problem_settings
 from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.row_weights import BALANCED, column_of_weights, label_weights, read_weights
 from mastsim.provenance import content_hash
@@ -33,6 +33,7 @@ from mastsim.sketches import PermK, SelectionSketch, Sketch, Unmasked, parse_ske
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
 from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
+from mastsim.verification.own_module import OwnParts, load_parts
 
 DEFAULT_CONDITION = 100.0
 """κ_f where neither it nor λ is given, as in Section 5 of the paper."""
@@ -52,6 +53,8 @@ class Spec:
         The data set, as `mastsim.load` takes it.
     target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
         As in `mastsim.load`.
+    module : str, optional
+        A Python file with sketches, problems, methods and theorems of one's own; see `mastsim verify --module`.
     problem : str, default "auto"
         Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
         there are two distinct labels and least squares otherwise.
@@ -107,6 +110,7 @@ class Spec:
     positive: float | None = None
     features: int | None = None
     zero_based: bool = False
+    module: str | None = None
     problem: str = AUTO
     problem_settings: Settings = ()
     l2: float | None = None
@@ -131,15 +135,15 @@ class Spec:
             raise ValueError(f"{both} are not accepted together: exactly one of the two may be given")
         if self.l2 is None and self.condition_number is None:
             object.__setattr__(self, "condition_number", DEFAULT_CONDITION)
-        self._set_choice("problem", "problem_settings", read_problem)
+        self._set_choice("problem", "problem_settings", partial(read_problem, own=self.own.families))
         _try_problem(self._family, self.problem_settings, self.l2, self.condition_number)
         if self.method is None:
             if self.settings:
                 raise ValueError(f"settings={dict(self.settings)} is not accepted without a method")
             object.__setattr__(self, "settings", ())
             return
-        self._set_choice("method", "settings", read_method)
-        _check_nodes(method_names()[self.method], self.clients)
+        self._set_choice("method", "settings", partial(read_method, own=self.own.method_kinds))
+        _check_nodes(self.kind, self.clients)
 
     def _set_choice(self, key: str, settings: str, read: Callable[[Any], tuple[str, Settings]]) -> None:
         """Set a keyword and its settings from a text, or from a keyword and a table."""
@@ -149,9 +153,20 @@ class Spec:
         object.__setattr__(self, settings, found)
 
     @property
+    def own(self) -> OwnParts:
+        """The parts of the module, none where there is no module."""
+        return OwnParts() if self.module is None else load_parts(self.module)
+
+    @property
     def _family(self) -> Any:
         """The family of problems; that of least squares where the labels decide."""
-        return LeastSquares if self.problem == AUTO else problem_names()[self.problem]
+        return LeastSquares if self.problem == AUTO else (problem_names() | self.own.families)[self.problem]
+
+    @property
+    def kind(self) -> type[Method]:
+        """The class of the method."""
+        assert self.method is not None
+        return (method_names() | self.own.method_kinds)[self.method]
 
     @cached_property
     def key(self) -> str:
@@ -271,7 +286,7 @@ class Spec:
             The data.
         """
         instance("data", data, Dataset)
-        labelled, family = family_for(data, self.problem, self.positive)
+        labelled, family = family_for(data, self.problem, self.positive, self.own.families)
         return labelled, self._built(family, labelled.A, labelled.y, self.weights_of(labelled))
 
     def problem_on(self, A: Any, y: np.ndarray) -> Any:
@@ -318,7 +333,8 @@ class Spec:
         ValueError
             If the sketch does not fit the dimension, or does not leave an intercept alone.
         """
-        found = parse_sketch(self.sketch, dim - self.intercept)
+        masked = dim - self.intercept
+        found = self.own.sketch(self.sketch, masked) or parse_sketch(self.sketch, masked)
         if not self.intercept:
             return found
         if not isinstance(found, SelectionSketch) or isinstance(found, PermK):
@@ -371,7 +387,8 @@ class Spec:
         ValueError
             If there is no method, its settings do not fit, or no theorem gives the step size that is asked for.
         """
-        return choose_step(AskedStep.read(self.stepsize), self.trial(objective), objective, steps)
+        asked, trial = AskedStep.read(self.stepsize), self.trial(objective)
+        return choose_step(asked, trial, objective, steps, also=self.own.theorems)
 
     def trial(self, objective: Any) -> Method:
         """Return the method with all its settings but the step size, which is 1.
@@ -389,19 +406,25 @@ class Spec:
         instance("objective", objective, Objective)
         if self.method is None:
             raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
-        trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
+        trial = self.kind.from_settings(1.0, self.settings, objective.problem)
+        if (ready := self.own.method(self.method)) is not None:
+            known = self.kind.settings()
+            given = {known[name].field: getattr(trial, known[name].field) for name, _ in self.settings}
+            trial = replace(ready, stepsize=1.0, **given)
         for node in objective.nodes:
             trial.check(node.problem)
         return trial
 
 
-def read_problem(given: Any) -> tuple[str, Settings]:
+def read_problem(given: Any, own: Mapping[str, type[Any]] = EMPTY) -> tuple[str, Settings]:
     """Return the keyword and the settings of a problem, each in its one spelling.
 
     Parameters
     ----------
     given : str or mapping
         ``huber:delta=0.5``, or a table of a name and settings.
+    own : mapping of str to type, optional
+        Families of one's own, by name.
 
     Raises
     ------
@@ -413,22 +436,24 @@ def read_problem(given: Any) -> tuple[str, Settings]:
     >>> read_problem("huber:delta=1"), read_problem({"name": "huber", "delta": 0.5})
     (('huber', (('delta', 1.0),)), ('huber', (('delta', 0.5),)))
     """
-    keyword, raw = read_choice("problem", given, problem_settings())
+    keyword, raw = read_choice("problem", given, problem_settings(own))
     if not raw:
         return keyword, ()
     numbers = tuple((name, float(read_number(name, value))) for name, value in sorted(raw.items()))
-    family: Any = problem_names()[keyword]
+    family: Any = (problem_names() | dict(own))[keyword]
     _try_problem(family, numbers, 1.0, None)
     return keyword, numbers
 
 
-def read_method(given: Any) -> tuple[str, Settings]:
+def read_method(given: Any, own: Mapping[str, type[Method]] = EMPTY) -> tuple[str, Settings]:
     """Return the keyword and the settings of a method, each in its one spelling.
 
     Parameters
     ----------
     given : str or mapping
         ``page:probability=0.1,sketches=2``, or a table of a name and settings.
+    own : mapping of str to type, optional
+        Methods of one's own, by name.
 
     Raises
     ------
@@ -440,9 +465,10 @@ def read_method(given: Any) -> tuple[str, Settings]:
     >>> read_method("dsgd:minibatch=8"), read_method({"name": "dsgd", "sampling": "nice:8"})
     (('dsgd', (('minibatch', 8),)), ('dsgd', (('minibatch', 8),)))
     """
-    known = {name: kind.settings() for name, kind in method_names().items()}
+    kinds = method_names() | dict(own)
+    known = {name: kind.settings() for name, kind in kinds.items()}
     keyword, raw = read_choice("method", given, known, bare="it takes exact gradients and no settings")
-    return keyword, method_names()[keyword].spell(raw) if raw else ()
+    return keyword, kinds[keyword].spell(raw) if raw else ()
 
 
 @lru_cache(maxsize=512)
@@ -495,6 +521,11 @@ def _shift(value: Any) -> str:
     return _text(value)
 
 
+def _module(value: str) -> str:
+    load_parts(value)
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{shown(value)} is not accepted: it must be true or false")
@@ -513,6 +544,7 @@ def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], An
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "data": _text,
     "target": _text,
+    "module": lambda value: _module(_text(value)),
     "l2": _number("l2", nonnegative),
     "condition_number": _number("condition_number", positive),
     "weights": lambda value: read_weights(_text(value)),
@@ -529,7 +561,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
-_OPTIONAL = (*_NUMBERS, "target", "weights")
+_OPTIONAL = (*_NUMBERS, "target", "weights", "module")
 
 
 # ------------------------------------------------------------------------------------------------ against the data
@@ -562,7 +594,7 @@ class _Shape(NamedTuple):
 
 
 def _fit_problem(spec: Spec, data: Dataset) -> None:
-    labelled, family = family_for(data, spec.problem, spec.positive)
+    labelled, family = family_for(data, spec.problem, spec.positive, spec.own.families)
     family(np.ones((data.n, 1)), labelled.y, l2=1.0, weights=spec.weights_of(labelled), **dict(spec.problem_settings))
 
 
@@ -585,7 +617,7 @@ def _fit_method(spec: Spec, data: Dataset) -> None:
         return
     rows = data.n // (spec.clients or 1)
     shape: Any = _Shape(rows, data.d + spec.intercept, np.ones(rows))
-    method_names()[spec.method].from_settings(1.0, spec.settings, shape).check(shape)
+    spec.kind.from_settings(1.0, spec.settings, shape).check(shape)
 
 
 FITS = (

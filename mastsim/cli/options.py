@@ -55,7 +55,10 @@ SKETCH = click.option(
     "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
 )
 MODULE = click.option(
-    "--module", type=INPUT, metavar="FILE.py", help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file."
+    "--module",
+    type=INPUT,
+    metavar="FILE.py",
+    help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file, which are options by name.",
 )
 SHIFT = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 PROBLEM = click.option(
@@ -109,7 +112,7 @@ SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="Fr
 
 
 READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, CLIENTS, SPLIT)
+OBJECTIVE = (*READING, STANDARDISE, MODULE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

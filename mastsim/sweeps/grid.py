@@ -21,6 +21,7 @@ from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import NUMBERS, Task
 from mastsim.validation import integer, one_of, shown
+from mastsim.verification.own_module import OwnParts, load_parts
 
 MOST_TASKS = 100_000
 """The most tasks of a grid: they are listed in seconds."""
@@ -34,9 +35,9 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     grid : mapping, or path of a TOML file
         Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``weights``, ``intercept``, ``sketch``, ``shift``,
         ``clients``, ``split``, ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list
-        of values, and those that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``target``,
-        ``standardise``, ``positive``, ``features`` and ``zero_based`` as in `mastsim.load`. Only ``sketch`` has no default.
-        A method is a name or a table of its name and settings, which may be lists too:
+        of values, and those that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``module`` as in
+        `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based`` as in `mastsim.load`. Only
+        ``sketch`` has no default. A method is a name or a table of its name and settings, which may be lists too:
         ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
@@ -65,13 +66,14 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
         raise ValueError("the grid has no key 'sketch': name at least one, for example sketch = ['randk:0.1']")
     if "l2" in given and "condition_number" in given:
         raise ValueError("the grid has both 'l2' and 'condition_number': give one of the two")
-    axes = {key: _axis(key, given[key], check) if key in given else [default] for key, (check, default) in _AXES.items()}
+    shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
+    known = _axes_with(OwnParts() if shared["module"] is None else load_parts(shared["module"]))
+    axes = {key: _axis(key, given[key], check) if key in given else [default] for key, (check, default) in known.items()}
     for key in _CHOICES:
         axes[key] = [case for choices in axes[key] for case in choices]
         _no_repeats(key, axes[key])
     if (count := math.prod(len(values) for values in axes.values())) > MOST_TASKS:
         raise ValueError(f"the grid has {count} tasks, but at most {MOST_TASKS} are accepted: split it up")
-    shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
     reading = {key: shared[key] for key in ("features", "zero_based", "target", "standardise")}
     datasets = {
         (name, column): _checked("data", name, partial(load, **reading, weights=column))
@@ -169,10 +171,20 @@ _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "replicas": (_whole("replicas", 1), Task.replicas),
     "seed": (_whole("seed", 0, 2**64 - 1), Task.seed),
 }
+
+
+def _axes_with(own: OwnParts) -> dict[str, tuple[Callable[[Any], Any], Any]]:
+    """Return how keys are read beside parts of one's own."""
+    problem, method = partial(read_problem, own=own.families), partial(read_method, own=own.method_kinds)
+    changed = {"problem": partial(_choices, problem), "method": partial(_choices, method)}
+    return _AXES | {key: (check, _AXES[key][1]) for key, check in changed.items()}
+
+
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
     "positive": (lambda value: _checked("positive", value, CHECKS["positive"]), None),
+    "module": (lambda value: _checked("module", value, CHECKS["module"]), None),
     "target": (lambda value: _checked("target", value, CHECKS["target"]), None),
     "standardise": (lambda value: _checked("standardise", value, CHECKS["standardise"]), Spec.standardise),
     "features": (lambda value: _checked("features", value, CHECKS["features"]), None),
@@ -225,6 +237,7 @@ def _task(
         data_sha256=datasets[values["data"], column_of_weights(values["weights"])].sha256,
         shift_sha256=files[values["shift"]],
         weights_sha256=files[values["weights"]],
+        module_sha256=_hash_of(shared["module"]),
         problem=problem,
         problem_settings=problem_settings,
         method=method,
