@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mastsim.methods import Method
 from mastsim.problems import GeneralizedLinearModel, Problem
 from mastsim.sketches import Sketch
@@ -77,7 +79,7 @@ class OwnParts:
         name, colon, argument = text.partition(":")
         named = [part for part in self.sketches if _name(_kind(part)) == name]
         ready = [part for part in named if not isinstance(part, type)]
-        classes = [part for part in named if isinstance(part, type)]
+        classes: list[Any] = [part for part in named if isinstance(part, type)]
         if not named:
             return None
         if classes and (colon or not ready):
@@ -91,7 +93,7 @@ class OwnParts:
         if len(fitting) != 1:
             found = ", ".join(str(part.dim) for part in ready)
             raise ValueError(
-                f"sketch={text!r} is not accepted: dimension {dim} is needed once, and the module's have {found}"
+                f"sketch={text!r} is not accepted: one of dimension {dim} is needed, and the module's have {found}"
             )
         ready_made: Sketch = fitting[0]
         return ready_made
@@ -128,6 +130,28 @@ def load_parts(path: str | Path) -> OwnParts:
         raise ValueError(f"module={str(path)!r} is not accepted: there is no such file")
     state = file.stat()
     return _loaded(file.resolve(), state.st_mtime_ns, state.st_size)
+
+
+def members(part: Any) -> list[Any]:
+    """Return what a part is checked by: itself, or what can be made of a class without further arguments.
+
+    Parameters
+    ----------
+    part : Sketch, Problem, Method or a class of these
+        A part of a module.
+    """
+    if not isinstance(part, type):
+        return [part]
+    kind: Any = part
+    if issubclass(kind, Sketch):
+        return list(kind.examples(4))
+    if issubclass(kind, Method):
+        return [kind(0.05)]
+    if not issubclass(kind, GeneralizedLinearModel):
+        return []
+    rng = np.random.Generator(np.random.Philox(0))
+    loss = kind(np.ones((1, 1)), np.ones(1), l2=1.0).loss
+    return [kind(rng.standard_normal((8, 3)), loss.labels_like(rng.standard_normal(8)), l2=0.1)]
 
 
 @lru_cache(maxsize=16)
