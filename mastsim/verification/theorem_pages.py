@@ -37,7 +37,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str, also: Seque
 
 def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
     """Return the page of one theorem."""
-    summary = (kind.__doc__ or "").strip().splitlines()[0]
+    summary = ((kind.__doc__ or "").strip() or kind.title).splitlines()[0]
     lines = [
         f"# {kind.title}",
         "",
