@@ -84,6 +84,7 @@ from .sketches import (
     PermK as PermK,
     RandK as RandK,
     Rotated as Rotated,
+    Unmasked as Unmasked,
     Unscaled as Unscaled,
 )
 from .spec import Spec as Spec
