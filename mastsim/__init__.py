@@ -78,9 +78,11 @@ _HOME = {
     "WithReplacement": "methods",
     "advise": "recommendation",
     "design": "designs",
+    "fit_rate": "empirical_rates",
     "guarantees": "advice",
     "importance_sampling": "methods",
     "load": "problems",
+    "measure_rates": "empirical_rates",
     "simulate": "simulation",
     "smoothness_along": "local_smoothness",
     "split": "problems",
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
     from mastsim.advice import guarantees
     from mastsim.constants import Constants
     from mastsim.designs import design
+    from mastsim.empirical_rates import fit_rate, measure_rates
     from mastsim.expected import Distributed, Mast
     from mastsim.interruption import Interrupted
     from mastsim.local_smoothness import smoothness_along
