@@ -19,7 +19,7 @@ from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import NUMBERS, Task
-from mastsim.validation import integer, one_of, shown
+from mastsim.validation import EVALUATIONS, integer, one_of, positive, shown
 
 MOST_TASKS = 100_000
 """The most tasks of a grid: they are listed in seconds."""
@@ -33,8 +33,8 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     grid : mapping, or path of a TOML file
         Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``sketch``, ``shift``, ``clients``, ``split``,
         ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list of values, and those
-        that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``positive``, ``features`` and
-        ``zero_based`` as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or
+        that are the same for all tasks: ``measures``, ``measure_accuracy`` and ``every`` as in `simulate`, ``positive``,
+        ``features`` and ``zero_based`` as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or
         a table of its name and settings, which may be lists too: ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
@@ -164,6 +164,10 @@ _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
+    "measure_accuracy": (
+        lambda value: _checked("measure_accuracy", value, lambda given: positive("measure_accuracy", given, EVALUATIONS)),
+        Task.measure_accuracy,
+    ),
     "positive": (lambda value: _checked("positive", value, CHECKS["positive"]), None),
     "features": (lambda value: _checked("features", value, CHECKS["features"]), None),
     "zero_based": (lambda value: _checked("zero_based", value, CHECKS["zero_based"]), Spec.zero_based),
