@@ -13,7 +13,7 @@ ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
     "arithmetic backend colours compilation devices draws files frames keywords linalg markup memory minimization parallel "
-    "provenance readonly rounding simd spectra standard_errors tables validation vectors version",
+    "provenance readonly rounding simd spectra standard_errors svg tables typesetting validation vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",

@@ -28,7 +28,7 @@ from mastsim.cli.program import main
 from mastsim.cli.values import FILE, NUMBER
 
 
-@main.command()
+@main.command(listed=("Methods", "Losses"))
 @click.argument("data", metavar="DATA")
 @options(TARGET, STANDARDISE, POSITIVE, FEATURES, ZERO_BASED, PROBLEM, L2, CONDITION, SEED, JSON)
 @click.option(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mastsim.spec import Spec
 
 
-@main.command()
+@main.command(listed=("Sketches", "Losses"))
 @options(*OBJECTIVE, JSON)
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
@@ -45,7 +45,7 @@ def constants(json_to: str | None, **what: Any) -> None:
     emit(document, json_to, "\n".join([*head, "", aligned_table(["constant", "value", "tier", "source"], rows)]))
 
 
-@main.command()
+@main.command(listed=("Methods", "Sketches", "Losses"))
 @options(*OBJECTIVE, MODULE, MINIBATCH, STEPSIZE, STEPS, JSON)
 @click.option("--method", help=f"{METHOD_HELP}; only theorems about it are listed, all by default", **METHOD)
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")

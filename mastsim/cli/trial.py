@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from mastsim.cli import listings
+from mastsim.cli.listings import Naming
 from mastsim.cli.options import JSON, MODULE, READING, SEED, options
 from mastsim.cli.output import emit, label_lines
 from mastsim.cli.program import main
@@ -20,13 +22,35 @@ if TYPE_CHECKING:
     from mastsim.verification.own_module import OwnParts
 
 
-@main.command()
+@main.command(listed=("Theorems", "Sketches"))
 @options(*READING, MODULE, SEED, JSON)
-@click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
-@click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
+@click.option(
+    "--theorem",
+    "theorems",
+    cls=Naming,
+    names=listings.theorems,
+    multiple=True,
+    metavar="ID",
+    help="Only this theorem; may be repeated.",
+)
+@click.option(
+    "--sketch",
+    "sketches",
+    cls=Naming,
+    names=listings.sketches,
+    multiple=True,
+    metavar="S",
+    help="Sketch for the data; may be repeated.",
+)
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
 @click.option("--report", type=FOLDER, metavar="DIR", help="Write an HTML report.")
-@click.option("--attack", metavar="ID", help="Search for a counterexample to this record instead.")
+@click.option(
+    "--attack",
+    cls=Naming,
+    names=listings.attackable,
+    metavar="ID",
+    help="Search for a counterexample to this record instead.",
+)
 @click.option("--budget", type=WHOLE, default=5000, show_default=True, help="Evaluations that an attack makes.")
 @click.option("--witness", type=FILE, metavar="FILE", help="Save the attack's witness.")
 @click.option("--replay", type=INPUT, metavar="FILE", help="Confirm a saved witness.")
@@ -76,7 +100,7 @@ def verify(
         "checks": checks,
         "results": [verdict.record() for verdict in verdicts],
     }
-    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document)]
+    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document, also)]
     if pages is not None:
         chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
         mine = "" if module is None else f" --module {module.name}"

@@ -56,6 +56,8 @@ class Sketch(ReadOnly, ABC):
     dim: int
     keyword: ClassVar[str] = ""
     """The family's name on the command line; empty for families that cannot be written in one word."""
+    form: ClassVar[str] = ""
+    """How its arguments are written after the keyword, with an example: ``randk:KEEP, for example randk:0.1``."""
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Sketch:
