@@ -146,18 +146,17 @@ def _split(tex: str, separator: str) -> Iterator[str]:
 
 
 def _pieces(tex: str) -> list[str]:
-    """Return LaTeX cut before relations and sums, and after commas with a blank, outside of brackets."""
-    parts, comma = [""], False
+    """Return LaTeX cut before relations and sums, and after commas with a blank, outside of brackets and of scripts."""
+    parts, before = [""], ""
     for token, depth in _tokens(tex):
-        outside = depth == 0
-        if outside and parts[-1].strip() and (token in "+-" or token[1:] in _RELATIONS):
+        breaks = token in "+-" or token[1:] in _RELATIONS
+        if depth == 0 and breaks and before not in ("^", "_") and parts[-1].strip():
             parts.append("")
-        if comma and token == r"\ ":
+        if depth == 0 and token == r"\ " and before == ",":
             parts.append("")
-            comma = False
-            continue
-        comma = outside and token == ","
-        parts[-1] += token
+        else:
+            parts[-1] += token
+        before = token if token.strip() else before
     return [part for part in parts if part.strip()]
 
 
