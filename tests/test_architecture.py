@@ -20,7 +20,7 @@ FLOORS = (
     "advice designs engine extend guarantee interruption kernels local_smoothness measuring moments pace plots recording "
     "request run run_files simulation stepsizes theorems",
     "verification worstcase",
-    "recommendation reproduce spec sweeps testing",
+    "empirical_rates recommendation reproduce spec sweeps testing",
     "cli options",
 )
 """What stands on each floor, lowest first: a module imports from its own floor and those below."""

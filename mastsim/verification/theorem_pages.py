@@ -104,7 +104,7 @@ def _proof(folder: Path, kind: type[Theorem]) -> str:
 
 def _words(kind: type[Theorem]) -> list[str]:
     """Return the paragraphs of a record's docstring before its parameters."""
-    text = inspect.cleandoc(kind.__doc__ or "").split("\nParameters\n----")[0]
+    text = inspect.cleandoc((kind.__doc__ or "").strip() or kind.title).split("\nParameters\n----")[0]
     return [_plain(" ".join(paragraph.split())) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
