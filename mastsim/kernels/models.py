@@ -170,7 +170,7 @@ def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> Linear
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:
     slopes = slopes_of(problem.loss, problem.y, dtype)
-    if slopes is None:
+    if slopes is None or not problem.is_plain:
         return None
     rows = _stored(problem.A, dtype)
     columns = rows.tocsc()
