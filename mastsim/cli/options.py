@@ -33,7 +33,10 @@ DATA = click.option(
 )
 SKETCH = click.option("--sketch", cls=Naming, names=sketches, required=True, metavar="S", help="One of those listed below.")
 MODULE = click.option(
-    "--module", type=INPUT, metavar="FILE.py", help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file."
+    "--module",
+    type=INPUT,
+    metavar="FILE.py",
+    help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file, which are options by name.",
 )
 SHIFT = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 PROBLEM = click.option(
@@ -56,8 +59,14 @@ FEATURES = click.option(
     "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"
 )
 ZERO_BASED = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
-L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0.")
+L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0; 1/(nC) for scikit-learn's C.")
 CONDITION = click.option("--condition-number", type=NUMBER, help="κ_f instead of --l2  [default: 100]")
+WEIGHTS = click.option(
+    "--weights",
+    metavar="W",
+    help="What rows weigh: balanced, 0:1,1:5 by label, column:NAME of a table, or a .npy or .csv file.",
+)
+INTERCEPT = click.option("--intercept", is_flag=True, help="Add a coordinate that is neither penalised nor masked.")
 CLIENTS = click.option("--clients", type=WHOLE, metavar="M", help="Divide the data among M clients.")
 SPLIT = click.option(
     "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
@@ -80,7 +89,7 @@ SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="Fr
 
 
 READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+OBJECTIVE = (*READING, STANDARDISE, MODULE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

@@ -88,7 +88,8 @@ def verify(
     checks = _checks(own)
     effort, also = QUICK if quick else FULL, own.theorems
     try:
-        verdicts = run_suite(dataset, sketches, theorems, seed, effort, progress=shows_progress(), also=also)
+        drawn = tuple(own.sketch(text, dataset.d) or text for text in sketches)
+        verdicts = run_suite(dataset, drawn, theorems, seed, effort, progress=shows_progress(), also=also)
     except SuiteInterrupted as stop:
         # A part is printed as one, and written nowhere.
         say(table(stop.verdicts, str(stop)), err=json_to == "-")
@@ -119,25 +120,32 @@ def _own(module: Path | None) -> OwnParts:
 
 
 def _checks(own: OwnParts) -> list[dict[str, Any]]:
-    """Check one's own sketches, problems and methods, and return what was found wrong with each, if anything."""
+    """Check one's own sketches, problems, losses and methods, and return what was found wrong with each, if anything."""
     from mastsim import testing
+    from mastsim.verification.own_module import members
 
     kinds: tuple[tuple[Any, Callable[[Any], object]], ...] = (
         (own.sketches, testing.check_sketch),
         (own.problems, testing.check_problem),
+        (own.losses, testing.check_loss),
         (own.methods, testing.check_method),
     )
-    found = []
+    found: list[dict[str, Any]] = []
     for parts, check in kinds:
         for part in parts:
-            try:
-                report = check(part)
-            except AssertionError as failure:
-                found.append({"part": part.name, "check": check.__name__, "fine": False, "text": str(failure)})
-            else:
-                text = f"{part.name}: {check.__name__} finds nothing wrong" if report is None else str(report)
-                found.append({"part": part.name, "check": check.__name__, "fine": True, "text": text})
+            found += [_checked(member, check) for member in members(part)]
     return found
+
+
+def _checked(part: Any, check: Callable[[Any], object]) -> dict[str, Any]:
+    """Return what a check finds of a part."""
+    facts = {"part": part.name, "check": check.__name__}
+    try:
+        report = check(part)
+    except AssertionError as failure:
+        return facts | {"fine": False, "text": str(failure)}
+    text = f"{part.name}: {check.__name__} finds nothing wrong" if report is None else str(report)
+    return facts | {"fine": True, "text": text}
 
 
 def _attack(
