@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and "mastsim needs Python >= 3.11, and $(PYTHON) is " \
 	+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")
 
-.PHONY: verify test quick floors torch notebooks faults lint types bench docs clean
+.PHONY: verify test quick floors torch notebooks faults lint types bench pages docs site-check clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -51,12 +51,22 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.expected
 	$(BIN)/python -m benchmarks.speed --out docs/performance.json
 
-docs: $(VENV)/.installed
+# Writes the pages that hold what was computed; takes a whole `make verify`.
+pages: $(VENV)/.installed
 	$(BIN)/mastsim verify --pages docs/theorems
 	$(BIN)/python -c "from pathlib import Path; from mastsim.reproduce.tables import refresh_pages; refresh_pages(Path('docs'), Path('figures'))"
 
+# The site, in site/: open site/index.html. A warning is an error, and nothing is fetched.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . site
+
+# The site and a report in a browser, at the widths of a desk and of a phone.
+site-check: docs $(VENV)/.installed-test $(VENV)/.installed-browser
+	.ci/browser
+	MASTSIM_SITE=site $(BIN)/python -m pytest tests/browser
+
 clean:
-	rm -rf $(VENV) $(VENV)-floors
+	rm -rf $(VENV) $(VENV)-floors site docs/reference/generated
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c '$(OLD_ENOUGH)'

@@ -11,6 +11,10 @@ from . import (
 from .advice import guarantees as guarantees
 from .constants import Constants as Constants
 from .designs import design as design
+from .empirical_rates import (
+    fit_rate as fit_rate,
+    measure_rates as measure_rates,
+)
 from .expected import (
     Distributed as Distributed,
     Mast as Mast,

@@ -101,7 +101,7 @@ def verify(
         "checks": checks,
         "results": [verdict.record() for verdict in verdicts],
     }
-    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document)]
+    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document, also)]
     if pages is not None:
         chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
         mine = "" if module is None else f" --module {module.name}"

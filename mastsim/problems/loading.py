@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +188,21 @@ def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
     return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.", copy=False)
 
 
-def _breast_cancer() -> Dataset:
+def _bundled() -> tuple[np.ndarray, np.ndarray]:
+    """Return the features and targets that scikit-learn bundles; to import it takes a second, to read its file none."""
+    package = find_spec("sklearn")
+    path = Path((package and package.origin) or "", "..", "datasets", "data", "breast_cancer.csv").resolve()
+    if path.is_file():
+        table = np.loadtxt(path, delimiter=",", skiprows=1)
+        return np.ascontiguousarray(table[:, :-1]), table[:, -1]
     from sklearn.datasets import load_breast_cancer
 
     raw, target = load_breast_cancer(return_X_y=True)
-    raw, target = np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
+    return np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
+
+
+def _breast_cancer() -> Dataset:
+    raw, target = _bundled()
     found = digest(raw, target)
     if found != BREAST_CANCER_SHA256:
         raise ValueError(

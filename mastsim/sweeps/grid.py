@@ -20,7 +20,7 @@ from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import NUMBERS, Task
-from mastsim.validation import integer, one_of, shown
+from mastsim.validation import EVALUATIONS, integer, one_of, positive, shown
 from mastsim.verification.own_module import OwnParts, load_parts
 
 MOST_TASKS = 100_000
@@ -35,10 +35,10 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     grid : mapping, or path of a TOML file
         Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``weights``, ``intercept``, ``sketch``, ``shift``,
         ``clients``, ``split``, ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list
-        of values, and those that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``module`` as in
-        `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based`` as in `mastsim.load`. Only
-        ``sketch`` has no default. A method is a name or a table of its name and settings, which may be lists too:
-        ``{name = "page", probability = [0.1, 0.5]}``.
+        of values, and those that are the same for all tasks: ``measures``, ``measure_accuracy`` and ``every`` as in
+        `simulate`, ``module`` as in `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based``
+        as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or a table of its name and settings, which
+        may be lists too: ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
     -------
@@ -183,6 +183,10 @@ def _axes_with(own: OwnParts) -> dict[str, tuple[Callable[[Any], Any], Any]]:
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
+    "measure_accuracy": (
+        lambda value: _checked("measure_accuracy", value, lambda given: positive("measure_accuracy", given, EVALUATIONS)),
+        Task.measure_accuracy,
+    ),
     "positive": (lambda value: _checked("positive", value, CHECKS["positive"]), None),
     "module": (lambda value: _checked("module", value, CHECKS["module"]), None),
     "target": (lambda value: _checked("target", value, CHECKS["target"]), None),

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mastsim.provenance import content_hash
+from mastsim.run import MEASURE_ACCURACY
 from mastsim.spec import Spec
 
 NUMBERS = ("steps", "replicas", "seed")
@@ -34,6 +35,8 @@ class Task(Spec):
         As in `simulate`.
     measures : tuple of str or None
         As in `simulate`.
+    measure_accuracy : float
+        As in `simulate`.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class Task(Spec):
     seed: int = 0
     every: int | None = None
     measures: tuple[str, ...] | None = None
+    measure_accuracy: float = MEASURE_ACCURACY
 
     @cached_property
     def _experiment(self) -> str:

@@ -88,9 +88,10 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
     F = objective(task.about_objective(), task.data_sha256, *hashes)
     chosen = task.choose(F, task.steps)
     measures = chosen.measures if task.measures is None else task.measures
-    settings = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
+    settings: Any = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
+    settings |= {"measures": measures, "measure_accuracy": task.measure_accuracy}
     with _quiet():
-        run = simulate(chosen.method, F, **settings, measures=measures, progress=False)  # type: ignore[arg-type]
+        run = simulate(chosen.method, F, **settings, progress=False)
     result = {
         "objective": F.name,
         "evaluation": F.evaluation.name,
