@@ -14,12 +14,12 @@ from mastsim.frames import to_frame
 from mastsim.markup import coloured, html_table
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
-from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, PRECISIONS, Divergence, Request
 from mastsim.run_files import read_parts, write_parts
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
-__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "Divergence", "Request", "Run", "stops"]
+__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "MEASURE_ACCURACY", "Divergence", "Request", "Run", "stops"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +188,11 @@ class Run(ReadOnly):
     def precision(self) -> str:
         """The type of the iterates."""
         return self.request.precision
+
+    @property
+    def measure_accuracy(self) -> float:
+        """How far records of f_D − f_D^inf and ‖∇f_D‖ may be off, relative to what is recorded, besides rounding."""
+        return self.request.measure_accuracy
 
     @property
     def x(self) -> np.ndarray:

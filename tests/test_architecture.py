@@ -12,8 +12,8 @@ import mastsim
 ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
-    "arithmetic backend colours compilation devices draws files frames keywords linalg markup memory minimization parallel "
-    "provenance readonly rounding simd spectra standard_errors tables validation vectors version",
+    "arithmetic backend colours compilation devices draws files frames keywords layout linalg markup memory minimization "
+    "parallel provenance readonly rounding simd spectra standard_errors svg tables typesetting validation vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",
