@@ -47,9 +47,12 @@ types: $(VENV)/.installed-lint
 	$(BIN)/mypy
 	cd tests && ../$(BIN)/mypy --config-file= --strict typed_use.py
 
-bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks.expected
-	$(BIN)/python -m benchmarks.speed --out docs/performance.json
+# Ratios within one run, with every goal met or not; QUICK=1 takes minutes, and no other library.
+bench: $(VENV)/.installed$(if $(QUICK),,-bench)
+	$(BIN)/python -m benchmarks.startup $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.expected $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.speed $(if $(QUICK),--quick,--out docs/performance.json)
 
 # Writes the pages that hold what was computed; takes a whole `make verify`.
 pages: $(VENV)/.installed
