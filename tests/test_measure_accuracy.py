@@ -21,9 +21,10 @@ def logistic(sketch=None, dim=6, **settings):
     return ms.Mast(ms.LogisticRegression(A, y, l2=0.3), sketch or ms.RandK(dim, 3), evaluate="rows", **settings)
 
 
-@pytest.mark.parametrize(
-    "F", [logistic(), logistic(accuracy=1e-7), logistic(shift=np.full(6, 0.2))], ids="plain coarse v".split()
-)
+OBJECTIVES = {"plain": logistic(), "coarse": logistic(accuracy=1e-7), "v": logistic(shift=np.full(6, 0.2))}
+
+
+@pytest.mark.parametrize("F", OBJECTIVES.values(), ids=OBJECTIVES)
 @pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 def test_no_curve_flattens_above_rounding_on_the_way_to_1e_20(F):
     """Gradient descent on f_D goes on to 1e-20; gaps and norms stay in proportion to the distance until rounding is left."""
@@ -99,19 +100,8 @@ def test_what_is_out_of_range_is_refused_with_the_range(wrong):
 
 
 def test_the_command_line_and_sweeps_offer_it(tmp_path):
-    told = [
-        "simulate",
-        "--data",
-        "synthetic:n=20,d=4",
-        "--sketch",
-        "randk:0.5",
-        "--steps",
-        "4",
-        "--replicas",
-        "2",
-        "--json",
-        "-",
-    ]
+    settings = ["--data", "synthetic:n=20,d=4", "--sketch", "randk:0.5", "--steps", "4", "--replicas", "2"]
+    told = ["simulate", *settings, "--json", "-"]
     for given, wanted in (([], 1e-9), (["--measure-accuracy", "1e-5", "--out", str(tmp_path / "run.npz")], 1e-5)):
         assert json.loads(CliRunner().invoke(main, told + given).stdout)["measure_accuracy"] == wanted
     assert ms.Run.load(tmp_path / "run.npz").measure_accuracy == 1e-5
