@@ -86,7 +86,9 @@ class Engine:
         """Return the states after the steps from `begin` up to `end`."""
         if self.threads > 1 and self.way.descent is not None and not self.compiled and begin < end:
             # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
-            self._advance_piece(states, slice(0, 1), begin, begin + 1)
+            cut = pieces(states.x.shape[0], self.chunk)
+            for piece in (cut[0], cut[-1]):
+                self.way.descent.compile(np.array(states.x[piece, ...], order="C"))
             self.compiled = True
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)

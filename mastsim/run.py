@@ -234,11 +234,19 @@ class Run(ReadOnly):
         """Whether no record of a measure is an estimate, because of points too far out for an exact value of f_D."""
         return not (self.errors[measure] > 0).any() if measure in self.errors else True
 
-    def plot(self, theorem: Any = None) -> Any:
-        """Return a matplotlib figure of the run, beside the bound of a `Rate` when one is given."""
+    def plot(self, theorem: Any = None, **settings: Any) -> Any:
+        """Return a matplotlib figure of the run, beside the bound of a `Rate` when one is given.
+
+        Parameters
+        ----------
+        theorem : Rate, optional
+            The theorem.
+        **settings
+            ``quantiles=(low, high)``, between which a band of replicas is drawn, (0.1, 0.9) by default; None for no band.
+        """
         from mastsim.plots import draw_run
 
-        return draw_run(self, theorem)
+        return draw_run(self, theorem, **settings)
 
     def to_frame(self) -> Any:
         """Return mean and standard error of every measure as a pandas data frame, one row a record.

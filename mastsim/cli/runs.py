@@ -35,7 +35,7 @@ _SHOWN = 3
 """Failed tasks of a sweep that are told of by themselves."""
 
 
-@main.command()
+@main.command(listed=("Methods", "Sketches", "Losses"))
 @options(*OBJECTIVE, MINIBATCH, STEPSIZE, STEPS, SEED, JSON)
 @click.option("--method", default="dsgd", help=METHOD_HELP, **METHOD)
 @click.option("--replicas", type=WHOLE, default=16, show_default=True, help="Number of replicas.")

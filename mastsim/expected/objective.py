@@ -261,6 +261,10 @@ class Objective(ReadOnly, ABC):
         where = self.center, known, self.mu_fD_sharp, self.smoothness.value, self.lower_bound
         return Search(self, *where, self._near, certify).find(accuracy)
 
+    def sublevel_radius(self, level: float) -> float:
+        """Return a number that ‖x‖ is not above where f_D(x) ≤ `level`, for convex f: there f_D ≥ f."""
+        return self.problem.sublevel_radius(level)
+
     def _near(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return f_D and its gradient, neither of them finite where the point is too far out for them."""
         try:

@@ -25,6 +25,10 @@ class Task(Spec):
         Hash of the data when the grid was read.
     shift_sha256 : str or None
         Hash of the shift's file.
+    weights_sha256 : str or None
+        Hash of the file of the weights.
+    module_sha256 : str or None
+        Hash of the file of one's own parts.
     steps, replicas, seed : int
         As in `simulate`.
     every : int or None
@@ -44,6 +48,8 @@ class Task(Spec):
 
     data_sha256: str
     shift_sha256: str | None = None
+    weights_sha256: str | None = None
+    module_sha256: str | None = None
     steps: int = 1000
     replicas: int = 16
     seed: int = 0

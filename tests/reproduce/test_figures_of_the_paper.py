@@ -15,6 +15,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 import mastsim as ms
 from mastsim.documents import dumps
+from mastsim.problems.columns import widest
 from mastsim.reproduce import convergence, held_out, sketch_families, sparsified_accuracy
 from mastsim.reproduce.curves import curve, follow, spaced
 from mastsim.reproduce.early_stopping import checked, stopping
@@ -26,7 +27,6 @@ from mastsim.reproduce.held_out import (
     set_aside,
     training_and_test_rows,
 )
-from mastsim.reproduce.paper_problems import widest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ms.load("synthetic:n=60,d=4,condition=20,noise=0.1")
@@ -338,8 +338,9 @@ def test_the_drawn_boxes_are_the_recorded_ones(numbers):
     drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
     recorded = [row["models"][name]["box"] for name in sparsified_accuracy.MODELS for row in document["rows"]]
     assert len(drawn) == len(recorded)
-    assert [text.get_text() for text in axes.get_legend().get_texts()][:6] == list(sparsified_accuracy.MODELS.values())
-    assert len(axes.get_legend().get_texts()) == 8
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[:6] == list(sparsified_accuracy.MODELS.values())
+    assert len(said) == 8
     for patch, stats in zip(drawn, recorded, strict=True):
         heights = patch.get_path().vertices[:, 1]
         assert (heights[:4].min(), heights[:4].max()) == pytest.approx((stats["q1"], stats["q3"]))
@@ -484,7 +485,7 @@ def test_findings_are_numbers_with_names(numbers, name):
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize(("name", "panels"), [("test-accuracy", 1), ("convergence", 8), ("sketch-families", 8)])
+@pytest.mark.parametrize(("name", "panels"), [("test-accuracy", 1), ("convergence", 12), ("sketch-families", 8)])
 def test_drawings_come_from_json_alone(numbers, name, panels):
     figure = MODULES[name].draw(numbers[name])
     assert len(figure.axes) == panels
@@ -502,10 +503,12 @@ def test_bounds_are_drawn_beside_their_curves(numbers):
         assert run["distance"]["bound"] in drawn
 
 
-def test_one_row_of_panels_where_both_steps_are_the_same(numbers):
+def test_one_column_of_panels_where_both_steps_are_the_same(numbers):
     document = numbers["convergence"]
     runs = [run | {"rule": rule} for run in document["runs"] if run["rule"] == "paper" for rule in ("paper", "sharp")]
-    assert len(convergence.draw(document | {"runs": runs}).axes) == 4
+    figure = convergence.draw(document | {"runs": runs})
+    assert len(figure.axes) == 4
+    assert "(the sharp step of Theorem 2 is the same)" in " ".join(figure.axes[0].get_title().split())
 
 
 @pytest.mark.parametrize("name", MODULES)

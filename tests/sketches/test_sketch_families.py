@@ -23,6 +23,7 @@ from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.rotated import Rotated
 from mastsim.sketches.thin_factors import FactorBatch, normals
+from mastsim.sketches.unmasked import Unmasked
 
 LONG = np.longdouble
 ERROR = 1e-9  # probability with which a correct sampler fails a test that rests on samples
@@ -200,7 +201,17 @@ def compositions(draw, dim):
     return Composed(outer[0], inner[0]), list_composition(outer[1], inner[1])
 
 
-FAMILIES = {**PLAIN, "Rotated": rotateds, "Composed": compositions}
+@st.composite
+def unmaskeds(draw, dim):
+    masks = st.sampled_from([block_bernoullis, block_rand_ks, n_of_ms]).flatmap(lambda f: f(max(dim - 1, 1)))
+    (sketch, support), count = draw(masks), draw(st.integers(1, 2))
+    whole = np.zeros((len(support[0]), sketch.dim + count, sketch.dim + count), dtype=LONG)
+    whole[:, : sketch.dim, : sketch.dim] = support[0]
+    whole[:, range(sketch.dim, sketch.dim + count), range(sketch.dim, sketch.dim + count)] = 1
+    return Unmasked(sketch, count), (whole, support[1])
+
+
+FAMILIES = {**PLAIN, "Rotated": rotateds, "Composed": compositions, "Unmasked": unmaskeds}
 
 
 def cases(family):
