@@ -25,7 +25,7 @@ floors:
 	@$(PYTHON) -c '$(OLD_ENOUGH)'
 	$(PYTHON) -m venv $(VENV)-floors
 	$(VENV)-floors/bin/python -m pip install --quiet uv
-	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --resolution lowest-direct --editable '.[test]'
+	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --compile-bytecode --resolution lowest-direct --editable '.[test]'
 	MASTSIM_HYPOTHESIS=quick $(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 # Problems from PyTorch models; its wheels are large, so it is no part of `make test`.
