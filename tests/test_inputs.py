@@ -10,7 +10,7 @@ import mastsim as ms
 from mastsim import expected, kernels, methods, moments, problems, reproduce, sketches, sweeps, theorems, verification
 from mastsim import testing as checks
 from mastsim.validation import integer
-from mastsim.worstcase import worst_case_factor
+from mastsim.worstcase import factor, search, worst_case_factor
 
 A = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]])
 Y = np.array([1.0, -1.0, 1.0])
@@ -359,6 +359,30 @@ CALLS = {
             "strong_convexity": Arg(0.1),
             "blocks": Arg(2),
             "keep": Arg(1),
+            "solver": Arg(None, "None"),
+        },
+    ),
+    "worstcase.factor": (
+        factor,
+        {
+            "sketch": Arg(S, "sketch"),
+            "stepsize": Arg(0.1),
+            "smoothness": Arg(1.0),
+            "strong_convexity": Arg(0.1),
+            "shift": Arg(None, "None"),
+            "lag": Arg(1.0),
+            "solver": Arg(None, "None"),
+        },
+    ),
+    "worstcase.search": (
+        search,
+        {
+            "sketch": Arg(S, "sketch"),
+            "method": Arg(ms.DSGD(0.1, shift=ms.Refreshed(1.0))),
+            "smoothness": Arg(1.0),
+            "strong_convexity": Arg(0.5),
+            "state": Arg(("x",), "None"),
+            "tolerance": Arg(0.5),
             "solver": Arg(None, "None"),
         },
     ),
