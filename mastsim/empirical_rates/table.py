@@ -157,7 +157,7 @@ class _Subject:
             first = theorem.terms(np.asarray(steps / 4), self.method.rule.largest, theorem.initial)[0]
             if float(np.max(first)) * BEGUN <= theorem.start:
                 break
-            steps *= 2
+            steps = 4 * math.ceil(0.3 * steps)
         return steps
 
     def _floor(self) -> RateFit | None:
