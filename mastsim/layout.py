@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from string import ascii_lowercase
 from typing import Any, NamedTuple
 
@@ -134,7 +134,9 @@ def _evenly(line: str, width: float, size: float) -> list[str]:
 def _broken(line: str, width: float, size: float) -> list[str]:
     """Return a text in lines, each with as many words as fit; a word that does not is cut."""
     done, rest = [], ""
-    for word in (tied.replace(_TIE, " ") for tied in _TIED.sub(_TIE, line).split(" ")):
+    tied = _TIED.sub(_TIE, line).split(" ")
+    parts = [[word.replace(_TIE, " ")] if measured(word, size) <= width else word.split(_TIE) for word in tied]
+    for word in chain.from_iterable(parts):
         longer = f"{rest} {word}" if rest else word
         if measured(longer, size) <= width:
             rest = longer

@@ -13,7 +13,8 @@ ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
     "arithmetic backend colours compilation devices draws files frames keywords layout linalg markup memory minimization "
-    "parallel provenance readonly rounding simd spectra standard_errors svg tables typesetting validation vectors version",
+    "namespaces parallel provenance readonly rounding simd spectra standard_errors svg tables typesetting validation "
+    "vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",

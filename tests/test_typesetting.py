@@ -22,7 +22,8 @@ ATOMS = [
     r"\left(a + b\right)",
     r"\|x - v\|^2",
     "(1 - a)",
-    r"\mathbf S",
+    "x^+",
+    "g_-",
 ]
 
 

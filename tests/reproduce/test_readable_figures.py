@@ -120,9 +120,9 @@ def test_an_older_picture_would_not_pass(monkeypatch):
 @pytest.mark.parametrize("text", ["one two three four five six", "n = 6414 and d = 123, seed 0", "x" * 90, "", "a\nb c"])
 def test_wrapped_lines_fit_and_keep_every_letter(width, text):
     lines = layout.wrapped(text, width).split("\n")
-    assert all(layout.measured(line) <= width or " = " in line for line in lines)
+    assert all(layout.measured(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "").replace("\n", "")
-    assert all("=" not in (line[:1], line[-1:]) for line in lines)
+    assert width < 60 or all("=" not in (line[:1], line[-1:]) for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ PLANTED = {
         "[first / self.p, ~first / (1 - self.p)]",
         "[0.9 * first / self.p, ~first / (1 - self.p)]",
         "the_sketch_is_what_it_says",
-        r"OneHalf.*(E\[S\]|unbiased)",
+        r"E\[S\] differs from",
     ),
     "curvature": (
         "curvature_max = 1.0",
