@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mastsim.version import __version__ as __version__
 
 _HOME = {
+    "AveragedMomentum": "methods",
     "Bernoulli": "sketches",
     "BlockBernoulli": "sketches",
     "BlockRandK": "sketches",
@@ -56,6 +57,7 @@ _HOME = {
     "Participation": "methods",
     "PermK": "sketches",
     "PoissonRegression": "problems",
+    "PolyakStep": "methods",
     "Quadratic": "problems",
     "RandK": "sketches",
     "Refreshed": "methods",
@@ -67,6 +69,7 @@ _HOME = {
     "SketchCompressor": "methods",
     "SmoothedHingeClassification": "problems",
     "SoftmaxRegression": "problems",
+    "StagewiseStep": "methods",
     "Spec": "spec",
     "Sweep": "sweeps",
     "TorchProblem": "problems",
@@ -106,6 +109,7 @@ if TYPE_CHECKING:
         LSVRDSG,
         PAGE,
         SGD,
+        AveragedMomentum,
         ConstantStep,
         DistributedDSGD,
         DitheringCompressor,
@@ -121,9 +125,11 @@ if TYPE_CHECKING:
         NaturalCompressor,
         Nice,
         Participation,
+        PolyakStep,
         Refreshed,
         Reshuffled,
         SketchCompressor,
+        StagewiseStep,
         Uncompressed,
         WithReplacement,
         importance_sampling,

@@ -189,9 +189,12 @@ CALLS = {
     "ConstantStep": (ms.ConstantStep, {"stepsize": Arg(0.1)}),
     "InverseSqrtStep": (ms.InverseSqrtStep, {"initial": Arg(0.1)}),
     "HarmonicStep": (ms.HarmonicStep, {"initial": Arg(0.1), "decay": Arg(0.1)}),
+    "StagewiseStep": (ms.StagewiseStep, {"initial": Arg(0.1), "length": Arg(2, "huge"), "factor": Arg(0.5)}),
+    "PolyakStep": (ms.PolyakStep, {"cap": Arg(0.1), "c": Arg(1.0), "lower": Arg(-1.0, "None", "huge")}),
     "GD": (ms.GD, STEP),
     "DSGD": (ms.DSGD, STEP | SAMPLED | SHIFTED | {"order": Arg(ms.Reshuffled())}),
     "SGD": (ms.SGD, STEP | SAMPLED),
+    "AveragedMomentum": (ms.AveragedMomentum, STEP | SAMPLED | {"growth": Arg(0.5)}),
     "DistributedDSGD": (
         ms.DistributedDSGD,
         STEP | SAMPLED | SHIFTED | {"participation": Arg(ms.Participation(p=0.5)), "averaging": Arg("mean")},

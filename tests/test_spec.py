@@ -248,7 +248,7 @@ def test_the_tables_have_every_sampling_compressor_and_rule():
     assert {text.partition(":")[0] for text in SAMPLINGS} == {kind.keyword for kind in ALL_SAMPLINGS}
     built = {type(compressor) for compressor in COMPRESSORS.values()}
     assert built == set(ALL_COMPRESSORS)
-    assert {kind.keyword for kind in ALL_STEP_RULES} == {"constant", "inverse-sqrt", "harmonic"}
+    assert {kind.keyword for kind in ALL_STEP_RULES} == {"constant", "inverse-sqrt", "harmonic", "stagewise"}
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

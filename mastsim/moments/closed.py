@@ -9,7 +9,7 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.methods import Method
-from mastsim.methods.affine import declared, implementation, require_affine
+from mastsim.methods.affine import declared, implementation, require_affine, steps_are_constant
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.recursions import MomentRecursion
 from mastsim.recursions.base import MomentPath, nonnegative_path
@@ -26,8 +26,8 @@ class ClosedRecursion(Recursion):
         A quadratic.
     method : Method
         `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift or reshuffled
-        sketches; or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step
-        size.
+        sketches; `AveragedMomentum` with any sampling and compression by a mask; or `LSVRDSG`, `PAGE` or `DistributedDSGD`
+        with exact gradients and no compression. The step size may change; not within an epoch.
 
     Raises
     ------
@@ -75,7 +75,8 @@ class ClosedRecursion(Recursion):
             return displaced(path.expectations(steps, whole), rounding, whole, self._misplaced, self.objective.dim)
 
     def _path(self, x0: np.ndarray) -> MomentPath:
-        return MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center)
+        stepsizes = None if steps_are_constant(self.method) else self.method.rule.at
+        return MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, stepsizes)
 
     @cached_property
     def _misplaced(self) -> float:

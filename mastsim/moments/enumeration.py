@@ -15,7 +15,7 @@ from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
 from mastsim.linalg import symmetric_part
 from mastsim.methods import Method
-from mastsim.methods.affine import implementation, require_affine, rules_of
+from mastsim.methods.affine import implementation, require_affine, rules_of, steps_are_alike
 from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.probes import STEPS, probing_points
 from mastsim.recursions.base import UNIT, absolute, nonnegative_values
@@ -42,7 +42,7 @@ class EnumeratedRecursion(Recursion):
     Raises
     ------
     ValueError
-        If f is not quadratic, the step size changes, the method does not say that its step is affine or a point shows that
+        If f is not quadratic, the method does not say that its step is affine or a point shows that
         it is not, its state is not made of vectors, or there are too many outcomes to list.
 
     References
@@ -111,21 +111,45 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """The affine map of every outcome, shape (outcomes, size, size), and its probability."""
-        size, wide = self.size, self.size - 1
+        """The affine map of every outcome of the first step, shape (outcomes, size, size), and its probability."""
+        size = self.size
         if size**4 > TABLE_LIMIT:
             raise ValueError(f"a table of {size**4:.3g} numbers is not accepted: at most {TABLE_LIMIT} for exact moments")
+        maps, weights = self._read(STEPS[0])
+        if not self._is_of_this_package and self._alike:
+            self._probe_later(maps, weights, STEPS[1:])
+        return maps, weights
+
+    @property
+    def _alike(self) -> bool:
+        return steps_are_alike(self.method)
+
+    @cached_property
+    def _maps_of_steps(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """The maps of steps that are not alike, as they are asked for."""
+        return {}
+
+    def maps_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine map of every outcome of a step, shape (outcomes, size, size), and its probability."""
+        if self._alike or step == STEPS[0]:
+            return self.maps
+        if step not in self._maps_of_steps:
+            self._maps_of_steps[step] = self._read(step)
+        return self._maps_of_steps[step]
+
+    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the maps of a step as they are read off the method, which is tried at other points as well."""
+        size, wide = self.size, self.size - 1
         points = probing_points(wide, self._reach) * self.units
         starts = np.concatenate([np.zeros((1, wide)), np.diag(self._reach * self.units), points])
-        ends, weights = self._ends(starts, STEPS[0])
+        ends, weights = self._ends(starts, number)
         maps = np.zeros((len(weights), size, size))
         maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self._reach * self.units)
         maps[:, :wide, wide] = ends[0]
         maps[:, wide, wide] = 1.0
-        self._compare(maps, points, ends[size:], STEPS[0])
+        self._compare(maps, points, ends[size:], number)
         if not self._is_of_this_package:
-            self._probe_closer(maps)
-            self._probe_later(maps, weights, STEPS[1:])
+            self._probe_closer(maps, number)
         return maps, weights
 
     @property
@@ -155,7 +179,7 @@ class EnumeratedRecursion(Recursion):
             ends, weights = outcomes(step, len(starts), number, limit=max(WORK_LIMIT // self.size**4, 1))
         return ends.reshape(len(starts), len(weights), starts.shape[1]), weights
 
-    def _probe_closer(self, maps: np.ndarray) -> None:
+    def _probe_closer(self, maps: np.ndarray, number: int) -> None:
         """Refuse a method whose steps bend at and around points that an outcome does not move, where gradients vanish."""
         wide = self.size - 1
         chosen = maps[np.unique(np.linspace(0, len(maps) - 1, _FIXED_POINTS).round().astype(int))]
@@ -163,7 +187,7 @@ class EnumeratedRecursion(Recursion):
         still = np.einsum("nij,nj->ni", np.linalg.pinv(pull, rcond=1e-10), chosen[:, :wide, wide])
         around = probing_points(wide, 1e-3 * self._reach)[:4]
         starts = np.concatenate([still, *(still + away for away in around)]) * self.units
-        self._compare(maps, starts, self._ends(starts, STEPS[0])[0], STEPS[0])
+        self._compare(maps, starts, self._ends(starts, number)[0], number)
 
     @cached_property
     def _probed(self) -> set[int]:
@@ -172,7 +196,7 @@ class EnumeratedRecursion(Recursion):
 
     def _probe_all(self, steps: int) -> None:
         """Refuse a method of which any of its first `steps` steps is not what the maps of the first say."""
-        if not self._is_of_this_package:
+        if not self._is_of_this_package and self._alike:
             fresh = [number for number in range(steps) if number not in self._probed]
             self._probe_later(*self.maps, fresh)
             self._probed.update(fresh)
@@ -225,19 +249,23 @@ class EnumeratedRecursion(Recursion):
         for t in range(steps + 1):
             yield second
             if t < steps:
-                second = self.after(second)
+                second = self.after(second, t)
 
-    def after(self, second: np.ndarray) -> np.ndarray:
-        """Return E[M second Mᵀ], the second moment after one more step, shape (size, size)."""
-        return symmetric_part((self.table @ second.ravel()).reshape(self.size, self.size))
+    def after(self, second: np.ndarray, step: int = 0) -> np.ndarray:
+        """Return E[M second Mᵀ], the second moment after step `step`, counted from 0, shape (size, size)."""
+        if self._alike:
+            return symmetric_part((self.table @ second.ravel()).reshape(self.size, self.size))
+        maps, weights = self.maps_at(step)
+        return symmetric_part(np.einsum("n,nij,jk,nlk->il", weights, maps, second, maps, optimize=True))
 
     def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
         """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""
         whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
         sizes = np.stack([absolute(Q).ravel() for Q in whole])
         units, u = np.append(self.units, 1.0), UNIT * self.size
-        rate, reach = max(self._amplification, self._terms), self._reach * math.sqrt(self._terms)
+        reach = self._reach * math.sqrt(self._terms)
         E, errors, history = np.zeros((self.size, self.size)), [], []
+        amplification = self._amplification(0)
         with np.errstate(over="ignore", invalid="ignore"):
             for t, second in enumerate(self._seconds(x0, steps)):
                 trace = float(np.sum(np.abs(second.diagonal()[:-1]) / self.units**2))
@@ -249,7 +277,9 @@ class EnumeratedRecursion(Recursion):
                     sizes @ E.ravel() + u * trace * np.array([Q[:-1, :-1].diagonal() @ self.units**2 for Q in whole])
                 )
                 history.append([np.vdot(Q, second) for Q in whole])
-                E = self.after(E) + np.diag(u * rate * np.append(np.full(self.size - 1, size), 1.0) * units**2)
+                amplification = amplification if self._alike else self._amplification(t)
+                rate = max(amplification, self._terms)
+                E = self.after(E, t) + np.diag(u * rate * np.append(np.full(self.size - 1, size), 1.0) * units**2)
             points = len(list(takewhile(lambda name: name in self.method.points, self.fields))) * self.objective.dim
             return displaced(np.array(history), np.array(errors), whole, self._misplaced, points)
 
@@ -285,10 +315,9 @@ class EnumeratedRecursion(Recursion):
         """How much a sketch may enlarge a vector, and its rounding."""
         return max(math.sqrt(node.sketch.L_max) for node in self._nodes)
 
-    @cached_property
-    def _amplification(self) -> float:
-        """At least the sum of the sizes of the terms of E[M X Mᵀ], for ‖X‖ = 1 in balanced units."""
-        maps, weights = self.maps
+    def _amplification(self, step: int) -> float:
+        """At least the sum of the sizes of the terms of E[M X Mᵀ] at a step, for ‖X‖ = 1 in balanced units."""
+        maps, weights = self.maps_at(step)
         linear = maps[:, :-1, :-1] * self.units / self.units[:, None]
         return 1.0 + float(weights @ np.square(linear).sum(axis=(1, 2)))
 

@@ -1,5 +1,6 @@
 """The moment recursions that the linear operators E[HMH], E[HMS], E[SᵀMS] of a sketch's law close."""
 
+from mastsim.recursions.averaged_momentum import AveragedRecursion
 from mastsim.recursions.base import MomentRecursion, MomentState, run
 from mastsim.recursions.gradient_descent import (
     GDRecursion,
@@ -14,6 +15,7 @@ from mastsim.recursions.sampled import SampledGradient
 from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
 __all__ = [
+    "AveragedRecursion",
     "DistributedGradient",
     "FactorBracket",
     "GDRecursion",

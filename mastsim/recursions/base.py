@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
@@ -81,6 +81,10 @@ class MomentRecursion(ABC):
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X), what a step does to a symmetric second moment apart from noise."""
 
+    def at(self, step: int, stepsize: float | None = None) -> MomentRecursion:
+        """Return the recursion of one step, from 0, at a step size: this one, where steps are alike."""
+        return self if stepsize is None else replace(self, stepsize=stepsize)  # type: ignore[type-var]
+
     @property
     def units(self) -> np.ndarray:
         """What one coordinate of every field counts, shape (fields·dim,): one for points, 1/γ for gradients."""
@@ -147,10 +151,23 @@ class MomentPath:
         The recursion.
     y0 : ndarray, shape (dim,)
         x⁰ − x_D*.
+    stepsizes : callable, optional
+        Maps the number of a step, from 0, to its size, none above that of the recursion, which all have when left out.
     """
 
     chain: MomentRecursion
     y0: np.ndarray
+    stepsizes: Callable[[int], float] | None = None
+
+    def at(self, step: int) -> MomentRecursion:
+        """Return the recursion of one step."""
+        if self.stepsizes is None:
+            return self.chain.at(step)
+        stepsize = self.stepsizes(step)
+        if stepsize > self.chain.stepsize:
+            most = f"that its rule gives as the largest, {self.chain.stepsize:g}"
+            raise ValueError(f"step {step} has the size {stepsize:g}, which is above the one {most}")
+        return self.chain.at(step, stepsize)
 
     @cached_property
     def _projector(self) -> np.ndarray | None:
@@ -172,7 +189,7 @@ class MomentPath:
         for t in range(steps + 1):
             yield state
             if t < steps:
-                state = self._projected(self.chain.step(state))
+                state = self._projected(self.at(t).step(state))
 
     def _projected(self, state: MomentState) -> MomentState:
         if self._projector is None:
@@ -203,7 +220,8 @@ class MomentPath:
     def rounding(self, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
         """Return bounds on the rounding of `expectations`, shape (steps + 1, forms).
 
-        A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order.
+        A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order. Steps of smaller
+        size round by no more than those of the largest.
         """
         chain, d = self.chain, len(self.y0)
         sizes = [absolute(Q) for Q in forms]
@@ -217,7 +235,7 @@ class MomentPath:
             local = UNIT * d * size
             own = [np.vdot(Q[:-1, :-1], E) + local * float(Q[:-1, :-1].diagonal() @ units**2) for Q in sizes]
             out[t] = own + np.array([Q[-1, -1] * (weight + UNIT * d) for Q in sizes])
-            E = symmetric_part(chain.linear(E)) + weight * N * np.diag(units**2)
+            E = symmetric_part(self.at(t).linear(E)) + weight * N * np.diag(units**2)
             E += np.diag((chain.rounding_rate * size + noise) * units**2)
             weight += chain.rounding_rate
         return np.where(np.isnan(out), np.inf, out)

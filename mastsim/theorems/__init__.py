@@ -2,9 +2,11 @@
 
 from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.theorems.averaged_momentum import ConvexAveragedMomentum
 from mastsim.theorems.base import Inequality, Sides, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
 from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
+from mastsim.theorems.decreasing_step import DecreasingStepDSGD, StagewiseStepDSGD
 from mastsim.theorems.distributed import (
     ConvexDistributed,
     IndependentDistributed,
@@ -22,6 +24,7 @@ from mastsim.theorems.moving_shift import (
 )
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
+from mastsim.theorems.polyak_step import ConvexPolyakStep, StronglyConvexPolyakStep
 from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
@@ -72,6 +75,11 @@ ALL: tuple[type[Theorem], ...] = (
     ParticipationByProbability,
     ParticipationByNumber,
     DependentParticipation,
+    ConvexPolyakStep,
+    StronglyConvexPolyakStep,
+    ConvexAveragedMomentum,
+    DecreasingStepDSGD,
+    StagewiseStepDSGD,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -82,12 +90,15 @@ __all__ = [
     "Assumption",
     "AssumptionError",
     "CompressedIterates",
+    "ConvexAveragedMomentum",
     "ConvexDSGD",
     "ConvexDSGDAnyStep",
     "ConvexDistributed",
+    "ConvexPolyakStep",
     "ConvexQuadraticShift",
     "ConvexReshuffled",
     "ConvexSketchedGradient",
+    "DecreasingStepDSGD",
     "DependentParticipation",
     "DoubleSketchedPAGE",
     "HorizonRate",
@@ -116,7 +127,9 @@ __all__ = [
     "SketchedGradientAverage",
     "SketchedGradientDistance",
     "SketchedRate",
+    "StagewiseStepDSGD",
     "StronglyConvexDSGD",
+    "StronglyConvexPolyakStep",
     "StronglyConvexQuadraticShift",
     "StronglyConvexReshuffled",
     "StronglyConvexSGD",
