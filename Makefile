@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verify test quick torch notebooks faults lint types bench docs clean
+# Two lines for whoever has an older Python: what is wrong, and nothing left behind.
+OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and "mastsim needs Python >= 3.11, and $(PYTHON) is " \
+	+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")
+
+.PHONY: verify test quick floors torch notebooks faults lint types bench pages docs site-check clean
 
 verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
@@ -15,6 +19,14 @@ test: $(VENV)/.installed-test
 # The fast tier, to run while typing: five examples a property, and not what is marked slow.
 quick: $(VENV)/.installed-test
 	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The quick tier with the lowest versions that pyproject.toml admits, in an environment of its own.
+floors:
+	@$(PYTHON) -c '$(OLD_ENOUGH)'
+	$(PYTHON) -m venv $(VENV)-floors
+	$(VENV)-floors/bin/python -m pip install --quiet uv
+	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --resolution lowest-direct --editable '.[test]'
+	MASTSIM_HYPOTHESIS=quick $(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 # Problems from PyTorch models; its wheels are large, so it is no part of `make test`.
 torch: $(VENV)/.installed-test $(VENV)/.installed-torch
@@ -33,19 +45,31 @@ lint: $(VENV)/.installed-lint
 
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy
+	cd tests && ../$(BIN)/mypy --config-file= --strict typed_use.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.expected
 	$(BIN)/python -m benchmarks.speed --out docs/performance.json
 
-docs: $(VENV)/.installed
+# Writes the pages that hold what was computed; takes a whole `make verify`.
+pages: $(VENV)/.installed
 	$(BIN)/mastsim verify --pages docs/theorems
 	$(BIN)/python -c "from pathlib import Path; from mastsim.reproduce.tables import refresh_pages; refresh_pages(Path('docs'), Path('figures'))"
 
+# The site, in site/: open site/index.html. A warning is an error, and nothing is fetched.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . site
+
+# The site and a report in a browser, at the widths of a desk and of a phone.
+site-check: docs $(VENV)/.installed-test $(VENV)/.installed-browser
+	.ci/browser
+	MASTSIM_SITE=site $(BIN)/python -m pytest tests/browser
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-floors site docs/reference/generated
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c '$(OLD_ENOUGH)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python

@@ -182,7 +182,9 @@ def _says_nothing(bound: float, start: float) -> bool:
     return not bound < start and bound != 0
 
 
-def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> Rate | None:
+def covering(
+    objective: Objective, method: Method, steps: int, sharp: bool, also: Sequence[type[Theorem]] = ()
+) -> Rate | None:
     """Return the theorem whose step size is taken for a method on an objective, or None where no theorem is about them.
 
     What is known of the shape of f decides: theorems for strongly convex f come first, then those for convex f, then those
@@ -198,6 +200,8 @@ def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> R
         Number of steps planned, for theorems whose step size depends on it.
     sharp : bool
         Whether to use this package's constants.
+    also : sequence of type of Theorem, optional
+        Records of one's own.
 
     Returns
     -------
@@ -215,7 +219,7 @@ def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> R
     >>> [covering(F, ms.DSGD(1.0), steps, sharp=False).id for steps in (1, 10**6)]
     ['theorem2', 'theorem2']
     """
-    found = [_about(kind, objective, method, steps, sharp) for kind in _fitting(objective, method)]
+    found = [_about(kind, objective, method, steps, sharp) for kind in _fitting(objective, method, also)]
     applying = [theorem for theorem in found if theorem is not None]
     first = min((_turn(theorem) for theorem in applying), default=0)
     best: Rate | None = None
@@ -226,9 +230,9 @@ def covering(objective: Objective, method: Method, steps: int, sharp: bool) -> R
     return best
 
 
-def _fitting(objective: Objective, method: Method) -> list[type[Rate]]:
+def _fitting(objective: Objective, method: Method, also: Sequence[type[Theorem]]) -> list[type[Rate]]:
     """Return the records about a method's class that are true and apply to an objective."""
-    rates = [kind for kind in theorems.ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
+    rates = [kind for kind in (*theorems.ALL, *also) if issubclass(kind, Rate) and kind.status != "refuted as quoted"]
     return [kind for kind in rates if kind.method == type(method).__name__ and kind.refuse(objective) is None]
 
 

@@ -31,7 +31,7 @@ _KEPT = 8
 _LOCK = threading.Lock()
 
 
-def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+def njit(*functions: Callable[..., Any], inner: bool = False, **settings: Any) -> Callable[..., Any]:
     """Compile a function as `numba.njit` does, and keep what was compiled in the folder of these sources.
 
     A loop is divided among threads by `mastsim.parallel`, never by numba: its threads do not survive a fork, or abort the
@@ -42,6 +42,9 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
     ----------
     *functions : callable
         The function, where the decorator has no settings.
+    inner : bool
+        Whether only compiled functions call it, as they do all with ``forceinline``. The code through which Python would is
+        then left out: unpacking tuples of arrays takes longer to compile than most functions.
     **settings
         Settings of `numba.njit`.
 
@@ -52,7 +55,9 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
     """
     assert not settings.get("parallel"), "divide the loop by mastsim.parallel"
     folder = kernel_folder() if settings.get("cache") else None
-    decorate = numba.njit(**settings | {"cache": folder is not None})
+    within = inner or settings.get("forceinline", False)
+    entrances: dict[str, Any] = {"no_cpython_wrapper": within, "no_cfunc_wrapper": True}
+    decorate = numba.njit(**entrances | settings | {"cache": folder is not None})
 
     def compiled(function: Callable[..., Any]) -> Any:
         with _LOCK:
@@ -60,11 +65,22 @@ def njit(*functions: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
             # Not only here: what numba inlines is compiled when a kernel first runs.
             _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = folder or before, 0
             try:
-                return _kept_if_possible(decorate(function))
+                found = _kept_if_possible(decorate(function))
+                return _closed(found) if within else found
             finally:
                 _CONFIG.CACHE_DIR = before
 
     return compiled(functions[0]) if functions else compiled
+
+
+def _closed(function: Any) -> Any:
+    """Let Python get an exception, not a crash, from a function that has no entrance for it."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise TypeError(f"{function.__name__} is called by compiled functions only")
+
+    function._compile_for_args, function._insert = refuse, lambda *_, **__: None
+    return function
 
 
 def _kept_if_possible(function: Any) -> Any:

@@ -14,11 +14,14 @@ from mastsim.backend import Streams, namespace, pieces
 from mastsim.devices import Device
 from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
+from mastsim.expected.relative import RelativeValues
 from mastsim.kernels import Plan, plan
 from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
 from mastsim.methods import Method, State
 from mastsim.run import LYAPUNOV, Run
 
+REFERRED = frozenset({"distance", "gap", LYAPUNOV})
+"""The measures that refer to x_D*."""
 _PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
 _FIRST_POINTS = 8
@@ -44,12 +47,19 @@ class Engine:
     """Advances and measures all replicas, chunk by chunk, possibly on several threads."""
 
     def __init__(
-        self, method: Method, objective: Objective, streams: Streams, threads: int, chunk: int, device: Device, way: Plan
+        self,
+        method: Method,
+        records: RelativeValues,
+        streams: Streams,
+        threads: int,
+        chunk: int,
+        device: Device,
+        way: Plan,
     ) -> None:
-        self.method, self.objective, self.streams = method, objective, streams
+        self.method, self.objective, self.records, self.streams = method, records.objective, records, streams
         self.threads, self.chunk, self.device, self.way = threads, chunk, device, way
         self.there = way.objective
-        self.estimates, self.estimated_steps = Estimates(objective), 0
+        self.estimates, self.estimated_steps = Estimates(self.objective), 0
         self.compiled = False
         self.together = min(_FIRST_POINTS, chunk)
         self.stopped, self.lock = threading.Event(), threading.Lock()
@@ -76,7 +86,9 @@ class Engine:
         """Return the states after the steps from `begin` up to `end`."""
         if self.threads > 1 and self.way.descent is not None and not self.compiled and begin < end:
             # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
-            self._advance_piece(states, slice(0, 1), begin, begin + 1)
+            cut = pieces(states.x.shape[0], self.chunk)
+            for piece in (cut[0], cut[-1]):
+                self.way.descent.compile(np.array(states.x[piece, ...], order="C"))
             self.compiled = True
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)
@@ -93,7 +105,7 @@ class Engine:
 
     def _find_minimizers(self, names: tuple[str, ...]) -> None:
         """Find the points that measures refer to: here, where Ctrl-C is heard, not on a thread."""
-        if {"distance", "gap", LYAPUNOV} & set(names):
+        if REFERRED & set(names):
             self.objective.minimize()
         if "error" in names:
             self.objective.problem.minimize()
@@ -118,7 +130,7 @@ class Engine:
         """Return the measures of some replicas."""
         own = type(states)(*(field[piece, ...] for field in states))
         joint = {"gap", "gradient_norm"} <= set(names)
-        objective = Reaching(self.objective, self.estimates, joint)
+        objective = Reaching(self.objective, self.estimates, joint, self.records)
         there = objective if self.there is self.objective else Reaching(self.there, self.estimates, joint)
         values, errors = {}, {}
         for name in names:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mastsim.frames import to_frame
-from mastsim.markup import coloured, html_table, typeset
+from mastsim.markup import coloured, html_table
 from mastsim.tables import aligned_table
+from mastsim.typesetting import typeset
 
 MEASURE_WORDS = {
     "distance": "expected squared distance to the minimiser of f_D",

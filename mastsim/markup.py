@@ -12,20 +12,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #111; }
+:root { color-scheme: light dark; --ink: #16181d; --paper: #fff; --line: #c9ced6; --soft: #f3f5f8; --link: #0b57a4;
+  --good: #d9f0d3; --bad: #fde8d8; --bound: #d6e6f4; --other: #e7e9ed; --measured: #0072b2; --refuted: #c04a00; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ec; --paper: #15181d; --line: #3b424d; --soft: #1f242b;
+  --link: #8ec1ff; --good: #1f4a26; --bad: #5a3013; --bound: #1d3f5f; --other: #39404a; --measured: #56b4e9;
+  --refuted: #ff9a52; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 4rem;
+  color: var(--ink); background: var(--paper); overflow-wrap: break-word; }
+a { color: var(--link); }
 table { border-collapse: collapse; font-size: 13px; width: 100%; }
-th, td { border-bottom: 1px solid #ccc; padding: .3rem .5rem; text-align: left; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.surprise { background: #fde8d8; font-weight: bold; }
-img { max-width: 100%; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .5rem; text-align: left; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.surprise { background: var(--bad); font-weight: bold; }
+.scroll { overflow-x: auto; }
+img { max-width: 100%; background: #fff; }
+.statement { overflow-x: auto; }
+.statement p { display: flex; align-items: baseline; margin: .15rem 0; line-height: 2.3; }
+.clause { flex: none; width: 3.6rem; opacity: .75; font-style: italic; }
+math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "DejaVu Math TeX Gyre", math; }
+@media print { body { max-width: none; font-size: 11px; } }
 """
 
 
-def page(title: str, body: str) -> str:
-    """Return a page; the body is HTML already."""
+def page(title: str, body: str, style: str = "", script: str = "") -> str:
+    """Return a page, with style and script of its own; the body is HTML already."""
+    run = f"<script>{script}</script>" if script else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}{style}</style></head><body>{body}{run}</body></html>\n"
     )
 
 
@@ -73,11 +88,6 @@ def coloured(word: str, tier: str) -> str:
     """Return a word on the colour of its tier or decision."""
     colour = TIER_COLOURS.get(tier, "#eeeeee")
     return f'<span style="background: {colour}; color: #111; padding: 0 .3em">{html.escape(word)}</span>'
-
-
-def typeset(statement: str) -> str:
-    """Return a LaTeX statement as notebooks typeset it."""
-    return f"<p>$\\displaystyle {html.escape(statement)}$</p>" if statement else ""
 
 
 def png(figure: Figure) -> bytes:

@@ -12,6 +12,7 @@ from mastsim.backend import Array, asnumpy, inner, namespace, pieces
 from mastsim.expected import Distributed, Objective
 from mastsim.expected.base import OutOfReachError
 from mastsim.expected.monte_carlo import MonteCarlo
+from mastsim.expected.relative import RelativeValues, evaluate
 from mastsim.methods import Method, State
 from mastsim.request import MEASURES
 
@@ -86,11 +87,15 @@ class Reaching:
         What stands in beyond the reach.
     joint : bool, default False
         Whether values and gradients of the same points will be asked for, and are found in one pass.
+    relative : RelativeValues, optional
+        Where exact values and gradients come from, if they need only be accurate relative to what is recorded of them.
     """
 
-    def __init__(self, objective: Objective, estimates: Estimates, joint: bool = False) -> None:
+    def __init__(
+        self, objective: Objective, estimates: Estimates, joint: bool = False, relative: RelativeValues | None = None
+    ) -> None:
         # The names must not hide those of an objective.
-        self._objective, self._estimates, self._joint = objective, estimates, joint
+        self._objective, self._estimates, self._joint, self._relative = objective, estimates, joint, relative
         self._points: Array | None = None
         self._found: dict[str, tuple[Array, np.ndarray]] = {}
         self.estimated = 0
@@ -139,9 +144,7 @@ class Reaching:
     def _exact(self, x: Array, names: tuple[str, ...]) -> dict[str, Array] | None:
         """Return exact values, gradients or both; None where one of the points is too far out after all."""
         try:
-            if len(names) > 1:
-                return dict(zip(names, self._objective.value_and_gradient(x), strict=True))
-            return {name: getattr(self._objective, name)(x) for name in names}
+            return evaluate(self._objective, x, names) if self._relative is None else self._relative.at(x, names)
         except OutOfReachError:
             return None
 

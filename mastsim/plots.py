@@ -16,8 +16,15 @@ from mastsim.colours import COLOURS
 from mastsim.files import write_whole
 from mastsim.request import LYAPUNOV
 from mastsim.standard_errors import mean_and_error
+from mastsim.validation import floats
 
 MEASURED, BOUND, REFUTED = COLOURS[0], COLOURS[3], COLOURS[1]
+
+QUANTILES = (0.1, 0.9)
+"""Between which replicas the band of a plot lies."""
+
+_LOWEST = 1e-2
+"""How far below the mean bands reach at most: one that reaches zero would fill a logarithmic axis."""
 
 LABELS = {
     "distance": "E‖x − x_D*‖²",
@@ -31,8 +38,15 @@ LABELS = {
 """What measures are called on axes."""
 
 
-def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.ndarray, band: np.ndarray | None) -> None:
-    """Draw a measured mean, its band, and the bound it must stay under, on a logarithmic axis.
+def draw_bound(
+    axes: Axes,
+    steps: np.ndarray,
+    measured: np.ndarray,
+    bound: np.ndarray,
+    band: np.ndarray | None,
+    spread: tuple[str, np.ndarray] | None = None,
+) -> None:
+    """Draw a measured mean, its bands, and the bound it must stay under, on a logarithmic axis.
 
     Parameters
     ----------
@@ -42,8 +56,13 @@ def draw_bound(axes: Axes, steps: np.ndarray, measured: np.ndarray, bound: np.nd
         The curves.
     band : ndarray, shape (2, records), optional
         Edges of the interval around `measured`.
+    spread : (str, ndarray of shape (2, records)), optional
+        Edges of the band in which most replicas are, and what it is called.
     """
     axes.plot(steps, bound, color=BOUND, linestyle="--", label="bound")
+    if spread is not None:
+        edges: dict[str, Any] = {"edgecolor": MEASURED, "facecolor": "none", "linewidth": 0.0, "hatch": "....", "alpha": 0.4}
+        axes.fill_between(steps, *spread[1], label=spread[0], **edges)
     axes.plot(steps, measured, color=MEASURED, label="measured")
     if band is not None:
         axes.fill_between(steps, *band, color=MEASURED, alpha=0.25, label="± 2 standard errors")
@@ -120,8 +139,11 @@ def check_format(path: Path) -> None:
         raise ValueError(f"plot={str(path)!r} is not accepted: its suffix must be one of {', '.join(sorted(known))}")
 
 
-def draw_run(run: Any, theorem: Any = None) -> Figure:
-    """Return a plot of the mean of a measure of a run, beside a theorem's bound when there is one.
+def draw_run(run: Any, theorem: Any = None, quantiles: tuple[float, float] | None = QUANTILES) -> Figure:
+    """Return a plot of the mean of a measure of a run with its bands, beside a theorem's bound when there is one.
+
+    One band is two standard errors of the mean to both sides, the other lies between two quantiles of the replicas: a mean
+    may be that of a few replicas far above all others.
 
     Parameters
     ----------
@@ -130,11 +152,13 @@ def draw_run(run: Any, theorem: Any = None) -> Figure:
     theorem : Rate, optional
         The theorem whose bound to draw, beside the distance where the run did not record the Lyapunov function that it
         bounds; it is about the last step, or averages and minima of what is plotted.
+    quantiles : tuple of two floats, optional
+        0 ≤ low < high ≤ 1; no band of replicas where None. A single replica has none either.
 
     Raises
     ------
     ValueError
-        If the run is a part: it was interrupted.
+        If the run is a part: it was interrupted; or the quantiles are outside their range.
     """
     if not run.complete:
         raise ValueError(f"run ended at step {run.steps_done} of {run.steps}, and a part of a run is not drawn; resume it")
@@ -148,10 +172,22 @@ def draw_run(run: Any, theorem: Any = None) -> Figure:
     bound = np.full(len(mean), np.nan)
     if theorem is not None:
         bound = np.asarray(theorem.claim(run.recorded, run.stepsize, float(theorem.initial_of(run).mean())))
-    draw_bound(axes, run.recorded, mean, bound, np.stack([np.maximum(mean - 2 * error, 1e-300), mean + 2 * error]))
+    band = np.stack([np.maximum(mean - 2 * error, _LOWEST * mean), mean + 2 * error])
+    draw_bound(axes, run.recorded, mean, bound, band, _spread(table, quantiles))
     axes.set_ylabel(LABELS[measure])
     axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
     return figure
+
+
+def _spread(table: np.ndarray, quantiles: tuple[float, float] | None) -> tuple[str, np.ndarray] | None:
+    """Return the name and the edges of the band between two quantiles of the replicas."""
+    if quantiles is None or len(table) < 2:
+        return None
+    low, high = floats("quantiles", quantiles).tolist() if np.shape(quantiles) == (2,) else (1.0, 0.0)
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"quantiles={quantiles} is not accepted: it must be two numbers, 0 <= low < high <= 1")
+    edges = np.quantile(table, [low, high], axis=0, method="inverted_cdf")
+    return f"{100 * (high - low):.3g} % of the replicas", np.maximum(edges, _LOWEST * table.mean(axis=0))
 
 
 def plot_run(run: Any, theorem: Any, path: Path) -> None:

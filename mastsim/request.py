@@ -10,7 +10,7 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.provenance import content_hash
-from mastsim.validation import STEPS, UNLIMITED, integer, nonnegative, one_of, positive, shown, text, texts
+from mastsim.validation import EVALUATIONS, STEPS, UNLIMITED, integer, nonnegative, one_of, positive, shown, text, texts
 
 DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 """What a run records unless told otherwise: ‖x − x_D*‖², f_D(x) − f_D^inf, ‖∇f_D(x)‖ and f(x)."""
@@ -20,6 +20,9 @@ MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error", "f_gap", "f_gradient_no
 
 LYAPUNOV = "lyapunov"
 """What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
+
+MEASURE_ACCURACY = 1e-9
+"""How far records of f_D may be off unless told otherwise, relative to what is recorded."""
 
 PRECISIONS = ("float64", "float32")
 """The types of iterates."""
@@ -58,6 +61,8 @@ class Request:
         What takes them: array operations or a kernel.
     precision : {"float64", "float32"}, default "float64"
         The type of the iterates.
+    measure_accuracy : float, default 1e-9
+        How far records of f_D − f_D^inf and ‖∇f_D‖ may be off, relative to what is recorded, besides the rounding of f_D.
 
     Raises
     ------
@@ -93,6 +98,7 @@ class Request:
     device: str = "cpu"
     engine: str = "array"
     precision: str = "float64"
+    measure_accuracy: float = MEASURE_ACCURACY
 
     def __post_init__(self) -> None:
         for name in _TEXTS:
@@ -109,6 +115,7 @@ class Request:
         if len(set(names)) < len(names):
             raise ValueError(f"measures={names} is not accepted: every measure must be there once")
         one_of("precision", self.precision, PRECISIONS)
+        positive("measure_accuracy", self.measure_accuracy, EVALUATIONS)
         object.__setattr__(self, "measures", names)
 
     @classmethod
@@ -124,8 +131,8 @@ class Request:
         x0 : ndarray, shape (replicas, dim)
             The starting points.
         **settings
-            ``steps``, ``seed``, ``every``, ``measures``, and ``device``, ``engine`` and ``precision`` where they differ from
-            their defaults.
+            ``steps``, ``seed``, ``every``, ``measures``, and ``device``, ``engine``, ``precision`` and ``measure_accuracy``
+            where they differ from their defaults.
         """
         return cls(
             method=method.name,

@@ -14,12 +14,12 @@ from mastsim.frames import to_frame
 from mastsim.markup import coloured, html_table
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
-from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, PRECISIONS, Divergence, Request
 from mastsim.run_files import read_parts, write_parts
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
-__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "Divergence", "Request", "Run", "stops"]
+__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "MEASURE_ACCURACY", "Divergence", "Request", "Run", "stops"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +190,11 @@ class Run(ReadOnly):
         return self.request.precision
 
     @property
+    def measure_accuracy(self) -> float:
+        """How far records of f_D − f_D^inf and ‖∇f_D‖ may be off, relative to what is recorded, besides rounding."""
+        return self.request.measure_accuracy
+
+    @property
     def x(self) -> np.ndarray:
         """The last iterates, shape (replicas, dim)."""
         return self.state["x"]
@@ -229,11 +234,19 @@ class Run(ReadOnly):
         """Whether no record of a measure is an estimate, because of points too far out for an exact value of f_D."""
         return not (self.errors[measure] > 0).any() if measure in self.errors else True
 
-    def plot(self, theorem: Any = None) -> Any:
-        """Return a matplotlib figure of the run, beside the bound of a `Rate` when one is given."""
+    def plot(self, theorem: Any = None, **settings: Any) -> Any:
+        """Return a matplotlib figure of the run, beside the bound of a `Rate` when one is given.
+
+        Parameters
+        ----------
+        theorem : Rate, optional
+            The theorem.
+        **settings
+            ``quantiles=(low, high)``, between which a band of replicas is drawn, (0.1, 0.9) by default; None for no band.
+        """
         from mastsim.plots import draw_run
 
-        return draw_run(self, theorem)
+        return draw_run(self, theorem, **settings)
 
     def to_frame(self) -> Any:
         """Return mean and standard error of every measure as a pandas data frame, one row a record.

@@ -118,6 +118,43 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def value_at(typing: Any, values: Any, place: Any) -> Any:
+    """Return ``values[place]``, or 1 where there is no array: the compiler then leaves the factor out."""
+    if not isinstance(values, types.Array):
+        return types.float64(values, types.intp), lambda context, builder, sig, args: ir.Constant(ir.DoubleType(), 1.0)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = make_array(values)(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]), align=values.dtype.bitwidth // 8)
+
+    return values.dtype(values, types.intp), emit
+
+
+@intrinsic
+def index_at(typing: Any, index: Any, place: Any, begin: Any) -> Any:
+    """Return ``index[place]``, or ``place - begin`` where there is no array of indices."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not isinstance(index, types.Array):
+            return builder.sub(args[1], args[2])
+        data = make_array(index)(context, builder, args[0]).data
+        found = builder.load(builder.gep(data, [args[1]]), align=index.dtype.bitwidth // 8)
+        return found if index.dtype.bitwidth == 64 else builder.zext(found, ir.IntType(64))
+
+    return types.uint64(index, types.uint64, types.uint64), emit
+
+
+@intrinsic
+def lowest_bit(typing: Any, word: Any) -> Any:
+    """Return the number of the lowest bit that is set, of a word that is not 0."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), emit
+
+
+@intrinsic
 def lanes_of(typing: Any, array: Any) -> Any:
     """Return how many entries of an array fill a vector, which the compiler then knows."""
     lanes = VECTORS[array.dtype].lanes
@@ -199,7 +236,7 @@ def power_of_two(typing: Any, shifted: Any) -> Any:
     return shifted(shifted), emit
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def aligned_zeros(size: int, like: Any) -> Any:
     """Return zeros of the type of an array at an address that no vector from a multiple of LANES on crosses a cache line."""
     room = np.zeros(size + lanes_of(like), like.dtype)

@@ -11,16 +11,17 @@ from tqdm import tqdm
 
 from mastsim.backend import STEPS, Array, Streams
 from mastsim.devices import Device, find_device
-from mastsim.engine import Engine, plan_on
+from mastsim.engine import REFERRED, Engine, plan_on
 from mastsim.expected import Objective
+from mastsim.expected.relative import RelativeValues
 from mastsim.interruption import Interrupted
 from mastsim.kernels import ENGINES, PRECISIONS
 from mastsim.memory import check_room
 from mastsim.methods import Method, State
 from mastsim.pace import Pace
 from mastsim.recording import Recorder
-from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES, Request, Run
-from mastsim.validation import finite, flag, floats, instance, integer, one_of, texts
+from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, Request, Run
+from mastsim.validation import EVALUATIONS, finite, flag, floats, instance, integer, one_of, positive, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
 _CHEAP_RECORDS, _COSTLY_RECORDS = 100, 10
@@ -40,6 +41,7 @@ def simulate(
     x0: Array | str | None = None,
     every: int | None = None,
     measures: tuple[str, ...] | None = None,
+    measure_accuracy: float | None = None,
     threads: int = 1,
     chunk: int | None = None,
     device: str | Device = "cpu",
@@ -50,10 +52,11 @@ def simulate(
 ) -> Run:
     """Run independent replicas of a method and record how far they are from x_D*.
 
-    The result depends on `method`, `objective`, `steps`, `seed`, `x0`, `every`, `measures` and the engine only: a replica's
-    path is bitwise the same for any `replicas`, `threads` and `chunk`. On a GPU the random numbers are the same and all else
-    agrees to rounding; steps run there, while constants, minimisers and the measures of f_D by kernels for the host (row by
-    row) are computed on the host, from points copied at each record. Methods that step along such an exact ∇f_D are refused.
+    The result depends on `method`, `objective`, `steps`, `seed`, `x0`, `every`, what is measured and the engine only: a
+    replica's path is bitwise the same for any `replicas`, `threads` and `chunk`. On a GPU the random numbers are the same
+    and all else agrees to rounding; steps run there, while constants, minimisers and the measures of f_D by kernels for the
+    host (row by row) are computed on the host, from points copied at each record. Methods that step along such an exact ∇f_D
+    are refused.
 
     Parameters
     ----------
@@ -75,6 +78,10 @@ def simulate(
     measures : tuple of str, optional
         What to record; by default `mastsim.run.DEFAULT_MEASURES` and the Lyapunov function where the method has one that can
         be computed (``"lyapunov"``), as in `resume` when that is given.
+    measure_accuracy : float, optional
+        How far records of f_D − f_D^inf and ‖∇f_D‖ may be off, relative to what is recorded, from 1e-15 to 1e-4: by default
+        1e-9, as in `resume` when that is given. The rounding of f_D is all that is added, whatever the accuracy of
+        `objective`, so that no curve flattens early. Verdicts count it.
     threads : int, default 1
         Threads that share the replicas.
     chunk : int, optional
@@ -106,7 +113,7 @@ def simulate(
         If an argument is outside its range, there is not enough memory for the iterates or the records, `x0` has another
         shape, the device is not there or lacks what the method needs, a kernel is asked for and there is none, or `resume`
         belongs to another simulation: its method, objective, seed, replicas, device, engine, precision, and, where they are
-        given, start, stride and measures must be the same.
+        given, start, stride, measures and their accuracy must be the same.
 
     Examples
     --------
@@ -125,6 +132,8 @@ def simulate(
     chunk = _chunk(replicas, threads, where) if chunk is None else integer("chunk", chunk, 1)
     streams = Streams(integer("seed", seed, 0, 2**64 - 1))
     stride, recorded = _stride(objective, steps, every, resume), _known(measures, resume, method, objective)
+    asked = resume.measure_accuracy if measure_accuracy is None and resume is not None else measure_accuracy
+    relative = MEASURE_ACCURACY if asked is None else positive("measure_accuracy", asked, EVALUATIONS)
     check_sizes(objective.dim, steps, replicas, stride, recorded)
     _check_draws(objective, min(min(chunk, replicas) * threads, replicas))
     one_of("engine", engine, ENGINES)
@@ -133,11 +142,11 @@ def simulate(
     way = plan_on(where, method, objective, engine, precision)
     x0s = _starts(objective, x0, replicas, streams)
     where_and_how: Any = {"device": where.name, "engine": way.name, "precision": precision}
-    request = Request.of(
-        method, objective, x0s, steps=steps, seed=streams.seed, every=stride, measures=recorded, **where_and_how
-    )
+    what: Any = {"every": stride, "measures": recorded, "measure_accuracy": relative}
+    request = Request.of(method, objective, x0s, steps=steps, seed=streams.seed, **what, **where_and_how)
     start = Run.begin(request, x0s) if resume is None else _continued(resume, request, from_start=x0 is not None)
-    replicated = Engine(method, objective, streams, threads, chunk, where, way)
+    records = RelativeValues(objective, relative, minimized=bool(REFERRED & set(recorded)))
+    replicated = Engine(method, records, streams, threads, chunk, where, way)
     recorder = Recorder(start)
     bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     try:

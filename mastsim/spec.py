@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -24,13 +24,16 @@ from mastsim.methods.families import method_names
 from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
-from mastsim.problems.families import AUTO, problem_names, problem_settings
-from mastsim.problems.glm import LeastSquares
+from mastsim.problems.dataset import spell_label
+from mastsim.problems.families import AUTO, EMPTY, problem_names, problem_settings
+from mastsim.problems.least_squares import LeastSquares
+from mastsim.problems.row_weights import BALANCED, column_of_weights, label_weights, read_weights
 from mastsim.provenance import content_hash
-from mastsim.sketches import parse_sketch
+from mastsim.sketches import PermK, SelectionSketch, Sketch, Unmasked, parse_sketch
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
 from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
 from mastsim.vectors import read_vector
+from mastsim.verification.own_module import OwnParts, load_parts
 
 DEFAULT_CONDITION = 100.0
 """κ_f where neither it nor λ is given, as in Section 5 of the paper."""
@@ -50,13 +53,21 @@ class Spec:
         The data set, as `mastsim.load` takes it.
     target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
         As in `mastsim.load`.
+    module : str, optional
+        A Python file with sketches, problems, methods and theorems of one's own; see `mastsim verify --module`.
     problem : str, default "auto"
         Keyword of a family of problems, perhaps with its settings: ``huber:delta=0.5``. Auto takes logistic regression where
         there are two distinct labels and least squares otherwise.
     problem_settings : mapping, default {}
         The same settings as a table, where `problem` is the keyword alone.
     l2, condition_number : float, optional
-        λ ≥ 0 or κ_f > 1; κ_f = 100 when both are left out.
+        λ ≥ 0 or κ_f > 1; κ_f = 100 when both are left out. λ = 1/(nC) for the C of scikit-learn.
+    weights : str, optional
+        What rows weigh, beside one another: ``balanced``, a weight for each label as in ``0:1,1:5``, ``column:NAME`` of a
+        table, or a .npy or .csv file. All the same, or as the data set says, when left out.
+    intercept : bool, default False
+        Whether to add a coordinate, the last, that is neither penalised nor masked; sketches are then those that keep or
+        drop coordinates.
     sketch : str, default "identity"
         The sketch, for example ``randk:0.1``.
     shift : str, default "zero"
@@ -99,10 +110,13 @@ class Spec:
     positive: float | None = None
     features: int | None = None
     zero_based: bool = False
+    module: str | None = None
     problem: str = AUTO
     problem_settings: Settings = ()
     l2: float | None = None
     condition_number: float | None = None
+    weights: str | None = None
+    intercept: bool = False
     sketch: str = "identity"
     shift: str = "zero"
     clients: int | None = None
@@ -121,15 +135,15 @@ class Spec:
             raise ValueError(f"{both} are not accepted together: exactly one of the two may be given")
         if self.l2 is None and self.condition_number is None:
             object.__setattr__(self, "condition_number", DEFAULT_CONDITION)
-        self._set_choice("problem", "problem_settings", read_problem)
+        self._set_choice("problem", "problem_settings", partial(read_problem, own=self.own.families))
         _try_problem(self._family, self.problem_settings, self.l2, self.condition_number)
         if self.method is None:
             if self.settings:
                 raise ValueError(f"settings={dict(self.settings)} is not accepted without a method")
             object.__setattr__(self, "settings", ())
             return
-        self._set_choice("method", "settings", read_method)
-        _check_nodes(method_names()[self.method], self.clients)
+        self._set_choice("method", "settings", partial(read_method, own=self.own.method_kinds))
+        _check_nodes(self.kind, self.clients)
 
     def _set_choice(self, key: str, settings: str, read: Callable[[Any], tuple[str, Settings]]) -> None:
         """Set a keyword and its settings from a text, or from a keyword and a table."""
@@ -139,9 +153,20 @@ class Spec:
         object.__setattr__(self, settings, found)
 
     @property
+    def own(self) -> OwnParts:
+        """The parts of the module, none where there is no module."""
+        return OwnParts() if self.module is None else load_parts(self.module)
+
+    @property
     def _family(self) -> Any:
         """The family of problems; that of least squares where the labels decide."""
-        return LeastSquares if self.problem == AUTO else problem_names()[self.problem]
+        return LeastSquares if self.problem == AUTO else (problem_names() | self.own.families)[self.problem]
+
+    @property
+    def kind(self) -> type[Method]:
+        """The class of the method."""
+        assert self.method is not None
+        return (method_names() | self.own.method_kinds)[self.method]
 
     @cached_property
     def key(self) -> str:
@@ -197,7 +222,7 @@ class Spec:
 
     def load(self) -> Dataset:
         """Return the data set, labels as they stand in the file."""
-        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise}
+        table: dict[str, Any] = {"target": self.target, "standardise": self.standardise, "weights": self.weights_column}
         return load(self.data, features=self.features, zero_based=self.zero_based, **table)
 
     def fit(self, data: Dataset) -> None:
@@ -217,6 +242,41 @@ class Spec:
         for part in FITS:
             part.check(self, data)
 
+    @property
+    def weights_column(self) -> str | None:
+        """The column of the weights of the rows, where it is one of the table."""
+        return column_of_weights(self.weights)
+
+    def weights_of(self, data: Dataset) -> Any:
+        """Return what rows weigh, as problems take it.
+
+        Parameters
+        ----------
+        data : Dataset
+            The data, with the labels that the problem is about.
+
+        Raises
+        ------
+        ValueError
+            If a label, a row or the column has no weights.
+        """
+        if self.weights is None or self.weights_column is not None:
+            if self.weights is not None and data.weights is None:
+                raise ValueError(f"weights={self.weights!r} is not accepted: data set {data.name!r} has no such column")
+            return data.weights
+        if self.weights == BALANCED:
+            return BALANCED
+        if Path(self.weights).is_file():
+            return read_vector("weights", self.weights, data.n)
+        found = label_weights(self.weights)
+        if data.labels is None:
+            return found
+        for label in found:
+            if label not in data.labels:
+                listed = ", ".join(map(spell_label, data.labels))
+                raise ValueError(f"weights={self.weights!r} is not accepted: the labels of {data.name!r} are {listed}")
+        return {float(data.labels[label]): weight for label, weight in found.items()}
+
     def problem_of(self, data: Dataset) -> tuple[Dataset, Any]:
         """Return the data with the labels that the problem is about, and the problem f.
 
@@ -226,8 +286,8 @@ class Spec:
             The data.
         """
         instance("data", data, Dataset)
-        labelled, family = family_for(data, self.problem, self.positive)
-        return labelled, self._built(family, labelled.A, labelled.y)
+        labelled, family = family_for(data, self.problem, self.positive, self.own.families)
+        return labelled, self._built(family, labelled.A, labelled.y, self.weights_of(labelled))
 
     def problem_on(self, A: Any, y: np.ndarray) -> Any:
         """Return the problem f on rows and labels as its loss takes them.
@@ -251,12 +311,38 @@ class Spec:
         """
         if self.problem == AUTO:
             raise ValueError(f"problem='auto' is not accepted here: it must be one of {', '.join(problem_names())}")
-        return self._built(self._family, A, y)
+        if self.weights_column is not None:
+            raise ValueError(f"weights={self.weights!r} is not accepted here: rows and labels alone have no columns")
+        return self._built(self._family, A, y, self.weights_of(Dataset("rows", A, y, "", "", copy=False)))
 
-    def _built(self, family: Any, A: Any, y: np.ndarray) -> Any:
+    def _built(self, family: Any, A: Any, y: np.ndarray, weights: Any) -> Any:
         """Return a problem of a family."""
-        ridge = {"l2": self.l2, "condition_number": self.condition_number}
-        return family(A, y, **ridge, **dict(self.problem_settings))
+        options = {"l2": self.l2, "condition_number": self.condition_number, "intercept": self.intercept}
+        return family(A, y, weights=weights, **options, **dict(self.problem_settings))
+
+    def sketch_in(self, dim: int) -> Sketch:
+        """Return the sketch in the dimension of the problem; an intercept, the last coordinate, is not masked.
+
+        Parameters
+        ----------
+        dim : int
+            The dimension of f, intercept included.
+
+        Raises
+        ------
+        ValueError
+            If the sketch does not fit the dimension, or does not leave an intercept alone.
+        """
+        masked = dim - self.intercept
+        found = self.own.sketch(self.sketch, masked) or parse_sketch(self.sketch, masked)
+        if not self.intercept:
+            return found
+        if not isinstance(found, SelectionSketch) or isinstance(found, PermK):
+            raise ValueError(
+                f"sketch={self.sketch!r} is not accepted with intercept: it must keep or drop coordinates, as bernoulli, "
+                "randk, nofm and block-bernoulli do, so that the intercept can be left unmasked"
+            )
+        return Unmasked(found)
 
     def objective_of(self, data: Dataset) -> tuple[Dataset, Objective]:
         """Return the data with the labels that the problem is about, and the objective f_D.
@@ -275,7 +361,7 @@ class Spec:
         check_room("what is computed of data of d features", _VECTORS, data.d, change="use data of fewer features")
         self.fit(data)
         labelled, f = self.problem_of(data)
-        S, v = parse_sketch(self.sketch, f.dim), self._shift_of(f)
+        S, v = self.sketch_in(f.dim), self._shift_of(f)
         if self.clients is None:
             return labelled, Mast(f, S, shift=v)
         return labelled, Distributed(divide(f, self.clients, by=self.split), S, shift=v)
@@ -301,7 +387,8 @@ class Spec:
         ValueError
             If there is no method, its settings do not fit, or no theorem gives the step size that is asked for.
         """
-        return choose_step(AskedStep.read(self.stepsize), self.trial(objective), objective, steps)
+        asked, trial = AskedStep.read(self.stepsize), self.trial(objective)
+        return choose_step(asked, trial, objective, steps, also=self.own.theorems)
 
     def trial(self, objective: Any) -> Method:
         """Return the method with all its settings but the step size, which is 1.
@@ -319,19 +406,25 @@ class Spec:
         instance("objective", objective, Objective)
         if self.method is None:
             raise ValueError(f"method=None is not accepted: it must be one of {', '.join(method_names())}")
-        trial = method_names()[self.method].from_settings(1.0, self.settings, objective.problem)
+        trial = self.kind.from_settings(1.0, self.settings, objective.problem)
+        if (ready := self.own.method(self.method)) is not None:
+            known = self.kind.settings()
+            given = {known[name].field: getattr(trial, known[name].field) for name, _ in self.settings}
+            trial = replace(ready, stepsize=1.0, **given)
         for node in objective.nodes:
             trial.check(node.problem)
         return trial
 
 
-def read_problem(given: Any) -> tuple[str, Settings]:
+def read_problem(given: Any, own: Mapping[str, type[Any]] = EMPTY) -> tuple[str, Settings]:
     """Return the keyword and the settings of a problem, each in its one spelling.
 
     Parameters
     ----------
     given : str or mapping
         ``huber:delta=0.5``, or a table of a name and settings.
+    own : mapping of str to type, optional
+        Families of one's own, by name.
 
     Raises
     ------
@@ -343,22 +436,24 @@ def read_problem(given: Any) -> tuple[str, Settings]:
     >>> read_problem("huber:delta=1"), read_problem({"name": "huber", "delta": 0.5})
     (('huber', (('delta', 1.0),)), ('huber', (('delta', 0.5),)))
     """
-    keyword, raw = read_choice("problem", given, problem_settings())
+    keyword, raw = read_choice("problem", given, problem_settings(own))
     if not raw:
         return keyword, ()
     numbers = tuple((name, float(read_number(name, value))) for name, value in sorted(raw.items()))
-    family: Any = problem_names()[keyword]
+    family: Any = (problem_names() | dict(own))[keyword]
     _try_problem(family, numbers, 1.0, None)
     return keyword, numbers
 
 
-def read_method(given: Any) -> tuple[str, Settings]:
+def read_method(given: Any, own: Mapping[str, type[Method]] = EMPTY) -> tuple[str, Settings]:
     """Return the keyword and the settings of a method, each in its one spelling.
 
     Parameters
     ----------
     given : str or mapping
         ``page:probability=0.1,sketches=2``, or a table of a name and settings.
+    own : mapping of str to type, optional
+        Methods of one's own, by name.
 
     Raises
     ------
@@ -370,9 +465,10 @@ def read_method(given: Any) -> tuple[str, Settings]:
     >>> read_method("dsgd:minibatch=8"), read_method({"name": "dsgd", "sampling": "nice:8"})
     (('dsgd', (('minibatch', 8),)), ('dsgd', (('minibatch', 8),)))
     """
-    known = {name: kind.settings() for name, kind in method_names().items()}
+    kinds = method_names() | dict(own)
+    known = {name: kind.settings() for name, kind in kinds.items()}
     keyword, raw = read_choice("method", given, known, bare="it takes exact gradients and no settings")
-    return keyword, method_names()[keyword].spell(raw) if raw else ()
+    return keyword, kinds[keyword].spell(raw) if raw else ()
 
 
 @lru_cache(maxsize=512)
@@ -425,6 +521,11 @@ def _shift(value: Any) -> str:
     return _text(value)
 
 
+def _module(value: str) -> str:
+    load_parts(value)
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{shown(value)} is not accepted: it must be true or false")
@@ -443,8 +544,11 @@ def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], An
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "data": _text,
     "target": _text,
+    "module": lambda value: _module(_text(value)),
     "l2": _number("l2", nonnegative),
     "condition_number": _number("condition_number", positive),
+    "weights": lambda value: read_weights(_text(value)),
+    "intercept": _flag,
     "sketch": lambda value: tidy(_text(value)),
     "shift": _shift,
     "clients": _number("clients", lambda name, value: integer(name, value, 1)),
@@ -457,7 +561,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
 _NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
-_OPTIONAL = (*_NUMBERS, "target")
+_OPTIONAL = (*_NUMBERS, "target", "weights", "module")
 
 
 # ------------------------------------------------------------------------------------------------ against the data
@@ -490,17 +594,17 @@ class _Shape(NamedTuple):
 
 
 def _fit_problem(spec: Spec, data: Dataset) -> None:
-    labelled, family = family_for(data, spec.problem, spec.positive)
-    family(np.ones((data.n, 1)), labelled.y, l2=1.0, **dict(spec.problem_settings))
+    labelled, family = family_for(data, spec.problem, spec.positive, spec.own.families)
+    family(np.ones((data.n, 1)), labelled.y, l2=1.0, weights=spec.weights_of(labelled), **dict(spec.problem_settings))
 
 
 def _fit_sketch(spec: Spec, data: Dataset) -> None:
-    parse_sketch(spec.sketch, data.d)
+    spec.sketch_in(data.d + spec.intercept)
 
 
 def _fit_shift(spec: Spec, data: Dataset) -> None:
     if spec.shift not in _POINTS:
-        read_vector("shift", spec.shift, data.d)
+        read_vector("shift", spec.shift, data.d + spec.intercept)
 
 
 def _fit_clients(spec: Spec, data: Dataset) -> None:
@@ -512,15 +616,15 @@ def _fit_method(spec: Spec, data: Dataset) -> None:
     if spec.method is None or not spec.settings:
         return
     rows = data.n // (spec.clients or 1)
-    shape: Any = _Shape(rows, data.d, np.ones(rows))
-    method_names()[spec.method].from_settings(1.0, spec.settings, shape).check(shape)
+    shape: Any = _Shape(rows, data.d + spec.intercept, np.ones(rows))
+    spec.kind.from_settings(1.0, spec.settings, shape).check(shape)
 
 
 FITS = (
-    Fit("problem", ("problem", "problem_settings", "positive"), _fit_problem),
-    Fit("shift", ("shift",), _fit_shift),
-    Fit("sketch", ("sketch",), _fit_sketch),
+    Fit("problem", ("problem", "problem_settings", "positive", "weights"), _fit_problem),
+    Fit("shift", ("shift", "intercept"), _fit_shift),
+    Fit("sketch", ("sketch", "intercept"), _fit_sketch),
     Fit("clients", ("clients",), _fit_clients),
-    Fit("method", ("method", "settings", "clients"), _fit_method),
+    Fit("method", ("method", "settings", "clients", "intercept"), _fit_method),
 )
 """Every check of a description against its data."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from mastsim.expected import Objective
 from mastsim.keywords import by_keyword
 from mastsim.methods import ConstantStep, Method, StepRule, steprules
 from mastsim.run import DEFAULT_MEASURES, MEASURES
-from mastsim.theorems import Rate
+from mastsim.theorems import Rate, Theorem
 from mastsim.validation import STEPS, number, positive
 
 UNITS = ("theory", "sharp")
@@ -159,7 +159,9 @@ class ChosenStep:
         return {"asked": self.asked.spelled, "value": self.stepsize, "theorem": theorem, "source": self.source}
 
 
-def choose_step(asked: AskedStep, trial: Method, objective: Objective, steps: int) -> ChosenStep:
+def choose_step(
+    asked: AskedStep, trial: Method, objective: Objective, steps: int, also: Sequence[type[Theorem]] = ()
+) -> ChosenStep:
     """Return a method with the step size that is asked for.
 
     Parameters
@@ -172,6 +174,8 @@ def choose_step(asked: AskedStep, trial: Method, objective: Objective, steps: in
         The objective, which alone decides the theorem; see `mastsim.advice.covering`.
     steps : int
         Number of steps planned, for theorems whose step size depends on it.
+    also : sequence of type of Theorem, optional
+        Records of one's own.
 
     Raises
     ------
@@ -190,7 +194,7 @@ def choose_step(asked: AskedStep, trial: Method, objective: Objective, steps: in
     >>> chosen.stepsize, chosen.claim.id, chosen.source
     (0.125, 'theorem2', 'Theorem 2 (strongly convex DSGD)')
     """
-    theorem = covering(objective, trial, steps, asked.unit == "sharp")
+    theorem = covering(objective, trial, steps, asked.unit == "sharp", also)
     if asked.unit is None:
         gamma, source = 1.0, "as given"
     elif theorem is not None:

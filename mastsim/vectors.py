@@ -102,7 +102,7 @@ def _text_array(what: str, file: BinaryIO, dim: int) -> np.ndarray:
         cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
         numbers += [_number(f"{what}, line {place}", cell) for cell in cells]
     if len(numbers) != dim:
-        raise ValueError(f"{what} holds {len(numbers)} numbers, but it must hold {dim}, one a feature")
+        raise ValueError(f"{what} holds {len(numbers)} numbers, but it must hold {dim}")
     return np.array(numbers)
 
 

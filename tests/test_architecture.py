@@ -13,14 +13,14 @@ ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
     "arithmetic backend colours compilation devices draws files frames keywords linalg markup memory minimization parallel "
-    "provenance readonly rounding simd spectra standard_errors tables validation vectors version",
+    "provenance readonly rounding simd spectra standard_errors svg tables typesetting validation vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",
     "advice designs engine extend guarantee interruption kernels local_smoothness measuring moments pace plots recording "
     "request run run_files simulation stepsizes theorems",
     "verification worstcase",
-    "recommendation reproduce spec sweeps testing",
+    "empirical_rates recommendation reproduce spec sweeps testing",
     "cli options",
 )
 """What stands on each floor, lowest first: a module imports from its own floor and those below."""

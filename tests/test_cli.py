@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 import mastsim
 from mastsim.cli import main
 from mastsim.constants import CLIENT_NAMES, NAMES
+from mastsim.typesetting import markdown_statement
 
 TINY = "synthetic:n=40,d=6,condition=10"
 
@@ -25,31 +27,6 @@ def call(*arguments: str, code: int = 0):
 
 def document(*arguments: str) -> dict:
     return json.loads(call(*arguments, "--json", "-").stdout, parse_constant=lambda name: pytest.fail(name))
-
-
-@pytest.fixture(scope="module")
-def trial() -> dict:
-    return document("verify", "--data", TINY, "--quick")
-
-
-def test_verify_is_as_expected_and_says_what_it_ran_on(trial):
-    assert trial["all_as_expected"] is True
-    assert trial["alpha"] == 1e-6
-    assert trial["mastsim"] == mastsim.__version__
-    assert trial["data"]["sha256"] == mastsim.load(TINY).sha256
-    assert {r["verdict"] for r in trial["results"]} == {"holds", "refuted"}
-    assert {"theorem", "problem", "sketch", "method", "tier", "verdict", "expected", "max_ratio"} <= set(trial["results"][0])
-
-
-def test_verify_covers_every_theorem_and_every_control(trial):
-    tried = {r["theorem"] for r in trial["results"] if r["expected"] == "holds"}
-    assert tried == {t.id for t in mastsim.theorems.ALL}
-    controls = {r["theorem"] for r in trial["results"] if r["expected"] == "refuted"}
-    assert {"theorem2/halved-L_S_max", "theorem2/step-x3", "theorem2/no-scaling"} <= controls
-
-
-def test_verify_spends_no_more_than_its_error_budget(trial):
-    assert sum(r["alpha"] for r in trial["results"]) <= 1e-6 * (1 + 1e-12)
 
 
 def test_verify_filters_by_theorem_and_sketch():
@@ -68,8 +45,9 @@ def test_report_is_one_self_contained_page(tmp_path):
     call("verify", "--data", TINY, "--quick", "--theorem", "theorem2", "--report", str(tmp_path / "report"))
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "Theorem 2 (strongly convex DSGD)" in page
-    assert page.count("data:image/png;base64,") == 2
-    assert 'src="http' not in page
+    assert 'id="theorem2"' in page
+    assert not re.findall(r"(?:src|href)=[\"']?(?!#)", page)
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"index.html", "verdicts.json"}
     assert json.loads((tmp_path / "report" / "verdicts.json").read_text())["all_as_expected"]
 
 
@@ -217,8 +195,12 @@ def test_committed_pages_say_what_the_registry_says():
     assert {page.stem for page in folder.glob("*.md")} == {"README", *(t.id for t in mastsim.theorems.ALL)}
     for kind in mastsim.theorems.ALL:
         text = (folder / f"{kind.id}.md").read_text(encoding="utf-8")
-        for said in (kind.title, kind.statement, kind.source, kind.status, *(a.name for a in kind.assumptions)):
+        statement = markdown_statement(kind.statement)
+        for said in (kind.title, statement, kind.source, kind.status, *(a.name for a in kind.assumptions)):
             assert said in text
+        pictures = re.findall(r"\]\(([^)]*\.svg)\)", text)
+        assert pictures
+        assert all((folder / name).exists() for name in pictures)
 
 
 def test_simulate_saves_plots_and_reports(tmp_path):

@@ -142,6 +142,26 @@ def test_every_compiled_function_of_the_package_goes_this_way():
         compilation.njit(parallel=True)
 
 
+def test_an_inner_function_is_for_compiled_ones_and_says_so_to_python():
+    @compilation.njit(inner=True)
+    def twice(x):
+        return 2 * x
+
+    @compilation.njit(forceinline=True)
+    def thrice(x):
+        return 3 * x
+
+    @compilation.njit
+    def both(x):
+        return twice(x) + thrice(x)
+
+    for _ in range(2):
+        for function in (twice, thrice):
+            with pytest.raises(TypeError, match=f"{function.__name__} is called by compiled functions only"):
+                function(1.0)
+        assert both(1.0) == 5.0
+
+
 # ----------------------------------------------------------------------------------------------------- environments
 
 EXACT = """

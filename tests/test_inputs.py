@@ -21,6 +21,7 @@ F = ms.Mast(f, S, shift=X)
 Q = ms.Mast(ms.Quadratic(np.diag([1.0, 4.0]), np.ones(2)), ms.RandK(2, k=1))
 D = ms.Distributed([f, f], S)
 RUN = ms.simulate(ms.DSGD(0.01), Q, steps=2, replicas=2)
+FALLING = ms.moments.propagate(Q, ms.DSGD(0.01), X, 8)
 DATA = ms.load("synthetic:n=12,d=3")
 BATCH = S.sample(np.random.default_rng(0), 2)
 MINIBATCH = ms.Nice(2).law(3).from_uniforms(np.full((2, 2), 0.5))
@@ -293,6 +294,28 @@ CALLS = {
     ),
     "T.steps_to_accuracy": (T.steps_to_accuracy, {"accuracy": Arg(0.1), "initial": Arg(1.0, "None")}),
     "T.stepsize_to_accuracy": (T.stepsize_to_accuracy, {"accuracy": Arg(0.1)}),
+    "fit_rate": (
+        ms.fit_rate,
+        {
+            "run": Arg(FALLING),
+            "theorem": Arg(None, "None"),
+            "measure": Arg("distance"),
+            "kind": Arg("linear"),
+            "floor": Arg(False, "None"),
+            "alpha": Arg(0.1),
+        },
+    ),
+    "measure_rates": (
+        ms.measure_rates,
+        {
+            "spec": Arg(ms.Spec(data="synthetic:n=12,d=3")),
+            "data": Arg(DATA, "None"),
+            "seed": Arg(0),
+            "replicas": Arg(16),
+            "alpha": Arg(0.1),
+            "progress": Arg(None, "None"),
+        },
+    ),
     "verify": (ms.verify, {"theorem": Arg(T), "run": Arg(None, "None"), "alpha": Arg(1e-6), "seed": Arg(0)}),
     "decide_inequality": (
         verification.decide_inequality,

@@ -45,9 +45,9 @@ def test_small_arrays_are_written_out():
 def test_pages_word_the_tier_and_typeset_the_statement():
     for page, words in (
         (CONSTANTS._repr_html_(), ["L_S_max", ">exact<", ">upper<"]),
-        (VERDICT._repr_html_(), [f">{VERDICT.words}<", f">{VERDICT.tier}<", r"\gamma \le"]),
-        (GUARANTEES._repr_html_(), ["theorem2", r"\gamma \le", "DistributedDSGD"]),
-        (GUARANTEES[0]._repr_html_(), ["proven upper bound", r"\gamma \le"]),
+        (VERDICT._repr_html_(), [f">{VERDICT.words}<", f">{VERDICT.tier}<", "<mi>γ</mi>"]),
+        (GUARANTEES._repr_html_(), ["theorem2", "<mi>γ</mi>", "DistributedDSGD"]),
+        (GUARANTEES[0]._repr_html_(), ["proven upper bound", "<mi>γ</mi>"]),
         (RUN._repr_html_(), ["distance", ">estimate<"]),
     ):
         assert all(word in page for word in words)

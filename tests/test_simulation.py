@@ -460,6 +460,7 @@ def test_what_is_left_out_is_taken_from_the_run_to_resume():
         ({"x0": "normal"}, "its start is"),
         ({"x0": np.ones(DIM)}, "its start is"),
         ({"measures": ("f", "gap")}, "it recorded f"),
+        ({"measure_accuracy": 1e-6}, "its measure_accuracy is 1e-09, not 1e-06"),
         ({"steps": 3}, "steps=3 is not accepted: the run to resume has already done 4"),
         ({"method": ms.DSGD(0.02)}, "its method is"),
         ({"method": ms.GD(0.01)}, "its method is"),

@@ -87,7 +87,7 @@ def test_what_is_no_vector_is_refused_by_name_and_never_with_advice_to_load_it_u
     [
         (b"", "is not accepted: the file is empty"),
         (pickle.dumps(np.ones(3)), "it is a pickle, which can run any program when it is read; numpy.save(file, vector)"),
-        (b"1,2\n", "holds 2 numbers, but it must hold 3, one a feature"),
+        (b"1,2\n", "holds 2 numbers, but it must hold 3"),
         (b"w\n1\n2\n", "line 1: 'w' is not a number; put commas or ends of lines between numbers"),
         (b"1\n\n2\nx", "line 4: 'x' is not a number"),
         (b"\xef\xbb\xbf1,2,3", "it starts with a byte order mark; save it as plain text without one"),

@@ -11,6 +11,7 @@ import click
 from mastsim.cli.options import (
     CONDITION,
     FEATURES,
+    INTERCEPT,
     JSON,
     L2,
     METHOD,
@@ -20,6 +21,7 @@ from mastsim.cli.options import (
     SEED,
     STANDARDISE,
     TARGET,
+    WEIGHTS,
     ZERO_BASED,
     options,
 )
@@ -28,9 +30,9 @@ from mastsim.cli.program import main
 from mastsim.cli.values import FILE, NUMBER
 
 
-@main.command()
+@main.command(listed=("Methods", "Losses"))
 @click.argument("data", metavar="DATA")
-@options(TARGET, STANDARDISE, POSITIVE, FEATURES, ZERO_BASED, PROBLEM, L2, CONDITION, SEED, JSON)
+@options(TARGET, STANDARDISE, POSITIVE, FEATURES, ZERO_BASED, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, SEED, JSON)
 @click.option(
     "--keep", type=NUMBER, multiple=True, default=(0.5,), show_default=True, metavar="Q", help="Share kept; may be repeated."
 )
@@ -64,8 +66,10 @@ def advise(
     from mastsim.documents import header
     from mastsim.files import write_whole
     from mastsim.problems import load
+    from mastsim.problems.row_weights import column_of_weights
 
-    table = load(data, target=target, standardise=standardise, features=features, zero_based=zero_based)
+    reading: dict[str, Any] = {"standardise": standardise, "features": features, "zero_based": zero_based}
+    table = load(data, target=target, weights=column_of_weights(what["weights"]), **reading)
     found = recommendation.advise(table, keep=keep, seed=seed, **what)
     tiers = {"guarantee": "upper", "usable_stepsize": found.keeps[0].usable.kind}
     document = header(found.data, seed) | {"tiers": tiers} | found.record()

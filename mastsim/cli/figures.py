@@ -5,27 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
+from mastsim.cli.listings import completions
+from mastsim.cli.listings import figures as all_figures
 from mastsim.cli.options import FEATURES, POSITIVE, SEED, TARGET, ZERO_BASED, options
 from mastsim.cli.output import label_lines
-from mastsim.cli.program import Command, main
+from mastsim.cli.program import main
 from mastsim.cli.streams import say
 from mastsim.cli.values import FOLDER
 
 
-class _FigureCommand(Command):
-    """A command whose help ends with the figures and their titles, which are looked up only when help is asked for."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of figures."""
-        from mastsim.reproduce import ALL_FIGURES
-
-        with formatter.section("Figures"):
-            formatter.write_dl([(name, figure.TITLE) for name, figure in ALL_FIGURES.items()])
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return completions(all_figures(), incomplete)
 
 
-@main.command(cls=_FigureCommand)
-@click.argument("figures", nargs=-1, metavar="[FIGURE]...")
+@main.command(listed=("Figures",))
+@click.argument("figures", nargs=-1, metavar="[FIGURE]...", shell_complete=_complete)
 @click.option("--data", metavar="D", help="Data set  [default: a5a where it is on this machine, else the bundled set]")
 @click.option("--quick", is_flag=True, help="Fewer steps, replicas and settings.")
 @click.option("--out", type=FOLDER, default="figures", show_default=True, metavar="DIR")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mastsim.cli.listings import Naming, methods, problems, sketches
 from mastsim.cli.values import DOCUMENT, INPUT, NUMBER, WHOLE
 
 _DEFAULT_DATA = "breast-cancer"
@@ -23,53 +24,32 @@ def options(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
-class _Listing(click.Option):
-    """An option whose help ends with the names it takes, which are looked up only when help is asked for."""
-
-    def __init__(self, *words: Any, names: Callable[[], list[str]], **settings: Any) -> None:
-        super().__init__(*words, **settings)
-        self.names = names
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option and its help."""
-        told = super().get_help_record(ctx)
-        return told and (told[0], told[1].replace(self.help or "", f"{self.help}: {', '.join(self.names())}.", 1))
-
-
-def _problem_names() -> list[str]:
-    from mastsim.problems.families import problem_names
-
-    return ["auto", *problem_names()]
-
-
-def _method_names() -> list[str]:
-    from mastsim.methods.families import method_names
-
-    return list(method_names())
-
-
 DATA = click.option(
-    "--data", default=_DEFAULT_DATA, show_default=True, metavar="D", help="Data set: a name, a file or synthetic:…"
+    "--data",
+    default=_DEFAULT_DATA,
+    show_default=True,
+    metavar="D",
+    help="Data set: a name (mastsim data list), a file, or synthetic:n=500,d=40.",
 )
-SKETCH = click.option(
-    "--sketch", required=True, metavar="S", help="identity, randk:KEEP, bernoulli:KEEP, nofm:N:M, permk:M, haar:K, …"
-)
+SKETCH = click.option("--sketch", cls=Naming, names=sketches, required=True, metavar="S", help="One of those listed below.")
 MODULE = click.option(
-    "--module", type=INPUT, metavar="FILE.py", help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file."
+    "--module",
+    type=INPUT,
+    metavar="FILE.py",
+    help="Also your own THEOREMS, SKETCHES, PROBLEMS, METHODS: tuples in a file, which are options by name.",
 )
 SHIFT = click.option("--shift", default="zero", show_default=True, metavar="V", help="zero, erm, or a .npy or .csv file.")
 PROBLEM = click.option(
     "--problem",
-    cls=_Listing,
-    names=_problem_names,
+    cls=Naming,
+    names=problems,
     default="auto",
     show_default=True,
     metavar="P",
-    help="The loss, perhaps with settings (huber:delta=0.5); auto takes logistic when there are two distinct labels, else "
-    "least-squares",
+    help="The loss, perhaps with settings (huber:delta=0.5); listed below.",
 )
-METHOD: dict[str, Any] = {"cls": _Listing, "names": _method_names, "metavar": "M", "show_default": True}
-METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1)"
+METHOD: dict[str, Any] = {"cls": Naming, "names": methods, "metavar": "M", "show_default": True}
+METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1); listed below."
 TARGET = click.option("--target", metavar="COLUMN", help="Which column of a table (.csv, .tsv, .parquet) is predicted.")
 STANDARDISE = click.option("--standardise", is_flag=True, help="Bring all columns to mean 0 and variance 1 first.")
 POSITIVE = click.option(
@@ -79,8 +59,14 @@ FEATURES = click.option(
     "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"
 )
 ZERO_BASED = click.option("--zero-based", is_flag=True, help="Indices of a LIBSVM file start at 0.")
-L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0.")
+L2 = click.option("--l2", type=NUMBER, help="Regularisation λ ≥ 0; 1/(nC) for scikit-learn's C.")
 CONDITION = click.option("--condition-number", type=NUMBER, help="κ_f instead of --l2  [default: 100]")
+WEIGHTS = click.option(
+    "--weights",
+    metavar="W",
+    help="What rows weigh: balanced, 0:1,1:5 by label, column:NAME of a table, or a .npy or .csv file.",
+)
+INTERCEPT = click.option("--intercept", is_flag=True, help="Add a coordinate that is neither penalised nor masked.")
 CLIENTS = click.option("--clients", type=WHOLE, metavar="M", help="Divide the data among M clients.")
 SPLIT = click.option(
     "--split", type=click.Choice(["iid", "label"]), default="iid", show_default=True, help="How the data are divided."
@@ -103,7 +89,7 @@ SEED = click.option("--seed", type=WHOLE, default=0, show_default=True, help="Fr
 
 
 READING = (DATA, TARGET, POSITIVE, FEATURES, ZERO_BASED)
-OBJECTIVE = (*READING, STANDARDISE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, CLIENTS, SPLIT)
+OBJECTIVE = (*READING, STANDARDISE, MODULE, SKETCH, SHIFT, PROBLEM, L2, CONDITION, WEIGHTS, INTERCEPT, CLIENTS, SPLIT)
 
 
 def with_minibatch(method: str, size: int | None) -> str:

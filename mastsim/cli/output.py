@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from mastsim.cli.streams import say
 
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from mastsim.expected import Objective
     from mastsim.problems import Dataset
     from mastsim.spec import Spec
+
+_COLOURS = {"holds": "green", "hold": "green", "refuted": "magenta", "inconclusive": "yellow"}
 
 
 def label_lines(dataset: Dataset) -> list[str]:
@@ -56,12 +62,20 @@ def emit(document: dict[str, Any], json_to: str | None, text: str, *writes: Call
     from mastsim.files import undisturbed, write_whole
 
     said = dumps(document)
-    say(_escaped(said) if json_to == "-" else text)
+    say(_escaped(said) if json_to == "-" else _coloured(text))
     with undisturbed():
         if json_to not in (None, "-"):
             write_whole(json_to, said + "\n")
         for write in writes:
             write()
+
+
+def _coloured(text: str) -> str:
+    """Return a text with its verdicts in colour and surprises in red, where a terminal shows it and NO_COLOR is not set."""
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    text = re.sub("^! .*$", lambda found: click.style(found[0], fg="red"), text, flags=re.MULTILINE)
+    return re.sub(f"\\b({'|'.join(_COLOURS)})\\b", lambda found: click.style(found[0], fg=_COLOURS[found[0]]), text)
 
 
 def _escaped(document: str) -> str:

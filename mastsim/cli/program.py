@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from mastsim.cli.listings import SECTIONS
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
 from mastsim.interruption import heard
@@ -19,6 +20,19 @@ from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
 
+_WELCOME = """Compute, simulate and put on trial the theory of sparsified training min_x E_S f(v + S(x - v)).
+
+\b
+Which step may I take on my data?
+  mastsim advise DATA.csv --target COLUMN
+  mastsim stepsize --data DATA --sketch randk:0.1
+Is a theorem true?
+  mastsim verify                            all theorems, on a real data set
+  mastsim verify --attack theorem6-quoted   search for a counterexample
+  mastsim verify --module mine.py           also your own theorem
+What do the paper's figures look like?
+  mastsim reproduce --quick
+"""
 _EXIT_CODES = """\b
 Exit codes:
   0    done, and as expected
@@ -46,7 +60,17 @@ class MachineRefusal(Refusal):
 
 
 class Command(click.Command):
-    """A command that refuses options which do nothing together, before any work."""
+    """A command that refuses options which do nothing together, before any work; its help ends with what can be named."""
+
+    def __init__(self, *args: Any, listed: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.listed = listed
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections that are listed; they are looked up only now, because that takes imports."""
+        for title in self.listed:
+            with formatter.section(title):
+                formatter.write_dl(SECTIONS[title](), col_max=24)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the options, and run."""
@@ -152,7 +176,12 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     say(f"Warning: {message}", err=True)
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXIT_CODES)
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help=_WELCOME,
+    epilog=_EXIT_CODES,
+)
 @click.version_option(__version__, prog_name="mastsim")
 def main() -> None:
-    """Compute, simulate and put on trial the theory of sparsified training min_x E_S f(v + S(x - v))."""
+    """Run a command."""

@@ -25,7 +25,7 @@ from mastsim.cli.options import (
 from mastsim.cli.output import about, emit, label_lines
 from mastsim.cli.program import main
 from mastsim.cli.streams import say
-from mastsim.cli.values import FILE, FOLDER, SAVED_RUN, WHOLE
+from mastsim.cli.values import FILE, FOLDER, NUMBER, SAVED_RUN, WHOLE
 
 if TYPE_CHECKING:
     from mastsim.run import Run
@@ -35,11 +35,19 @@ _SHOWN = 3
 """Failed tasks of a sweep that are told of by themselves."""
 
 
-@main.command()
+@main.command(listed=("Methods", "Sketches", "Losses"))
 @options(*OBJECTIVE, MINIBATCH, STEPSIZE, STEPS, SEED, JSON)
 @click.option("--method", default="dsgd", help=METHOD_HELP, **METHOD)
 @click.option("--replicas", type=WHOLE, default=16, show_default=True, help="Number of replicas.")
 @click.option("--every", type=WHOLE, metavar="K", help="Steps between two records  [default: 100 or 10 records in all]")
+@click.option(
+    "--measure-accuracy",
+    type=NUMBER,
+    metavar="EPS",
+    default=1e-9,
+    show_default=True,
+    help="Largest relative error of what is recorded of f_D.",
+)
 @click.option("--threads", type=WHOLE, default=2, show_default=True, help="Threads that share the replicas.")
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
 @click.option(
@@ -55,6 +63,7 @@ def simulate(
     steps: int,
     replicas: int,
     every: int | None,
+    measure_accuracy: float,
     threads: int,
     device: str,
     engine: str,
@@ -69,7 +78,7 @@ def simulate(
     from mastsim.devices import find_device
     from mastsim.interruption import Interrupted
     from mastsim.spec import Spec
-    from mastsim.validation import integer
+    from mastsim.validation import EVALUATIONS, integer, positive
 
     if plot is not None:
         from mastsim.plots import check_format
@@ -78,12 +87,13 @@ def simulate(
     there = find_device(device)
     steps, replicas = integer("steps", steps, 1), integer("replicas", replicas, 1)
     every = every if every is None else integer("every", every, 1)
+    measure_accuracy = positive("measure_accuracy", measure_accuracy, EVALUATIONS)
     spec = Spec(**what, method=with_minibatch(method, minibatch))
     dataset, F = spec.objective_of(spec.load())
     simulation.check_sizes(F.dim, steps, replicas, every)
     chosen = spec.choose(F, steps)
     claim, measures = chosen.claim, chosen.measures
-    spacing: Any = {"steps": steps, "every": every}
+    spacing: Any = {"steps": steps, "every": every, "measure_accuracy": measure_accuracy}
     where: Any = {"threads": threads, "device": there, "engine": engine, "precision": precision}
     try:
         run = simulation.simulate(chosen.method, F, **spacing, replicas=replicas, seed=seed, measures=measures, **where)
@@ -107,6 +117,7 @@ def simulate(
             "device": run.device,
             "engine": run.engine,
             "precision": run.precision,
+            "measure_accuracy": run.measure_accuracy,
             "complete": run.complete,
             "divergence": None if run.divergence is None else asdict(run.divergence),
             "final": run.final(),

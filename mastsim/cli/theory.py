@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,6 @@ from mastsim.cli.options import (
     METHOD,
     METHOD_HELP,
     MINIBATCH,
-    MODULE,
     OBJECTIVE,
     STEPS,
     STEPSIZE,
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from mastsim.spec import Spec
 
 
-@main.command()
+@main.command(listed=("Sketches", "Losses"))
 @options(*OBJECTIVE, JSON)
 def constants(json_to: str | None, **what: Any) -> None:
     """Print every constant of the theory, with its tier of truth."""
@@ -45,13 +43,12 @@ def constants(json_to: str | None, **what: Any) -> None:
     emit(document, json_to, "\n".join([*head, "", aligned_table(["constant", "value", "tier", "source"], rows)]))
 
 
-@main.command()
-@options(*OBJECTIVE, MODULE, MINIBATCH, STEPSIZE, STEPS, JSON)
+@main.command(listed=("Methods", "Sketches", "Losses"))
+@options(*OBJECTIVE, MINIBATCH, STEPSIZE, STEPS, JSON)
 @click.option("--method", help=f"{METHOD_HELP}; only theorems about it are listed, all by default", **METHOD)
 @click.option("--accuracy", type=NUMBER, metavar="EPS", help="Value of each measure aimed at  [default: 1 % of the start's]")
 def stepsize(
     json_to: str | None,
-    module: Path | None,
     accuracy: float | None,
     method: str | None,
     minibatch: int | None,
@@ -63,17 +60,16 @@ def stepsize(
     from mastsim.guarantee import guarantee_table
     from mastsim.spec import Spec
     from mastsim.validation import integer
-    from mastsim.verification.own_module import load_parts
 
     steps = integer("steps", steps, 1)
     usual = "dsgd" if what["clients"] is None else "distributed"
     spec = Spec(**what, method=with_minibatch(method or usual, minibatch))
     dataset, F = spec.objective_of(spec.load())
-    trial, also = spec.trial(F), load_parts(module).theorems if module else ()
+    trial, also = spec.trial(F), spec.own.theorems
     only = None if method is None else trial if spec.settings else type(trial)
     found = advice.guarantees(F, accuracy, advice.minibatch(minibatch), only, also=also)
     step = _step(spec, F, steps)
-    theorem = advice.covering(F, trial, steps, sharp=False)
+    theorem = advice.covering(F, trial, steps, sharp=False, also=also)
     answer = None if theorem is None else advice.guarantee_of(theorem, accuracy).sentence
     document = about(spec, dataset, None, F) | {
         "answer": answer,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from mastsim.cli import listings
+from mastsim.cli.listings import Naming
 from mastsim.cli.options import JSON, MODULE, READING, SEED, options
 from mastsim.cli.output import emit, label_lines
 from mastsim.cli.program import main
@@ -20,13 +22,35 @@ if TYPE_CHECKING:
     from mastsim.verification.own_module import OwnParts
 
 
-@main.command()
+@main.command(listed=("Theorems", "Sketches"))
 @options(*READING, MODULE, SEED, JSON)
-@click.option("--theorem", "theorems", multiple=True, metavar="ID", help="Only this theorem; may be repeated.")
-@click.option("--sketch", "sketches", multiple=True, metavar="S", help="Sketch for the data; may be repeated.")
+@click.option(
+    "--theorem",
+    "theorems",
+    cls=Naming,
+    names=listings.theorems,
+    multiple=True,
+    metavar="ID",
+    help="Only this theorem; may be repeated.",
+)
+@click.option(
+    "--sketch",
+    "sketches",
+    cls=Naming,
+    names=listings.sketches,
+    multiple=True,
+    metavar="S",
+    help="Sketch for the data; may be repeated.",
+)
 @click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
 @click.option("--report", type=FOLDER, metavar="DIR", help="Write an HTML report.")
-@click.option("--attack", metavar="ID", help="Search for a counterexample to this record instead.")
+@click.option(
+    "--attack",
+    cls=Naming,
+    names=listings.attackable,
+    metavar="ID",
+    help="Search for a counterexample to this record instead.",
+)
 @click.option("--budget", type=WHOLE, default=5000, show_default=True, help="Evaluations that an attack makes.")
 @click.option("--witness", type=FILE, metavar="FILE", help="Save the attack's witness.")
 @click.option("--replay", type=INPUT, metavar="FILE", help="Confirm a saved witness.")
@@ -64,7 +88,8 @@ def verify(
     checks = _checks(own)
     effort, also = QUICK if quick else FULL, own.theorems
     try:
-        verdicts = run_suite(dataset, sketches, theorems, seed, effort, progress=shows_progress(), also=also)
+        drawn = tuple(own.sketch(text, dataset.d) or text for text in sketches)
+        verdicts = run_suite(dataset, drawn, theorems, seed, effort, progress=shows_progress(), also=also)
     except SuiteInterrupted as stop:
         # A part is printed as one, and written nowhere.
         say(table(stop.verdicts, str(stop)), err=json_to == "-")
@@ -76,7 +101,7 @@ def verify(
         "checks": checks,
         "results": [verdict.record() for verdict in verdicts],
     }
-    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document)]
+    writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document, also)]
     if pages is not None:
         chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
         mine = "" if module is None else f" --module {module.name}"
@@ -97,23 +122,29 @@ def _own(module: Path | None) -> OwnParts:
 def _checks(own: OwnParts) -> list[dict[str, Any]]:
     """Check one's own sketches, problems and methods, and return what was found wrong with each, if anything."""
     from mastsim import testing
+    from mastsim.verification.own_module import members
 
     kinds: tuple[tuple[Any, Callable[[Any], object]], ...] = (
         (own.sketches, testing.check_sketch),
         (own.problems, testing.check_problem),
         (own.methods, testing.check_method),
     )
-    found = []
+    found: list[dict[str, Any]] = []
     for parts, check in kinds:
         for part in parts:
-            try:
-                report = check(part)
-            except AssertionError as failure:
-                found.append({"part": part.name, "check": check.__name__, "fine": False, "text": str(failure)})
-            else:
-                text = f"{part.name}: {check.__name__} finds nothing wrong" if report is None else str(report)
-                found.append({"part": part.name, "check": check.__name__, "fine": True, "text": text})
+            found += [_checked(member, check) for member in members(part)]
     return found
+
+
+def _checked(part: Any, check: Callable[[Any], object]) -> dict[str, Any]:
+    """Return what a check finds of a part."""
+    facts = {"part": part.name, "check": check.__name__}
+    try:
+        report = check(part)
+    except AssertionError as failure:
+        return facts | {"fine": False, "text": str(failure)}
+    text = f"{part.name}: {check.__name__} finds nothing wrong" if report is None else str(report)
+    return facts | {"fine": True, "text": text}
 
 
 def _attack(

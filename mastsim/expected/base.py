@@ -66,6 +66,13 @@ class Expectation(ReadOnly, ABC):
         """
         return self
 
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds on how far values and gradients are off, rounding aside, for the accuracy that was asked for.
+
+        Each is of shape ``x.shape[:-1]``; zero where values are exact whatever the accuracy.
+        """
+        return np.zeros(x.shape[:-1]), np.zeros(x.shape[:-1])
+
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, or one that refuses there, saying why."""
         return HostOnly(self, self.problem, self.sketch, self.shift)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -140,6 +141,21 @@ class Distributed(Objective):
         there: Distributed = device.copy(self, clients=self.clients)
         object.__setattr__(there, "problem", FiniteSum(there.problems))
         return there
+
+    def at(self, accuracy: float) -> Distributed:
+        """Return the same objective, every client as accurate as asked for."""
+        clients = tuple(client.at(accuracy) for client in self.clients)
+        if all(a is b for a, b in zip(clients, self.clients, strict=True)):
+            return self
+        there = copy(self)
+        there.__dict__["clients"] = clients
+        there.__dict__.pop("_minimum", None)
+        return there
+
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means of the clients' bounds."""
+        values, gradients = zip(*(client.inaccuracy(x) for client in self.clients), strict=True)
+        return np.asarray(self._mean(values)), np.asarray(self._mean(gradients))
 
     @property
     def runs_on_devices(self) -> bool:

@@ -50,7 +50,13 @@ class SumExpectation(Expectation):
 
     def at(self, accuracy: float) -> Expectation:
         """Return the same expectation, every component as accurate as asked for."""
-        return replace(self, parts=tuple(part.at(accuracy) for part in self.parts))
+        parts = tuple(part.at(accuracy) for part in self.parts)
+        return self if all(a is b for a, b in zip(parts, self.parts, strict=True)) else replace(self, parts=parts)
+
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means of the components' bounds."""
+        values, gradients = zip(*(part.inaccuracy(x) for part in self.parts), strict=True)
+        return np.mean(values, axis=0), np.mean(gradients, axis=0)
 
     def on(self, device: Device) -> Expectation:
         """Return the same evaluation on a device, component by component."""

@@ -140,7 +140,7 @@ class RowLayout(ReadOnly, copy=False):
 
 def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.ndarray) -> RowLayout:
     """Return the layout of a problem's rows under a selection, for the shift v of shape (dim,)."""
-    A = sp.csr_array(problem.A)
+    A = sp.csr_array(problem.table)
     form = problem.loss.row_form(problem.y)
     sign = np.broadcast_to(form.sign, A.shape[:1])
     row = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
@@ -171,7 +171,7 @@ def lay_out(problem: GeneralizedLinearModel, selection: Selection, shift: np.nda
 
 def most_terms(problem: GeneralizedLinearModel, selection: Selection) -> int:
     """Return the largest number of units that a row of the data touches."""
-    A = sp.csr_array(problem.A)
+    A = sp.csr_array(problem.table)
     row = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
     keys = np.unique(row * len(selection.group) + selection.unit[A.indices])
     return int(np.bincount(keys // len(selection.group), minlength=1).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -117,6 +118,20 @@ class Mast(Objective):
         there: Mast = device.copy(self, expectation=self.expectation)
         object.__setattr__(there, "_device", device)
         return there
+
+    def at(self, accuracy: float) -> Mast:
+        """Return the same objective as accurate as asked for; see `Objective.at`."""
+        found = self.expectation.at(accuracy)
+        if found is self.expectation:
+            return self
+        there = copy(self)
+        there.__dict__.update(accuracy=accuracy, expectation=found)
+        there.__dict__.pop("_minimum", None)
+        return there
+
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds on how far values and gradients are off, rounding aside; see `Objective.inaccuracy`."""
+        return self.expectation.inaccuracy(self._points("x", x))
 
     @cached_property
     def support(self) -> tuple[SketchBatch, np.ndarray]:

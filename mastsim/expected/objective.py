@@ -55,6 +55,23 @@ class Objective(ReadOnly, ABC):
         Constants and minimisers are the business of the objective on the host: ask that one.
         """
 
+    @abstractmethod
+    def at(self, accuracy: float) -> Objective:
+        """Return the same objective as accurate as asked for; one whose values are exact to rounding stays as it is.
+
+        Parameters
+        ----------
+        accuracy : float
+            The largest error of values, rounding aside, relative to 1 + the largest prediction that a sketch makes.
+        """
+
+    @abstractmethod
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds on how far values and gradients are off, rounding aside, for the accuracy that was asked for.
+
+        Each is of shape ``x.shape[:-1]``; zero where values are exact whatever the accuracy.
+        """
+
     @property
     @abstractmethod
     def runs_on_devices(self) -> bool:
@@ -147,6 +164,11 @@ class Objective(ReadOnly, ABC):
         """A smoothness constant of f_D; infinite where the curvature of f is unbounded."""
 
     @property
+    def smoothness(self) -> Constant:
+        """The sharper of the two smoothness constants where it takes no long computation."""
+        return self.L_fD_sharp if self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT else self.L_fD
+
+    @property
     @abstractmethod
     def mu_fD_sharp(self) -> Constant:
         """A strong convexity constant of f_D; negative where f may be nonconvex."""
@@ -235,11 +257,13 @@ class Objective(ReadOnly, ABC):
         known = curvatures(self.problem)
         model = self.hessian_model if self.dim <= DENSE else self.hessian_diagonal
         known = Curvatures(model=model, scale=known.scale)
-        dense = self.problem.L_f < math.inf and self.dim <= DENSE_LIMIT
-        smoothness = self.L_fD_sharp if dense else self.L_fD
         certify = self._uncertified if self.evaluation.tier == "estimate" else None
-        where = self.center, known, self.mu_fD_sharp, smoothness.value, self.lower_bound
+        where = self.center, known, self.mu_fD_sharp, self.smoothness.value, self.lower_bound
         return Search(self, *where, self._near, certify).find(accuracy)
+
+    def sublevel_radius(self, level: float) -> float:
+        """Return a number that ‖x‖ is not above where f_D(x) ≤ `level`, for convex f: there f_D ≥ f."""
+        return self.problem.sublevel_radius(level)
 
     def _near(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return f_D and its gradient, neither of them finite where the point is too far out for them."""

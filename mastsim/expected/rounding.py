@@ -70,6 +70,14 @@ def write(part: RowErrors, here: np.ndarray, whole: RowErrors) -> None:
         getattr(whole, name)[here] = getattr(part, name)
 
 
+def weighed(errors: RowErrors, share: np.ndarray | None) -> RowErrors:
+    """Return the errors of rows that are multiplied by weights, the products rounded."""
+    if share is None:
+        return errors
+    value, slope = errors.value + 2 * EPS * errors.level, errors.slope + 2 * EPS * errors.steep
+    return RowErrors(*(share * part for part in (value, slope, errors.level, errors.steep)))
+
+
 def _moved(loss: Loss, rows: RowSizes) -> RowErrors:
     """Return what the rounding of w alone does, and the sizes that |ψ(w)| ≤ |ψ(0)| + |w|·sup|ψ'| gives."""
     zero = np.zeros(len(rows.size))

@@ -23,6 +23,7 @@ from mastsim.expected.rounding import (
     by_exponentials,
     by_rule,
     no_errors,
+    weighed,
     write,
 )
 from mastsim.problems import ExponentialSum, Loss
@@ -63,12 +64,15 @@ class RowIntegrals(ReadOnly):
         What is added to each row's scalar.
     accuracy : float
         The largest error of an expectation, relative to 1 + reach.
+    share : ndarray, shape (n,), optional
+        Weights of the rows, by which expectations are multiplied.
     """
 
     loss: Loss
     laws: RowLaws
     offset: np.ndarray
     accuracy: float
+    share: np.ndarray | None = None
 
     @cached_property
     def _ladder(self) -> Ladder:
@@ -92,13 +96,23 @@ class RowIntegrals(ReadOnly):
         )
         for bucket in self._buckets(z):
             if bucket.sum is None:
-                _add(total, bucket.rows, laws.by_nodes(bucket.rows, z, self.offset[bucket.rows], psi, 0, order, w))
+                for rows, weight in self._alike(bucket.rows):
+                    _add(total, rows, laws.by_nodes(rows, z, self.offset[rows], psi, 0, order, w), weight)
             elif laws.has_exponentials:
                 self._add_exponentials(total, bucket.rows, bucket.sum, z, w)
             else:
-                for rows, _, count in self._by_width(bucket.rows, bucket.sum, z):
-                    _add(total, rows, laws.by_nodes(rows, z, self.offset[rows], psi, count, order, w))
+                for found, _, count in self._by_width(bucket.rows, bucket.sum, z):
+                    for rows, weight in self._alike(found):
+                        _add(total, rows, laws.by_nodes(rows, z, self.offset[rows], psi, count, order, w), weight)
         return total
+
+    def _alike(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield rows of one weight, and it."""
+        if self.share is None:
+            yield rows, 1.0
+            return
+        weights, which = np.unique(self.share[rows], return_inverse=True)
+        yield from ((rows[which == k], float(weight)) for k, weight in enumerate(weights))
 
     def size(self, z: np.ndarray) -> np.ndarray:
         """Return bounds on |a_iᵀSz|, zero where there are none, shape (n,)."""
@@ -107,6 +121,8 @@ class RowIntegrals(ReadOnly):
 
     def errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
         """Return bounds on the errors of every row's expectation at z, and of its derivatives, rounding included."""
+        if self.share is not None:
+            return weighed(replace(self, share=None).errors(z, rows), self.share)
         law, values, out = (
             self.laws.rounding(z, rows.size - rows.fixed),
             self.totals(z, 0).values,
@@ -259,32 +275,33 @@ class RowIntegrals(ReadOnly):
     ) -> None:
         """Add the parabola, from two moments, and the exponentials, from the transform."""
         laws, width = self.laws, float(self.laws.work[bucket].max())
+        share = np.ones(len(self.offset)) if self.share is None else self.share
         exponents = found.rate + 1j * found.frequencies
         for piece in np.array_split(np.arange(len(exponents)), math.ceil(len(exponents) * width / _CHUNK) or 1):
             if not len(piece):
                 continue
             s = exponents[piece]
             for rows in np.array_split(bucket, min(len(bucket), math.ceil(len(bucket) * len(s) * width / _CHUNK))):
-                weights = found.weights[piece] * np.exp(np.outer(self.offset[rows], s))
+                weights = share[rows, None] * found.weights[piece] * np.exp(np.outer(self.offset[rows], s))
                 _add(total, rows, laws.by_exponentials(rows, z, s, weights, w))
         mine = np.zeros(len(self.offset))
-        mine[bucket] = 1.0
-        offset, mean = mine * self.offset, mine * (laws.A @ laws.mean_times(z))
+        mine[bucket] = share[bucket]
+        offset, mean = self.offset, laws.A @ laws.mean_times(z)
         squares = laws.square(found.square * mine, z)
-        total.values[:] += (
-            found.constant * mine + found.slope * (offset + mean) + found.square * offset * (offset + 2 * mean)
+        total.values[:] += mine * (
+            found.constant + found.slope * (offset + mean) + found.square * offset * (offset + 2 * mean)
         )
         total.values[bucket[:1]] += float(z @ squares)
-        total.gradient[:] += laws.mean_times(laws.A.T @ (mine * found.slope + 2 * found.square * offset)) + 2 * squares
+        total.gradient[:] += laws.mean_times(laws.A.T @ (mine * (found.slope + 2 * found.square * offset))) + 2 * squares
         if w is not None:
             total.product[:] += 2 * laws.square(found.square * mine, w)
 
 
-def _add(total: RowTotals, rows: np.ndarray, part: RowTotals) -> None:
+def _add(total: RowTotals, rows: np.ndarray, part: RowTotals, weight: float = 1.0) -> None:
     """Add what some rows give."""
-    total.values[rows] += part.values
-    total.gradient[:] += part.gradient
-    total.product[:] += part.product
+    total.values[rows] += weight * part.values
+    total.gradient[:] += weight * part.gradient
+    total.product[:] += weight * part.product
 
 
 @lru_cache(maxsize=512)

@@ -16,7 +16,16 @@ from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed, mix
 from mastsim.expected.piecewise import piecewise
-from mastsim.expected.rounding import RowErrors, RowSizes, by_enumeration, by_exponentials, by_pieces, no_errors, write
+from mastsim.expected.rounding import (
+    RowErrors,
+    RowSizes,
+    by_enumeration,
+    by_exponentials,
+    by_pieces,
+    no_errors,
+    weighed,
+    write,
+)
 from mastsim.expected.row_enumeration import MOST_TERMS, row_derivatives, row_values
 from mastsim.expected.row_moments import RowMoments
 from mastsim.expected.transforms import Transforms, independent, mixed, pack, subset
@@ -77,11 +86,14 @@ class SelectionRows(ReadOnly):
         The rows.
     accuracy : float
         The largest error of an expectation, relative to 1 + reach.
+    share : ndarray, shape (n,), optional
+        Weights of the rows in sums over them.
     """
 
     loss: Loss
     layout: RowLayout
     accuracy: float
+    share: np.ndarray | None = None
 
     @cached_property
     def _ladder(self) -> Ladder:
@@ -91,7 +103,8 @@ class SelectionRows(ReadOnly):
     @cached_property
     def columns(self) -> ColumnRows | None:
         """The way for data whose columns hold few values."""
-        if self.loss.pieces is not None or not self._ladder.exists or self._ladder[0].rate:
+        # Ways that add up rows on the fly know of no weights.
+        if self.share is not None or self.loss.pieces is not None or not self._ladder.exists or self._ladder[0].rate:
             return None
         atoms = find_atoms(self.layout)
         return None if atoms is None else ColumnRows(self.layout, atoms, self._ladder, self.accuracy / 2)
@@ -100,7 +113,8 @@ class SelectionRows(ReadOnly):
     def entries(self) -> EntryRows | None:
         """The way for data whose entries are kept one by one."""
         if (
-            self.loss.pieces is not None
+            self.share is not None
+            or self.loss.pieces is not None
             or not self._ladder.stored
             or self._ladder[0].rate
             or math.isinf(self._ladder[0].reach)
@@ -127,9 +141,10 @@ class SelectionRows(ReadOnly):
         """Return the same for one point, shape (dim,), by the way that always applies."""
         theta, delta = self.layout.gather(z), None if w is None else self.layout.gather(w[0])
         rows = self.sums(theta, order, delta)
-        gradient = self.layout.scatter(rows.derivatives, len(z)) if order >= 1 else np.zeros(0)
-        product = self.layout.scatter(rows.directionals, len(z)) if order == 2 else np.zeros(0)
-        return Totals(np.array([math.fsum(rows.values)]), gradient[None], product[None])
+        of_row, of_term = (1.0, 1.0) if self.share is None else (self.share, self.share[self.layout.row])
+        gradient = self.layout.scatter(of_term * rows.derivatives, len(z)) if order >= 1 else np.zeros(0)
+        product = self.layout.scatter(of_term * rows.directionals, len(z)) if order == 2 else np.zeros(0)
+        return Totals(np.array([math.fsum(of_row * rows.values)]), gradient[None], product[None])
 
     def sums(self, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
         """Return E ψ(w_i) and its derivatives in θ.
@@ -159,7 +174,7 @@ class SelectionRows(ReadOnly):
         return sums
 
     def errors(self, z: np.ndarray, rows: RowSizes) -> RowErrors:
-        """Return bounds on the errors of every E ψ(w_i) that `totals` adds up, and of its derivatives.
+        """Return bounds on the errors of every E ψ(w_i) that `totals` adds up, weight included, and of its derivatives.
 
         Parameters
         ----------
@@ -170,7 +185,7 @@ class SelectionRows(ReadOnly):
         """
         loss = self.loss
         if loss.pieces is not None:
-            return by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS)
+            return weighed(by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS), self.share)
         plan, theta = self._quick_plan(z), self.layout.gather(z)
         plan = self._plan(theta) if plan is None else plan
         growing = any(found.rate for found in plan.sums)
@@ -184,7 +199,7 @@ class SelectionRows(ReadOnly):
             else:
                 found = by_exponentials(loss, plan.sums[k], part, values[here], mixture=plan.mixtures[k])
             write(found, here, out)
-        return out
+        return weighed(out, self.share)
 
     def _quick_plan(self, z: np.ndarray) -> _Plan | None:
         """Return the sums that `columns` or `entries` take, or None where neither is used."""

@@ -34,7 +34,7 @@ _MOST_ROWS = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class RowExpectation(Expectation):
-    """E (1/n)Σ φ(a_iᵀ(v + Sz); y_i) + (λ/2)E‖v + Sz‖² with z = x − v.
+    """E (1/n)Σ w_i φ(a_iᵀ(v + Sz); y_i) + (λ/2)E‖v + Sz‖² with z = x − v.
 
     Parameters
     ----------
@@ -61,21 +61,24 @@ class RowExpectation(Expectation):
             return "f is not a generalised linear model"
         if not sketch.unbiased:
             return "E[S] differs from I"
-        law, model = sketch.law.core, turned(problem, sketch.law)
+        law = sketch.law.core
+        if problem.intercept and not (law is sketch.law and isinstance(law, DiagonalLaw)):
+            return "the sketch turns an intercept, which is not penalised, into coordinates that are"
+        model = turned(problem, sketch.law)
         if isinstance(law, Selection):
             most = longest_row(problem.loss)
             if most < math.inf and (longest := most_terms(model, law)) > most:
                 return f"a row touches {longest} units, and the {problem.loss.name} loss is exact for at most {most:.0f}"
             return None
-        laws = law.rows(model.A)
+        laws = law.rows(model.table)
         return "the law of aᵀSz is not known in closed form" if laws is None else RowIntegrals.refusal(problem.loss, laws)
 
     def at(self, accuracy: float) -> RowExpectation:
         """Return the same expectation with another accuracy; what does not depend on it is shared."""
-        if accuracy == self.accuracy:
+        if accuracy == self.accuracy or self._model.loss.is_exact:
             return self
         there = replace(self, accuracy=accuracy)
-        names = {"_law", "_model", "_center", "_layout", "_slopes"} & self.__dict__.keys()
+        names = {"_law", "_model", "_center", "_layout", "_slopes", "_sizes_of_rows"} & self.__dict__.keys()
         there.__dict__.update({name: self.__dict__[name] for name in names})
         return there
 
@@ -107,31 +110,58 @@ class RowExpectation(Expectation):
     @cached_property
     def _selected(self) -> SelectionRows:
         """The expectations for masks."""
-        return SelectionRows(self._model.loss, self._layout, self.accuracy)
+        return SelectionRows(self._model.loss, self._layout, self.accuracy, self._model.weights)
 
     @cached_property
     def _integrals(self) -> RowIntegrals:
         """The integrals for laws without kernels."""
         model = self._model
         form = model.loss.row_form(model.y)
-        signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.A))
+        signed = sp.csr_array(sp.diags_array(np.broadcast_to(form.sign, model.rows)) @ sp.csr_array(model.table))
         laws = self._law.rows(frozen_rows(signed, copy=False))
         assert laws is not None
-        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset, self.accuracy)
+        return RowIntegrals(model.loss, laws, signed @ self._center + form.offset, self.accuracy, model.weights)
 
     @cached_property
     def _slopes(self) -> tuple[np.ndarray, float]:
         """The part of the loss that is linear in the predictions: its gradient in x, and its mean constant."""
         model = self._model
         form = model.loss.row_form(model.y)
-        slope = np.broadcast_to(form.slope, model.rows)
-        return np.asarray(model.A.T @ slope) / model.rows, float(np.mean(form.constant))
+        slope = model.share * form.slope
+        return np.asarray(model.table.T @ slope) / model.rows, float(np.mean(model.share * form.constant))
 
     def is_far(self, x: Array) -> np.ndarray:
         """Say which finite points take much more work than the shift does, shape ``x.shape[:-1]``."""
         z = self._turn(x).reshape(-1, self.problem.dim) - self._center
         far = np.array([not self._is_near(each) and self._work(each) > self._near_work for each in z])
         return far.reshape(x.shape[:-1])
+
+    def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds on how far values and gradients are off, rounding aside; infinite for laws that are no masks.
+
+        The sum of a row is off by at most half of the accuracy times 1 + the reach that it is for, and so is its law; the
+        derivative in w by ten times that. Rows within 1/4 share a sum whose reach is up to 1.1, and all others one that
+        reaches at most half as far again, so that both are off by at most twice the accuracy times 1 + Σ|θ| + |offset|.
+        """
+        if self._model.loss.is_exact:
+            return super().inaccuracy(x)
+        if not isinstance(self._law, Selection):
+            return np.full(x.shape[:-1], math.inf), np.full(x.shape[:-1], math.inf)
+        z, (level, slope), (steep, bend) = np.abs(self._turn(x) - self._center), *self._sizes_of_rows
+        return 2 * self.accuracy * (level + z @ slope), 20 * self.accuracy * (steep + z @ bend)
+
+    @cached_property
+    def _sizes_of_rows(self) -> tuple[tuple[float, np.ndarray], tuple[float, np.ndarray]]:
+        """The mean over rows of 1 + |offset| + Σ|coefficient z| as a constant and factors of |z|; that times |coefficients|.
+
+        Lengths of rows are Euclidean, so that the second bounds the length of a gradient.
+        """
+        layout, dim = self._layout, self.problem.dim
+        row, n = layout.row[layout.term], len(layout.offset)
+        size, fixed = np.abs(layout.coefficient), 1 + np.abs(layout.offset)
+        length = np.sqrt(np.bincount(row, weights=size**2, minlength=n))
+        plain, steep = (np.bincount(layout.column, weights=size * by[row], minlength=dim) / n for by in (np.ones(n), length))
+        return (float(fixed.mean()), plain), (float((fixed * length).mean()), steep)
 
     def _is_near(self, z: np.ndarray) -> bool:
         """Say whether a point is so near that no row can be far."""
@@ -197,20 +227,21 @@ class RowExpectation(Expectation):
             return math.inf, math.inf
         rows, moved = self._sizes(z)
         found = self._row_errors(z, rows)
-        data, v = model.rounding, np.abs(self._center)
-        slope, n, d = np.abs(data.slope), model.rows, len(z)
+        data, v, penalties = model.rounding, np.abs(self._center), model.penalties
+        slope, n, d = data.share * np.abs(data.slope), model.rows, len(z)
         linear = slope * (summed(n + d + 4) * (data.majorant @ np.abs(x)) + moved)
-        rest = 4 * EPS * (found.level + np.abs(data.constant))
-        squares = summed(d + 8) * float((v * (v + 2 * np.abs(z))).sum() + self._second_norm * (self._scale * z**2).sum())
-        squares += 6 * self.sketch.law.departure * self._length(z) ** 2
-        value = float(np.mean(found.value + linear + rest)) + 0.5 * model.ridge * squares
+        rest = 4 * EPS * (found.level + data.share * np.abs(data.constant))
+        lengths = penalties @ (v * (v + 2 * np.abs(z))) + self._second_norm * float(penalties @ (self._scale * z**2))
+        squares = summed(d + 9) * float(lengths) + 6 * model.ridge * self.sketch.law.departure * self._length(z) ** 2
+        value = float(np.mean(found.value + linear + rest)) + 0.5 * squares
         return math.inf if math.isnan(value) else value, self._gradient_error(z, found)
 
     def _gradient_error(self, z: np.ndarray, rows: RowErrors) -> float:
         model, data, away = self._model, self._model.rounding, self.sketch.law.departure
-        slope, most, majorant, norms = np.abs(data.slope), float(self._largest.max()), data.majorant.T, self._norms
-        plain = summed(model.rows + 8) * (majorant @ slope) / model.rows
-        ridge = model.ridge * 8 * EPS * (np.abs(self._center) + self._second_norm * self._scale * np.abs(z))
+        most, majorant, norms = float(self._largest.max()), data.majorant.T, self._norms
+        slope = data.share * np.abs(data.slope)
+        plain = summed(model.rows + 9) * (majorant @ slope) / model.rows
+        ridge = model.penalties * 8 * EPS * (np.abs(self._center) + self._second_norm * self._scale * np.abs(z))
         if isinstance(self._law, DiagonalLaw):
             entries = summed(data.column_terms + 8) * (majorant @ rows.steep) + majorant @ rows.slope
             total = float(np.linalg.norm(self._largest * entries / model.rows + plain + ridge))
@@ -299,16 +330,16 @@ class RowExpectation(Expectation):
         """Return the same for finite points, shape (points, dim)."""
         z, v = x - self._center, self._center
         total = (self._by_kernels if isinstance(self._law, Selection) else self._by_laws)(z, order, w)
-        ridge, n = self._model.ridge, self._model.rows
+        penalties, n = self._model.penalties, self._model.rows
         slope, constant = self._slopes
         second = np.stack([self._law.second_times(each) for each in z])
-        penalty = [0.5 * ridge * float(v @ (v + 2 * a) + b @ a) for a, b in zip(z, second, strict=True)]
+        penalty = [0.5 * float(v @ (penalties * (v + 2 * a)) + b @ (penalties * a)) for a, b in zip(z, second, strict=True)]
         linear = np.array([float(slope @ each) for each in x])
         out = [total.value / n + linear + constant + np.array(penalty)]
         if order >= 1:
-            out.append(total.gradient / n + slope + ridge * (v + second))
+            out.append(total.gradient / n + slope + penalties * (v + second))
         if w is not None:
-            out.append(total.product / n + ridge * np.stack([self._law.second_times(each) for each in w]))
+            out.append(total.product / n + penalties * np.stack([self._law.second_times(each) for each in w]))
         return out
 
     def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:

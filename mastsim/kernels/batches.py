@@ -109,13 +109,13 @@ class BatchScratch(NamedTuple):
     seen: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def batch_scratch(batch):
     """Return scratch for one thread."""
     return BatchScratch(np.empty(room(batch.uniforms)), np.empty(batch.size, np.uint64), np.zeros(batch.rows, np.int64))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def draw_batch(batch, scratch, number):
     """Write the rows that the uniform numbers stand for, and return how many; draws are numbered from 1."""
     u, index = scratch.u, scratch.index
@@ -137,7 +137,7 @@ def draw_batch(batch, scratch, number):
     return batch.size
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _draw_subset(batch, scratch, number):
     # Floyd's algorithm; what was seen in earlier draws bears smaller numbers and need not be cleared.
     for i in range(batch.size):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mastsim.compilation import njit
 from mastsim.draws import Independent, RandomElement, StreamDraw, Values
+from mastsim.kernels.columns import copy
 from mastsim.kernels.masks import draw_mask, mask_of, mask_scratch
 from mastsim.kernels.overrides import keeps
 from mastsim.kernels.philox import fill_uniforms, key_of, room
@@ -69,7 +70,7 @@ def _uniforms(key, step, replicas, count):
     out, row = np.empty((replicas.size, count)), np.empty(room(count))
     for r in range(replicas.size):
         fill_uniforms(key, step, replicas[r], count, row)
-        out[r] = row[:count]
+        copy(row, count, out[r])
     return out
 
 
@@ -77,7 +78,7 @@ def _uniforms(key, step, replicas, count):
 def _diagonals(u, mask):
     out, scratch = np.zeros((u.shape[0], mask.scale.size)), mask_scratch(mask)
     for r in range(u.shape[0]):
-        scratch.u[: mask.uniforms] = u[r]
+        copy(u[r], mask.uniforms, scratch.u)
         for a in range(draw_mask(mask, scratch)):
             j = scratch.kept[a]
             out[r, j] = mask.scale[j]

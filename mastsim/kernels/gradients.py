@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from mastsim.compilation import njit
+from mastsim.kernels.columns import copy
 from mastsim.kernels.linear import support_of
 from mastsim.kernels.quadratics import sketched_block
 from mastsim.kernels.rows import row_scratch, sketched_rows
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _spread(values, kept, count, out):
     for a in range(count):
         out[kept[a]] = values[a]
@@ -35,7 +36,7 @@ def gradients_by_rows(model, x, diagonals, index, weights):
     s, size = row_scratch(x.shape[1], index.shape[1], x), index.shape[1]
     for r in range(x.shape[0]):
         count = support_of(diagonals[r], kept)
-        s.weight[:size] = weights[r]
+        copy(weights[r], size, s.weight)
         sketched_rows(model, x[r], kept, count, diagonals[r], index[r], size, s, out)
         _spread(out, kept, count, total[r])
     return total

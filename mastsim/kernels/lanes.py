@@ -9,42 +9,42 @@ from numba import uint64
 
 from mastsim.compilation import njit
 from mastsim.kernels.slopes import row_slope
-from mastsim.simd import fma, lanes_of, load, splat, store
+from mastsim.simd import fma, index_at, lanes_of, load, splat, store, value_at
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def width_of(array):
     """Return how many replicas go together."""
     return 2 * lanes_of(array)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _fetch(array, at):
     return load(array, at), load(array, at + uint64(lanes_of(array)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put(array, at, pair):
     store(array, at, pair[0])
     store(array, at + uint64(lanes_of(array)), pair[1])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _spread(number):
     return splat(number), splat(number)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _plus(a, b):
     return a[0] + b[0], a[1] + b[1]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _plus_times(a, number, b):
     return fma(a[0], number, b[0]), fma(a[1], number, b[1])
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def row_pass(model, points, sums, slopes):
     """Add Σ_i φ'(a_iᵀz; y_i)·a_i of every lane; all arrays hold the lanes of a coordinate or row side by side.
 
@@ -58,22 +58,19 @@ def row_pass(model, points, sums, slopes):
         _accumulate(model, start // model.block, slopes, sums)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _predict(model, start, stop, points, slopes):
     width = uint64(width_of(points))
     for i in range(start, stop):
         u = _spread(model.base[i])
         begin, end = model.row_starts[i], model.row_starts[i + 1]
-        if model.ones:
-            for place in range(begin, end):
-                u = _plus(u, _fetch(points, model.row_columns[place] * width))
-        else:
-            for place in range(begin, end):
-                u = _plus_times(_fetch(points, model.row_columns[place] * width), model.row_data[place], u)
+        for place in range(begin, end):
+            at = index_at(model.row_columns, place, begin) * width
+            u = _plus_times(_fetch(points, at), value_at(model.row_data, place), u)
         _put(slopes, uint64(i - start) * width, u)
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _differentiate(model, start, stop, slopes):
     lanes, narrow = lanes_of(slopes), slopes.itemsize == 4
     for i in range(start, stop):
@@ -82,7 +79,7 @@ def _differentiate(model, start, stop, slopes):
             store(slopes, at, row_slope(model.slopes, i, load(slopes, at), narrow))
 
 
-@njit(cache=True, nogil=True)
+@njit(forceinline=True)
 def _accumulate(model, block, slopes, sums):
     width, data, index = uint64(width_of(slopes)), model.list_data, model.list_rows
     one, two, three = uint64(1), uint64(2), uint64(3)
@@ -93,18 +90,17 @@ def _accumulate(model, block, slopes, sums):
         a = _fetch(sums, at)
         b = c = d = _spread(slopes.dtype.type(0))
         stop = end - (end - begin) % uint64(4)
-        if model.ones:
-            for place in range(begin, stop, uint64(4)):
-                a = _plus(a, _fetch(slopes, index[place] * width))
-                b = _plus(b, _fetch(slopes, index[place + one] * width))
-                c = _plus(c, _fetch(slopes, index[place + two] * width))
-                d = _plus(d, _fetch(slopes, index[place + three] * width))
-        else:
-            for place in range(begin, stop, uint64(4)):
-                a = _plus_times(_fetch(slopes, index[place] * width), data[place], a)
-                b = _plus_times(_fetch(slopes, index[place + one] * width), data[place + one], b)
-                c = _plus_times(_fetch(slopes, index[place + two] * width), data[place + two], c)
-                d = _plus_times(_fetch(slopes, index[place + three] * width), data[place + three], d)
+        for place in range(begin, stop, uint64(4)):
+            a = _plus_entry(slopes, index, data, place, begin, a)
+            b = _plus_entry(slopes, index, data, place + one, begin, b)
+            c = _plus_entry(slopes, index, data, place + two, begin, c)
+            d = _plus_entry(slopes, index, data, place + three, begin, d)
         for place in range(stop, end):
-            a = _plus_times(_fetch(slopes, index[place] * width), data[place], a)
+            a = _plus_entry(slopes, index, data, place, begin, a)
         _put(sums, at, _plus(_plus(a, b), _plus(c, d)))
+
+
+@njit(forceinline=True)
+def _plus_entry(slopes, index, data, place, begin, total):
+    at = index_at(index, place, begin) * uint64(width_of(slopes))
+    return _plus_times(_fetch(slopes, at), value_at(data, place), total)

@@ -9,6 +9,7 @@ from numba import uint64
 
 from mastsim.compilation import njit
 from mastsim.kernels.philox import room
+from mastsim.simd import lowest_bit
 from mastsim.sketches.laws import Selection
 
 
@@ -109,24 +110,27 @@ class MaskScratch(NamedTuple):
     kept: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def mask_scratch(mask):
     """Return scratch for one thread."""
+    order = np.empty(mask.starts.size - 1, np.uint64)
+    for unit in range(order.size):
+        order[unit] = unit
     return MaskScratch(
         np.empty(room(mask.uniforms)),
-        np.arange(mask.starts.size - 1).astype(np.uint64),
+        order,
         np.empty(mask.uniforms, np.uint64),
         np.empty(mask.coordinates.size + 1, np.uint64),
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def draw_mask(mask, scratch):
     """Write the kept coordinates that the uniform numbers stand for, and return how many there are."""
     return _draw_coins(mask, scratch) if mask.independent else _draw_subsets(mask, scratch)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _draw_coins(mask, scratch):
     count = 0
     for unit in range(mask.kept.size):
@@ -138,7 +142,7 @@ def _draw_coins(mask, scratch):
     return count
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _draw_subsets(mask, scratch):
     # A partial Fisher-Yates shuffle of each group; afterwards the order is put back for the next draw.
     used = count = 0
@@ -164,16 +168,23 @@ def _draw_subsets(mask, scratch):
     return count
 
 
-@njit(cache=True, nogil=True, forceinline=True)
-def put_in_order(kept, count, marks):
-    """Sort the kept coordinates; ``marks`` holds a flag a coordinate, and all are down before and after."""
-    if 16 * count < marks.size:
-        kept[:count].sort()
-        return
+@njit(inner=True)
+def ordering_scratch(dim):
+    """Return the bits that `put_in_order` writes into, none of them set."""
+    return np.zeros(dim // 64 + 1, np.uint64)
+
+
+@njit(forceinline=True)
+def put_in_order(kept, count, bits):
+    """Sort the kept coordinates; ``bits`` holds one a coordinate, and none is set before and after."""
     for a in range(count):
-        marks[kept[a]] = True
+        j = kept[a]
+        bits[j >> uint64(6)] |= uint64(1) << (j & uint64(63))
     found = 0
-    for j in range(marks.size):
-        kept[found] = j
-        found += marks[j]
-        marks[j] = False
+    for w in range(bits.size):
+        word = bits[w]
+        bits[w] = 0
+        while word != 0:
+            kept[found] = uint64(64 * w) + lowest_bit(word)
+            found += 1
+            word &= word - uint64(1)

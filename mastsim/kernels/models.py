@@ -17,6 +17,8 @@ from mastsim.sketches.selection import SelectionSketch
 
 BLOCK = 256
 """Rows whose slopes stay in the first-level cache while gradients are added."""
+FULL = 0.8
+"""The share of entries of a dense array that are not 0 from which on zeros are stored as well, and no index is."""
 FEW = 0.2
 """The mean share of kept coordinates up to which gradients of a quadratic are computed from their block; measured, and not
 critical."""
@@ -27,6 +29,10 @@ anew in less time than it takes to send them."""
 
 class LinearModel(NamedTuple):
     """A generalised linear model with its data by rows and by columns.
+
+    Where all entries of a column are the same number, as in data of indicators, this is its factor, and no value is stored;
+    where every entry of the data is there, no index is stored. An empty tuple then stands for the array, and kernels are
+    compiled for that.
 
     Parameters
     ----------
@@ -42,8 +48,6 @@ class LinearModel(NamedTuple):
         where it begins, the rows within the block, the values.
     block : int
         `BLOCK`; kernels read it here, because what they were compiled with on an earlier day may be another.
-    ones : bool
-        Whether all entries are 1, as in data of indicators; then nothing is multiplied.
     slopes : Slopes
         The derivative of the loss.
     ridge : float
@@ -54,28 +58,30 @@ class LinearModel(NamedTuple):
         A v, the predictions at the shift.
     forms : ndarray, shape (n, 4)
         For each row its prediction at the shift, sign, offset and slope, side by side for kernels that jump from row to row.
+    factor : ndarray, shape (dim,)
+        What the entries of each column are to be multiplied by.
     """
 
     row_starts: np.ndarray
-    row_columns: np.ndarray
-    row_data: np.ndarray
+    row_columns: np.ndarray | tuple[()]
+    row_data: np.ndarray | tuple[()]
     column_starts: np.ndarray
-    column_rows: np.ndarray
-    column_data: np.ndarray
+    column_rows: np.ndarray | tuple[()]
+    column_data: np.ndarray | tuple[()]
     column_segments: np.ndarray
     segment_starts: np.ndarray
     block_starts: np.ndarray
     list_columns: np.ndarray
     list_starts: np.ndarray
-    list_rows: np.ndarray
-    list_data: np.ndarray
+    list_rows: np.ndarray | tuple[()]
+    list_data: np.ndarray | tuple[()]
     block: int
-    ones: bool
     slopes: Slopes
     ridge: float
     center: np.ndarray
     base: np.ndarray
     forms: np.ndarray
+    factor: np.ndarray
 
 
 class QuadraticModel(NamedTuple):
@@ -164,9 +170,9 @@ def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> Linear
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:
     slopes = slopes_of(problem.loss, problem.y, dtype)
-    if slopes is None:
+    if slopes is None or not problem.is_plain:
         return None
-    rows = sp.csr_array(problem.A, dtype=dtype)
+    rows = _stored(problem.A, dtype)
     columns = rows.tocsc()
     base = (problem.A @ center).astype(dtype)
     forms = np.stack([base, *(part[: len(base)] for part in (slopes.sign, slopes.offset, slopes.slope))], axis=1)
@@ -176,20 +182,41 @@ def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: ty
         *_segments(columns),
         *_blocks(rows),
         BLOCK,
-        bool((rows.data == 1).all()),
         slopes,
         dtype(problem.ridge),
         center.astype(dtype),
         base,
         np.ascontiguousarray(forms),
+        np.ones(columns.shape[1], dtype),
     )
-    return LinearModel._make(parts)
+    model, full = LinearModel._make(parts), rows.nnz == rows.shape[0] * rows.shape[1]
+    if (factor := _constants(columns)) is not None:
+        model = model._replace(row_data=(), column_data=(), list_data=(), factor=factor)
+    return model._replace(row_columns=(), column_rows=(), list_rows=()) if full else model
+
+
+def _stored(A: Any, dtype: type) -> Any:
+    """Return data with the entries that kernels go through: zeros as well where there are few."""
+    if sp.issparse(A):
+        return sp.csr_array(A, dtype=dtype)
+    n, d = A.shape
+    if np.count_nonzero(A) < FULL * n * d:
+        return sp.csr_array(A, dtype=dtype)
+    return sp.csr_array((A.ravel().astype(dtype), np.tile(np.arange(d), n), d * np.arange(n + 1)), (n, d))
+
+
+def _constants(columns: Any) -> np.ndarray | None:
+    """Return the number that all stored entries of each column are, or None where a column has two."""
+    first, filled = columns.indptr[:-1], np.diff(columns.indptr) > 0
+    factor = np.ones(columns.shape[1], columns.dtype)
+    factor[filled] = columns.data[first[filled]]
+    return factor if (columns.data == np.repeat(factor, np.diff(columns.indptr))).all() else None
 
 
 def _lists(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # One type of index whatever SciPy chose, so that kernels are compiled once; without a sign, so that they need not ask
-    # whether an index counts from the end.
-    return matrix.indptr.astype(np.uint64), matrix.indices.astype(np.uint32), np.array(matrix.data)
+    # Without a sign, so that kernels need not ask whether an index counts from the end; as short as both sides allow.
+    index = np.uint16 if max(matrix.shape) <= 1 << 16 else np.uint32
+    return matrix.indptr.astype(np.uint64), matrix.indices.astype(index), np.array(matrix.data)
 
 
 def _segments(columns: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +242,7 @@ def _blocks(rows: Any) -> tuple[np.ndarray, ...]:
         np.searchsorted(block[heads], np.arange(-(-rows.shape[0] // BLOCK) + 1)).astype(np.uint64),
         column[heads].astype(np.uint32),
         np.append(heads, len(order)).astype(np.uint64),
-        (entries.row[order] % BLOCK).astype(np.uint32),
+        (entries.row[order] % BLOCK).astype(np.uint16),
         entries.data[order],
     )
 

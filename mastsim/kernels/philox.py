@@ -45,7 +45,7 @@ def key_of(seed: int, purpose: str) -> Key:
     return Key(np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32), np.uint64(PURPOSES.index(purpose)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _mixed(c0, c1, c2, c3, k0, k1):
     """Return the counter after one round."""
     word = uint64(0xFFFFFFFF)
@@ -54,13 +54,13 @@ def _mixed(c0, c1, c2, c3, k0, k1):
     return (p1 >> half) ^ c1 ^ k0, p1 & word, (p0 >> half) ^ c3 ^ k1, p0 & word
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def room(count):
     """Return how many numbers are written when `count` are asked for."""
     return 16 * ((count + 15) // 16)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def fill_uniforms(key, step, replica, count, out):
     """Write the first `count` numbers of a stream into `out`, which must have room for `room(count)`."""
     word = uint64(0xFFFFFFFF)
@@ -79,7 +79,7 @@ def fill_uniforms(key, step, replica, count, out):
         out[2 * block + 1] = _unit(c2, c3)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _unit(a, b):
     """Return the number in [0, 1) that the leading 53 of 64 bits stand for."""
     return float((a >> uint64(5)) * uint64(67108864) + (b >> uint64(6))) * (1.0 / 9007199254740992.0)

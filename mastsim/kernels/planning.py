@@ -49,6 +49,16 @@ class Descent(NamedTuple):
     tables: tuple[Any, ...]
     batched: bool
 
+    def compile(self, x: np.ndarray) -> None:
+        """Compile what steps from these iterates need; none is taken.
+
+        Parameters
+        ----------
+        x : ndarray, shape (replicas, dim)
+            The iterates, in row-major order.
+        """
+        self._call(x, np.arange(len(x)), 0, np.zeros(0), Streams(0))
+
     def advance(self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams) -> None:
         """Take ``len(stepsizes)`` steps from step `first` on, in place.
 
@@ -66,6 +76,9 @@ class Descent(NamedTuple):
             The random numbers.
         """
         integer("steps", first + len(stepsizes), 1, STEPS)
+        self._call(x, replicas, first, stepsizes, streams)
+
+    def _call(self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams) -> None:
         mask, *rest = self.tables
         keys = [key_of(streams.seed, "minibatch")] if self.batched else []
         self.kernel(x, replicas, first, stepsizes.astype(x.dtype), key_of(streams.seed, "sketch"), mask, *keys, *rest)

@@ -6,8 +6,8 @@ import numpy as np
 from numba import uint64
 
 from mastsim.compilation import njit
-from mastsim.kernels.linear import place_point
-from mastsim.kernels.masks import draw_mask, mask_scratch, put_in_order
+from mastsim.kernels.columns import copy
+from mastsim.kernels.masks import draw_mask, mask_scratch, ordering_scratch, put_in_order
 from mastsim.kernels.philox import fill_uniforms
 from mastsim.simd import aligned_zeros, fma, lanes_of, load, splat, store
 
@@ -17,7 +17,7 @@ PANEL = 4
 """Vectors of replicas that go through the matrix together; even."""
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def sketched_block(model, x, kept, count, scale, points, out):
     """Write the kept coordinates of Sᵀ∇f(v + S(x − v)), in the order of `kept`.
 
@@ -41,13 +41,13 @@ def descend_block(x, replicas, first, stepsizes, key, mask, model):
     """Take steps x⁺ = x − γ_t·Sᵀ∇f(v + S(x − v)) in place, every replica with its own sketches."""
     scratch = mask_scratch(mask)
     points, out = np.empty(x.shape[1], x.dtype), np.empty(x.shape[1], x.dtype)
-    marks, large = np.zeros(x.shape[1], np.bool_), model.A.nbytes > CACHE
+    bits, large = ordering_scratch(x.shape[1]), model.A.nbytes > CACHE
     for r in range(x.shape[0]):
         for t in range(stepsizes.size):
             fill_uniforms(key, first + t, replicas[r], mask.uniforms, scratch.u)
             count = draw_mask(mask, scratch)
             if large:
-                put_in_order(scratch.kept, count, marks)
+                put_in_order(scratch.kept, count, bits)
             sketched_block(model, x[r], scratch.kept, count, mask.scale, points, out)
             for a in range(count):
                 x[r, scratch.kept[a]] -= stepsizes[t] * out[a]
@@ -69,14 +69,23 @@ def descend_panel(x, replicas, first, stepsizes, key, mask, model):
             for r in range(own.shape[0]):
                 fill_uniforms(key, first + t, replicas[start + r], mask.uniforms, scratch.u)
                 counts[r] = draw_mask(mask, scratch)
-                kept[r, : counts[r]] = scratch.kept[: counts[r]]
-                place_point(model, own[r], kept[r], counts[r], mask.scale, r % lanes, lanes, points[r // lanes])
+                copy(scratch.kept, counts[r], kept[r])
+                _place(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points[r // lanes])
             multiply(model.A, points, products, vectors)
             for r in range(own.shape[0]):
                 _step(model, own[r], kept[r], counts[r], mask.scale, r % lanes, points, products, r // lanes, stepsizes[t])
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
+def _place(model, x, kept, count, scale, lane, points):
+    """Write S(x − v) into a lane."""
+    lanes = uint64(lanes_of(x))
+    for a in range(count):
+        j = kept[a]
+        points[j * lanes + uint64(lane)] = scale[j] * (x[j] - model.center[j])
+
+
+@njit(inner=True)
 def _step(model, x, kept, count, scale, lane, points, products, vector, stepsize):
     lanes = uint64(lanes_of(x))
     for a in range(count):
@@ -86,7 +95,7 @@ def _step(model, x, kept, count, scale, lane, points, products, vector, stepsize
         points[vector, at] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def multiply(A, points, products, vectors):
     """Write A·z for the lanes of an even number of vectors; a lane's sums do not depend on the lanes beside it."""
     whole = A.shape[0] - A.shape[0] % 4
@@ -98,7 +107,7 @@ def multiply(A, points, products, vectors):
             _one_row(A, i, points[v], products[v])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _four_rows(A, i, left, right, left_out, right_out):
     lanes = lanes_of(left)
     a = b = c = d = splat(left.dtype.type(0))
@@ -120,7 +129,7 @@ def _four_rows(A, i, left, right, left_out, right_out):
     store(right_out, at + 3 * lanes, h)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _one_row(A, i, points, products):
     lanes = lanes_of(points)
     total = splat(points.dtype.type(0))

@@ -12,7 +12,7 @@ from mastsim.kernels.batches import batch_scratch, draw_batch
 from mastsim.kernels.masks import draw_mask, mask_scratch
 from mastsim.kernels.philox import fill_uniforms
 from mastsim.kernels.slopes import psi_slope
-from mastsim.simd import fma, lanes_of, load, store
+from mastsim.simd import fma, index_at, lanes_of, load, store, value_at
 
 
 class RowScratch(NamedTuple):
@@ -35,7 +35,7 @@ class RowScratch(NamedTuple):
     margin: np.ndarray
 
 
-@njit(cache=True, nogil=True)
+@njit(inner=True)
 def row_scratch(dim, size, like):
     """Return scratch for one thread."""
     lanes = lanes_of(like)
@@ -51,47 +51,45 @@ def row_scratch(dim, size, like):
     )
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def sketched_rows(model, x, kept, count, scale, index, size, s, out):
     """Write the kept coordinates of Sᵀg, g the gradient at v + S(x − v) of the rows drawn, weighted as the scratch says."""
     for a in range(count):
         j = kept[a]
-        s.point[j] = scale[j] * (x[j] - model.center[j])
+        s.point[j] = model.factor[j] * (scale[j] * (x[j] - model.center[j]))
     entries = _predict(model, index, size, s)
     _differentiate(model.slopes, size, s)
     total = _accumulate(model, index, size, s)
     for a in range(count):
         j = kept[a]
-        out[a] = scale[j] * (s.gradient[j] + total * (model.center[j] + s.point[j]))
+        point = model.center[j] + scale[j] * (x[j] - model.center[j])
+        out[a] = scale[j] * (model.factor[j] * s.gradient[j] + total * point)
         s.point[j] = 0
     if entries < uint64(x.size):
         for k in range(size):
-            for place in range(model.row_starts[index[k]], model.row_starts[index[k] + uint64(1)]):
-                s.gradient[model.row_columns[place]] = 0
+            begin, end = model.row_starts[index[k]], model.row_starts[index[k] + uint64(1)]
+            for place in range(begin, end):
+                s.gradient[index_at(model.row_columns, place, begin)] = 0
     else:
         s.gradient[:] = 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _predict(model, index, size, s):
     entries = uint64(0)
     for k in range(size):
         i = index[k]
         begin, end = model.row_starts[i], model.row_starts[i + uint64(1)]
         u = model.forms[i, 0]
-        if model.ones:
-            for place in range(begin, end):
-                u += s.point[model.row_columns[place]]
-        else:
-            for place in range(begin, end):
-                u += model.row_data[place] * s.point[model.row_columns[place]]
+        for place in range(begin, end):
+            u = fma(s.point[index_at(model.row_columns, place, begin)], value_at(model.row_data, place), u)
         entries += end - begin
         s.margin[k] = u
         s.sign[k], s.offset[k], s.slope[k] = model.forms[i, 1], model.forms[i, 2], model.forms[i, 3]
     return entries
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _differentiate(slopes, size, s):
     """Replace the predictions by the derivatives of the loss."""
     for at in range(0, size, lanes_of(s.margin)):
@@ -100,7 +98,7 @@ def _differentiate(slopes, size, s):
         store(s.margin, at, fma(psi_slope(slopes, w, s.margin.itemsize == 4), sign, load(s.slope, at)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _accumulate(model, index, size, s):
     """Add the weighted gradients of the rows, and return λ times their total weight."""
     total = s.margin.dtype.type(0)
@@ -109,16 +107,13 @@ def _accumulate(model, index, size, s):
         slope = s.weight[k] * s.margin[k]
         total += s.weight[k]
         begin, end = model.row_starts[i], model.row_starts[i + uint64(1)]
-        if model.ones:
-            for place in range(begin, end):
-                s.gradient[model.row_columns[place]] += slope
-        else:
-            for place in range(begin, end):
-                s.gradient[model.row_columns[place]] += model.row_data[place] * slope
+        for place in range(begin, end):
+            j = index_at(model.row_columns, place, begin)
+            s.gradient[j] = fma(slope, value_at(model.row_data, place), s.gradient[j])
     return model.ridge * total
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _weigh(weights, index, size, out):
     if weights.size == 1:
         out[:size] = weights[0]

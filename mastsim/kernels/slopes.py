@@ -86,7 +86,7 @@ _DOUBLE, _FLOAT = 1.5 * 2.0**52, 1.5 * 2.0**23
 _INVERSE_FACTORIALS = tuple(1.0 / math.factorial(i) for i in range(14))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def exponential(x, narrow):
     """Return e^x to about two ulps, without overflow: x counts as at most 708 (87 when `narrow`, for floats)."""
     c = _INVERSE_FACTORIALS
@@ -108,7 +108,7 @@ def exponential(x, narrow):
     return fma(square, fma(r, odd, even), r + 1.0) * power_of_two(shifted)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def psi_slope(slopes, w, narrow):
     """Return ψ'(w) for a number or a vector."""
     if slopes.code == PIECES:
@@ -127,7 +127,7 @@ def psi_slope(slopes, w, narrow):
     return share if slopes.code == LOGISTIC else grown * share * share * -1.0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def row_slope(slopes, row, u, narrow):
     """Return φ'(u; y_row) for a number or a vector of predictions."""
     sign = slopes.sign[row]

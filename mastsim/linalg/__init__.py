@@ -13,4 +13,7 @@ from mastsim.linalg.sparse_curvature import SparseCurvature as SparseCurvature
 from mastsim.linalg.sparse_curvature import mean_sparse_curvature as mean_sparse_curvature
 from mastsim.linalg.sparse_curvature import split as split
 from mastsim.linalg.sparse_curvature import squares_of as squares_of
+from mastsim.linalg.symmetric import diagonal as diagonal
+from mastsim.linalg.symmetric import outer as outer
 from mastsim.linalg.symmetric import symmetric_part as symmetric_part
+from mastsim.linalg.symmetric import transposed as transposed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,13 @@ def _modulo(matrix: np.ndarray, prime: int) -> np.ndarray:
     """Return floats as residues: mantissa times a power of 2, which has an inverse."""
     mantissa, exponent = np.frexp(matrix)
     whole = np.ldexp(mantissa, 53).astype(np.int64) % prime
-    powers = np.array([pow(2, e, prime) for e in range(-_REACH, _REACH + 1)], dtype=np.int64)
-    return whole * powers[exponent - 53 + _REACH] % prime
+    return whole * _powers_of_two(prime)[exponent - 53 + _REACH] % prime
+
+
+@cache
+def _powers_of_two(prime: int) -> np.ndarray:
+    """Return 2^e modulo a prime for every exponent of floats."""
+    return np.array([pow(2, e, prime) for e in range(-_REACH, _REACH + 1)], dtype=np.int64)
 
 
 @njit(cache=True)

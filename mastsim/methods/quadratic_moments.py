@@ -45,12 +45,10 @@ def sampled_gradient(objective: Mast, sampling: Sampling, compression: Compresso
     compressed = compression.moment_operators(d)
     whole = SketchedGradient(*sketched_quadratic(objective))
     slopes, hessians = _components(problem, objective.center)
-    parts = [
-        SketchedGradient(objective.sketch.moment_operators(A), whole.z_star, g)
-        for A, g in zip(hessians, slopes, strict=True)
-    ]
     shares, weight = sampling.second_moment(n)
-    return SampledGradient(parts, whole, shares, weight, compressed)
+    seen = shares > 0
+    operators = objective.sketch.moment_operators(hessians[seen])
+    return SampledGradient(operators, slopes[seen], shares[seen] / n, whole, weight, compressed)
 
 
 def _components(problem: Problem, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,6 +51,32 @@ class Moments(ReadOnly):
     f_gradient_norm2: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Expectations(ReadOnly):
+    """Expectations of forms along the paths from one start or from several.
+
+    Parameters
+    ----------
+    values : ndarray, shape (…, steps + 1, forms)
+        What was found; infinite where it overflowed.
+    bounds : callable
+        What finds `rounding`.
+    """
+
+    values: np.ndarray
+    bounds: Callable[[], np.ndarray]
+
+    @cached_property
+    def rounding(self) -> np.ndarray:
+        """Bounds on |values − the exact expectations|, shape (…, steps + 1, forms).
+
+        They count what every step may round by, relative to the size of its terms, and carry it along the recursion, so that
+        they grow with the number of steps; and how far `Recursion.center` may be from the point that it stands for. They
+        cost no more than the values, and are infinite where these overflow.
+        """
+        return self.bounds()
+
+
 class Recursion(ABC):
     """A method on a quadratic, as a recursion that is closed on mean and second moment of its state.
 
@@ -61,23 +89,18 @@ class Recursion(ABC):
         """The point from which points are counted, shape (dim,)."""
 
     @abstractmethod
-    def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite.
+    def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
+        """Return the expectations of forms along the path from every `x0`, shape (…, dim), with what rounding may change.
 
         Raises
         ------
         ArithmeticError
-            If an expectation is below zero by more than `rounding`; what is below zero by less is returned as zero.
+            If an expectation is below zero by more than rounding; what is below zero by less is returned as zero.
         """
 
-    @abstractmethod
-    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return bounds on |what `run` returns − the exact expectation|, shape (steps + 1, forms).
-
-        They count what every step may round by, relative to the size of its terms, and carry it along the recursion, so that
-        they grow with the number of steps; and how far `center` may be from the point that it stands for. They cost about as
-        much as `run`, and are infinite where the expectations overflow.
-        """
+    def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
+        """Return the expectations alone, shape (…, steps + 1, forms); see `follow`."""
+        return self.follow(x0, steps, forms).values
 
 
 def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:

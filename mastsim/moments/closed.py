@@ -10,9 +10,9 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.methods.affine import declared, implementation, require_affine, steps_are_constant
-from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
+from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.recursions import MomentRecursion
-from mastsim.recursions.base import MomentPath, nonnegative_path
+from mastsim.recursions.base import MomentPath, nonnegative_values
 from mastsim.validation import instance, is_of_this_package
 
 
@@ -63,27 +63,24 @@ class ClosedRecursion(Recursion):
         """The point that the method is drawn to: x_D*, or x* where the shift moves."""
         return self.method.target(self.objective)
 
-    def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
-        return nonnegative_path(self._path(x0), steps, self._written_out(forms), self._misplaced)
-
-    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""
-        path, whole = self._path(x0), self._written_out(forms)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rounding = path.rounding(steps, whole, self._misplaced)
-            return displaced(path.expectations(steps, whole), rounding, whole, self._misplaced, self.objective.dim)
-
-    def _path(self, x0: np.ndarray) -> MomentPath:
+    def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
+        """Return the expectations of forms along the path from every `x0`; see `Recursion.follow`."""
+        whole = [written_out(form, self.chain.fields, self.objective.dim) for form in forms]
         stepsizes = None if steps_are_constant(self.method) else self.method.rule.at
-        return MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, stepsizes)
+        path = MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, whole, stepsizes)
+
+        @np.errstate(over="ignore", invalid="ignore")
+        def rounding() -> np.ndarray:
+            return path.rounding(seen, self._misplaced)
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            seen = path.follow(steps)
+        values = nonnegative_values(seen.values, rounding)
+        return Expectations(values, lambda: displaced(seen.values, rounding(), whole, self._misplaced, self.objective.dim))
 
     @cached_property
     def _misplaced(self) -> float:
         return misplacement(self.objective, self.center)
-
-    def _written_out(self, forms: list[Form]) -> list[np.ndarray]:
-        return [written_out(form, self.chain.fields, self.objective.dim) for form in forms]
 
 
 def closed_chain(objective: Objective, method: Method) -> MomentRecursion:

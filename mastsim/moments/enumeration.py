@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -13,12 +13,12 @@ import numpy as np
 
 from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
-from mastsim.linalg import symmetric_part
+from mastsim.linalg import outer, symmetric_part
 from mastsim.methods import Method
 from mastsim.methods.affine import implementation, require_affine, rules_of, steps_are_alike
-from mastsim.moments.base import Form, Recursion, displaced, misplacement, require_quadratic, written_out
+from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.probes import STEPS, probing_points
-from mastsim.recursions.base import UNIT, absolute, nonnegative_values
+from mastsim.recursions.base import UNIT, absolute, convolved, nonnegative_values
 from mastsim.validation import instance, is_of_this_package
 
 WORK_LIMIT = 1 << 28
@@ -229,59 +229,76 @@ class EnumeratedRecursion(Recursion):
                 f"affine map read off near the center leads: {_NEEDED}"
             )
 
-    def run(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return the expectations of forms along the path from `x0`, shape (steps + 1, forms); overflow is infinite."""
+    def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
+        """Return the expectations of forms along the path from every `x0`; see `Recursion.follow`."""
+        whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
+
+        @np.errstate(over="ignore", invalid="ignore")
+        def rounding() -> np.ndarray:
+            points = len(list(takewhile(lambda name: name in self.method.points, self.fields))) * self.objective.dim
+            return displaced(values, self._rounding(traces, whole), whole, self._misplaced, points)
+
         with np.errstate(over="ignore", invalid="ignore"):
-            history = self._expectations(x0, steps, forms)
-            return nonnegative_values(history, self.rounding(x0, steps, forms)) if (history < 0).any() else history
+            # One more form measures the traces of the second moments, in balanced units.
+            forms_and_trace = [Q.ravel() for Q in (*whole, np.diag(np.append(1 / self.units**2, 0.0)))]
+            found = self._expectations(np.asarray(x0, dtype=float), steps, np.stack(forms_and_trace))
+            found = np.where(np.isfinite(found), found, np.inf)
+            values, traces = found[..., :-1], np.abs(found[..., -1])
+        return Expectations(nonnegative_values(values, rounding), rounding)
 
-    def _expectations(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        functionals = np.stack([written_out(form, self.fields, self.objective.dim).ravel() for form in forms])
-        history = np.stack([functionals @ second.ravel() for second in self._seconds(x0, steps)])
-        return np.where(np.isfinite(history), history, np.inf)
-
-    def _seconds(self, x0: np.ndarray, steps: int) -> Iterator[np.ndarray]:
-        """Yield the second moments of the state with a 1 appended after 0, 1, …, `steps` steps."""
+    def _expectations(self, x0: np.ndarray, steps: int, forms: np.ndarray) -> np.ndarray:
+        """Return the expectations of forms, shape (forms, size²), along every path, shape (…, steps + 1, forms)."""
         self._probe_all(steps)
-        first = self.method.init(self.objective, np.asarray(x0, dtype=float)[None])
-        start = np.append(np.concatenate(first, axis=1)[0] - self.origin, 1.0)
-        second = np.outer(start, start)
+        first = np.concatenate(self.method.init(self.objective, x0.reshape(-1, x0.shape[-1])), axis=1) - self.origin
+        start = np.pad(first.reshape(*x0.shape[:-1], -1), [(0, 0)] * (x0.ndim - 1) + [(0, 1)], constant_values=1.0)
+        second, out = outer(start, start), np.empty((*x0.shape[:-1], steps + 1, len(forms)))
         for t in range(steps + 1):
-            yield second
+            out[..., t, :] = second.reshape(*x0.shape[:-1], -1) @ forms.T
             if t < steps:
                 second = self.after(second, t)
+        return out
 
     def after(self, second: np.ndarray, step: int = 0) -> np.ndarray:
-        """Return E[M second Mᵀ], the second moment after step `step`, counted from 0, shape (size, size)."""
+        """Return E[M second Mᵀ], the second moments after step `step`, counted from 0, shape (…, size, size)."""
         if self._alike:
-            return symmetric_part((self.table @ second.ravel()).reshape(self.size, self.size))
+            moved = second.reshape(*second.shape[:-2], -1) @ self.table.T
+            return symmetric_part(moved.reshape(second.shape))
         maps, weights = self.maps_at(step)
-        return symmetric_part(np.einsum("n,nij,jk,nlk->il", weights, maps, second, maps, optimize=True))
+        return symmetric_part(np.einsum("n,nij,...jk,nlk->...il", weights, maps, second, maps, optimize=True))
 
-    def rounding(self, x0: np.ndarray, steps: int, forms: list[Form]) -> np.ndarray:
-        """Return bounds on the rounding of `run`, shape (steps + 1, forms); see `Recursion.rounding`."""
-        whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
-        sizes = np.stack([absolute(Q).ravel() for Q in whole])
-        units, u = np.append(self.units, 1.0), UNIT * self.size
-        reach = self._reach * math.sqrt(self._terms)
-        E, errors, history = np.zeros((self.size, self.size)), [], []
-        amplification = self._amplification(0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for t, second in enumerate(self._seconds(x0, steps)):
-                trace = float(np.sum(np.abs(second.diagonal()[:-1]) / self.units**2))
-                # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
-                size = trace + 2 * reach * np.sqrt(trace) + u * reach**2
-                if t == 0:
-                    E = np.diag(u * np.append(np.full(self.size - 1, size), 0.0) * units**2)
-                errors.append(
-                    sizes @ E.ravel() + u * trace * np.array([Q[:-1, :-1].diagonal() @ self.units**2 for Q in whole])
-                )
-                history.append([np.vdot(Q, second) for Q in whole])
-                amplification = amplification if self._alike else self._amplification(t)
-                rate = max(amplification, self._terms)
-                E = self.after(E, t) + np.diag(u * rate * np.append(np.full(self.size - 1, size), 1.0) * units**2)
-            points = len(list(takewhile(lambda name: name in self.method.points, self.fields))) * self.objective.dim
-            return displaced(np.array(history), np.array(errors), whole, self._misplaced, points)
+    def _rounding(self, traces: np.ndarray, whole: list[np.ndarray]) -> np.ndarray:
+        """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms).
+
+        Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
+        all steps and all starts where steps are alike.
+        """
+        sizes, units = [absolute(Q) for Q in whole], self.units**2
+        steps, u, reach = traces.shape[-1], UNIT * self.size, self._reach * math.sqrt(self._terms)
+        count = 1 if self._alike else max(steps - 1, 1)
+        rate = max(self._terms, *(self._amplification(t) for t in range(count)))
+        # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
+        large = u * (traces + 2 * reach * np.sqrt(traces) + u * reach**2)
+        added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
+        local = u * traces[..., None] * np.array([Q[:-1, :-1].diagonal() @ units for Q in sizes])
+        flat = np.stack([Q.ravel() for Q in sizes])
+        if not self._alike:
+            return self._carried(added, u * rate, flat) + local
+        E, measured = np.stack([np.diag(np.append(units, 0.0)), np.diag(np.append(0.0 * units, 1.0))]), []
+        for _ in range(steps):
+            measured.append(E.reshape(2, -1) @ flat.T)
+            E = self.after(E)
+        spread, ones = np.stack(measured, axis=1)
+        return convolved(added, spread) + u * rate * (np.cumsum(ones, axis=0) - ones) + local
+
+    def _carried(self, added: np.ndarray, one: float, flat: np.ndarray) -> np.ndarray:
+        """Return what forms measure of errors where steps are not alike, shape (…, steps + 1, forms)."""
+        state, last = np.diag(np.append(self.units**2, 0.0)), np.diag(np.append(0.0 * self.units, 1.0))
+        E, out = np.zeros((*added.shape[:-1], *state.shape)), np.empty((*added.shape, len(flat)))
+        for t in range(added.shape[-1]):
+            E = E + added[..., t, None, None] * state + (one * last if t else 0.0)
+            out[..., t, :] = E.reshape(*added.shape[:-1], -1) @ flat.T
+            E = self.after(E, t)
+        return out
 
     @cached_property
     def _misplaced(self) -> float:

@@ -9,8 +9,9 @@ from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.families import ALL_PROBLEMS, family_for
 from mastsim.problems.finite_sum import FiniteSum
-from mastsim.problems.glm import GeneralizedLinearModel, LeastSquares
+from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.loading import load
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.losses import (

@@ -151,6 +151,10 @@ class Problem(ReadOnly, ABC):
         """Return a minimiser by a search from zero; subclasses may know better."""
         return self._search(np.zeros(self.dim)).find(accuracy)
 
+    def sublevel_radius(self, level: float) -> float:
+        """Return a number that ‖x‖ is not above where f(x) ≤ `level`; infinite where none is known."""
+        return math.inf
+
     def _search(self, start: np.ndarray) -> Search:
         # The lower bound of a quadratic is its minimum, which is what is being looked for.
         lowest = -math.inf if self.is_quadratic else self.lower_bound

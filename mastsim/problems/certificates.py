@@ -79,6 +79,8 @@ class CertificateWarning(UserWarning):
 def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Minimum:
     """Return `x` with the sharper of two certificates: ‖gradient‖²/(2μ), and value − lower bound.
 
+    Where μ = 0 the first is ‖gradient‖·‖x − x*‖, if anything is known of where a minimiser x* is.
+
     Both hold for the number that is reported: the rounding of the value is added, that of the gradient enlarges its norm.
     """
     value, gradient = float(objective.value(x)), np.asarray(objective.gradient(x))
@@ -92,6 +94,11 @@ def certified(objective: Any, x: np.ndarray, mu: float, smoothness: float) -> Mi
         excess = (norm + hidden) ** 2 / (2 * min(mu, smoothness)) * (1 + 1e-14)
         if (bound := (excess + slack) * (1 + 1e-14)) <= floor:
             how = f"‖gradient‖²/(2μ) with μ = {mu:.6g}, and rounding"
+            return Minimum(x, value, bound, norm, how, excess_bound=excess, rounding=slack)
+    if mu == 0 and (reach := objective.sublevel_radius(value + slack)) < math.inf:
+        excess = (norm + hidden) * (float(np.linalg.norm(x)) + reach) * (1 + 1e-14)
+        if (bound := (excess + slack) * (1 + 1e-14)) <= floor:
+            how = f"convexity, a gradient of {norm:.3g} and a minimiser within {reach:.3g} of 0, and rounding"
             return Minimum(x, value, bound, norm, how, excess_bound=excess, rounding=slack)
     how = f"{where}value minus the lower bound {objective.lower_bound:g}"
     return Minimum(x, value, floor, norm, how, excess_bound=above, rounding=slack)
@@ -133,6 +140,8 @@ def _reason(objective: Any, found: Minimum, mu: float) -> str:
         return found.certificate
     if mu <= 0:
         what = f"the function is not strongly convex (μ = {mu:.3g})"
+        if objective.sublevel_radius(found.value) < math.inf:
+            return f"{what} along its intercept, and is certified by {found.certificate}"
         return f"{what}, so that only its lower bound says how low it goes; regularisation l2 > 0 makes it so"
     hidden = float(objective.gradient_error(found.x))
     if found.gradient_norm <= 2 * hidden:

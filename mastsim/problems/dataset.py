@@ -39,6 +39,8 @@ class Dataset(ReadOnly):
         file's own.
     columns : tuple of str, optional
         Names of the features, where the file has them.
+    weights : ndarray, shape (n,), optional
+        Weights of the rows, at least 0; problems that are built from a description take them.
     standardisation : Standardisation, optional
         The map that brought the columns to one size, where `standardised` did; its `raw` is the way back.
     copy : bool, default True
@@ -69,6 +71,7 @@ class Dataset(ReadOnly):
     columns: tuple[str, ...] | None = None
     standardisation: Standardisation | None = field(default=None, repr=False)
     _: KW_ONLY
+    weights: np.ndarray | None = field(default=None, repr=False)
     copy: InitVar[bool] = True
 
     def __post_init__(self, copy: bool) -> None:
@@ -77,6 +80,8 @@ class Dataset(ReadOnly):
         A = matrix("A", self.A, flag("copy", copy), UNLIMITED)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", vector("y", self.y, A.shape[0]))
+        if self.weights is not None:
+            object.__setattr__(self, "weights", vector("weights", self.weights, A.shape[0]))
         object.__setattr__(self, "labels", None if self.labels is None else FrozenDict(self.labels))
         if self.columns is not None:
             object.__setattr__(self, "columns", texts("columns", self.columns))

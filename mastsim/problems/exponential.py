@@ -43,6 +43,10 @@ class ExponentialClassification(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Required.
     condition_number : float, optional
         Refused: the curvature of this loss is unbounded, so there is no κ.
+    weights : array of shape (n,), mapping or "balanced", optional
+        Weights of the rows, a weight for each label, or such that every label weighs the same; only their ratios count.
+    intercept : bool, default False
+        Whether to add a column of ones, the last, whose coordinate is not penalised.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from mastsim.keywords import by_keyword
 from mastsim.problems.base import Problem
 from mastsim.problems.dataset import Dataset
 from mastsim.problems.exponential import ExponentialClassification
-from mastsim.problems.glm import LeastSquares
 from mastsim.problems.huber import HuberRegression
+from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.logistic import LogisticRegression
 from mastsim.problems.poisson import PoissonRegression
 from mastsim.problems.quadratic import Quadratic
@@ -32,9 +34,10 @@ ALL_PROBLEMS: tuple[type[Problem], ...] = (
 )
 """Every family of problems on data of its own; tests, command line and documentation are generated from this tuple."""
 
+EMPTY: Mapping[str, type[Any]] = MappingProxyType({})
 AUTO = "auto"
 """Logistic regression or least squares, whichever suits the labels."""
-_DATA = ("A", "y", "l2", "condition_number")
+_DATA = ("A", "y", "l2", "condition_number", "weights", "intercept")
 
 
 def problem_names() -> dict[str, type[Any]]:
@@ -42,13 +45,17 @@ def problem_names() -> dict[str, type[Any]]:
     return by_keyword(ALL_PROBLEMS)
 
 
-def problem_settings() -> dict[str, list[str]]:
-    """Return the names of every family's own settings, by keyword; ``auto`` has none."""
-    own = {name: [field.name for field in fields(kind) if field.name not in _DATA] for name, kind in problem_names().items()}
-    return {AUTO: [], **own}
+def problem_settings(own: Mapping[str, type[Any]] = EMPTY) -> dict[str, list[str]]:
+    """Return the names of every family's own settings, by keyword; ``auto`` has none. `own` are families of one's own."""
+    known = problem_names() | dict(own)
+    return {AUTO: []} | {
+        name: [field.name for field in fields(kind) if field.name not in _DATA] for name, kind in known.items()
+    }
 
 
-def family_for(data: Dataset, problem: str = AUTO, positive: float | None = None) -> tuple[Dataset, type[Any]]:
+def family_for(
+    data: Dataset, problem: str = AUTO, positive: float | None = None, own: Mapping[str, type[Any]] = EMPTY
+) -> tuple[Dataset, type[Any]]:
     """Return the data with the labels that a problem is about, and the family of the problem.
 
     Parameters
@@ -60,6 +67,8 @@ def family_for(data: Dataset, problem: str = AUTO, positive: float | None = None
         distinct labels, whatever they are, and least squares otherwise.
     positive : float, optional
         The label that counts as +1 in problems about two classes; the larger when left out.
+    own : mapping of str to type, optional
+        Families of one's own, by name.
 
     Returns
     -------
@@ -87,7 +96,7 @@ def family_for(data: Dataset, problem: str = AUTO, positive: float | None = None
     >>> family_for(data, "least-squares")[0].y
     array([0., 1., 1.])
     """
-    known = problem_names()
+    known = problem_names() | dict(own)
     if one_of("problem", problem, [AUTO, *known]) == AUTO:
         family: type[Any] = LogisticRegression if positive is not None or data.binary else LeastSquares
     else:

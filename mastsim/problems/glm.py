@@ -1,4 +1,4 @@
-"""Regularised generalised linear models f(x) = (1/n) Σ φ(a_iᵀx; y_i) + (λ/2)‖x‖²."""
+"""Regularised generalised linear models f(x) = (1/n) Σ w_i φ(a_iᵀx; y_i) + (λ/2)‖x‖², all w_i = 1 unless said otherwise."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 
-from mastsim.backend import Array, contiguous, inner, namespace, rows_times
-from mastsim.linalg import Curvature, Pair, QuadraticForm, SparseCurvature, gram_form
+from mastsim.backend import Array, inner, namespace, rows_at, rows_times
+from mastsim.devices import Device
 from mastsim.memory import check_room, check_square
-from mastsim.problems.base import DENSE_LIMIT, Components, Problem, ridge, total_weight
+from mastsim.problems.base import DENSE_LIMIT, Components, ridge, total_weight
 from mastsim.problems.certificates import Minimum, quadratic_minimum, reported
-from mastsim.problems.losses import Loss, SquaredLoss
+from mastsim.problems.linear_model_curvature import LinearModelCurvature
+from mastsim.problems.losses import Loss
 from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
-from mastsim.provenance import Constant
+from mastsim.problems.row_weights import mean_floor, row_weights, with_ones
+from mastsim.problems.sublevels import intercept_radius
 from mastsim.rounding import summed
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
 
 @dataclass(frozen=True, eq=False)
-class GeneralizedLinearModel(Problem):
+class GeneralizedLinearModel(LinearModelCurvature):
     """Mean loss of linear predictions plus ridge; subclasses choose the loss.
 
     Parameters
@@ -38,6 +39,11 @@ class GeneralizedLinearModel(Problem):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ_f = L_f/λ > 1, from which λ is computed.
+    weights : array of shape (n,), mapping or "balanced", optional
+        Weights of the rows, at least 0; a weight for each label; or such that every label weighs the same. They are divided
+        by their mean, so that only their ratios count.
+    intercept : bool, default False
+        Whether to add a column of ones, the last, whose coordinate is not penalised; `mastsim.Unmasked` keeps it unmasked.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
@@ -55,6 +61,8 @@ class GeneralizedLinearModel(Problem):
     l2: float | None = None
     condition_number: float | None = None
     _: KW_ONLY
+    weights: Any = None
+    intercept: bool = False
     copy: InitVar[bool] = True
 
     def __post_init__(self, copy: bool) -> None:
@@ -63,6 +71,8 @@ class GeneralizedLinearModel(Problem):
         self.loss.check_labels(y)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", y)
+        object.__setattr__(self, "weights", row_weights(self.weights, y))
+        object.__setattr__(self, "intercept", flag("intercept", self.intercept))
         if (kappa := self.condition_number) is not None:
             object.__setattr__(self, "condition_number", positive("condition_number", kappa, CONDITIONS))
         object.__setattr__(self, "l2", ridge(self.l2, kappa, self._data_curvature if kappa is not None else 0.0))
@@ -75,7 +85,7 @@ class GeneralizedLinearModel(Problem):
     @property
     def dim(self) -> int:
         """The dimension d."""
-        return int(self.A.shape[1])
+        return int(self.A.shape[1]) + self.intercept
 
     @property
     def rows(self) -> int:
@@ -85,13 +95,38 @@ class GeneralizedLinearModel(Problem):
     @property
     def name(self) -> str:
         """For example ``logistic regression (n = 569, d = 30)``."""
-        return f"{self.loss.name} regression (n = {self.rows}, d = {self.dim})"
+        said = ["", ", intercept"][self.intercept] + ("" if self.weights is None else ", weighted rows")
+        return f"{self.loss.name} regression (n = {self.rows}, d = {self.dim}{said})"
 
     @property
     def ridge(self) -> float:
         """The regularisation λ."""
         assert self.l2 is not None
         return self.l2
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all rows weigh the same and all coordinates are penalised alike."""
+        return self.weights is None and not self.intercept
+
+    @property
+    def table(self) -> Any:
+        """The rows that predictions are made of: `A`, and the ones of an intercept, shape (n, dim)."""
+        return self._extended if self.intercept else self.A
+
+    @cached_property
+    def _extended(self) -> Any:
+        return with_ones(self.A)
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """The weights of the rows, of mean 1, shape (n,)."""
+        return np.ones(self.rows) if self.weights is None else np.array(self.weights)
+
+    @cached_property
+    def penalties(self) -> np.ndarray:
+        """λ, and 0 for an intercept, shape (dim,)."""
+        return np.append(np.full(self.dim - 1, self.ridge), 0.0 if self.intercept else self.ridge)
 
     @property
     def is_quadratic(self) -> bool:
@@ -102,46 +137,65 @@ class GeneralizedLinearModel(Problem):
         """Return the same model on other rows, with the same labels and the same λ."""
         return replace(self, A=A, l2=self.ridge, condition_number=None)
 
+    def part(self, rows: Any) -> Self:
+        """Return the same model on some of its rows, with the same λ; weights are divided by the mean of these rows'."""
+        weights = None if self.weights is None else self.weights[rows]
+        return replace(self, A=self.A[rows], y=self.y[rows], l2=self.ridge, condition_number=None, weights=weights)
+
+    def on(self, device: Device) -> Self:
+        """Return the same function with its data on a device."""
+        there: Self = device.copy(self, **({"_extended": self._extended} if self.intercept else {}))
+        return there
+
     @cached_property
     def dense_rows(self) -> np.ndarray:
         """The data as a dense array, shape (n, dim)."""
-        check_room("the data as a dense table", *self.A.shape, change="use fewer rows or columns")
-        return np.asarray(self.A.toarray() if hasattr(self.A, "toarray") else self.A)
+        check_room("the data as a dense table", *self.table.shape, change="use fewer rows or columns")
+        return np.asarray(self.table.toarray() if hasattr(self.table, "toarray") else self.table)
 
-    @cached_property
-    def _transposed(self) -> Any:
-        return self.A.T.tocsr() if hasattr(self.A, "tocsr") else contiguous(self.A.T)
+    def _weighed(self, each: Array) -> Array:
+        return each if self.weights is None else self.weights * each
+
+    def _held(self, x: Array) -> Array:
+        """Return what is penalised of points: all but an intercept."""
+        if not self.intercept:
+            return x
+        xp = namespace(x)
+        return xp.concat([x[..., :-1], xp.zeros_like(x[..., :1])], axis=-1)
 
     def value(self, x: Array) -> Array:
         """Return f(x), shape ``x.shape[:-1]``."""
         x = self._points("x", x)
-        losses = self.loss.value(rows_times(self.A, x), self.y)
-        return namespace(losses).mean(losses, axis=-1) + 0.5 * self.ridge * inner(x, x)
+        return self._value(x, self.loss.value(rows_times(self.table, x), self.y))
+
+    def _value(self, x: Array, losses: Array) -> Array:
+        held = self._held(x)
+        return namespace(losses).mean(self._weighed(losses), axis=-1) + 0.5 * self.ridge * inner(held, held)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f(x), shape of `x`."""
         x = self._points("x", x)
-        slopes = self.loss.derivative(rows_times(self.A, x), self.y)
-        return rows_times(self._transposed, slopes) / self.rows + self.ridge * x
+        return self._combined(self.loss.derivative(rows_times(self.table, x), self.y), x)
+
+    def _combined(self, slopes: Array, x: Array) -> Array:
+        return rows_times(self._transposed, self._weighed(slopes)) / self.rows + self.ridge * self._held(x)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Return f(x) and ∇f(x) from the same predictions."""
         x = self._points("x", x)
-        predictions = rows_times(self.A, x)
+        predictions = rows_times(self.table, x)
         losses, slopes = self.loss.value(predictions, self.y), self.loss.derivative(predictions, self.y)
-        value = namespace(losses).mean(losses, axis=-1) + 0.5 * self.ridge * inner(x, x)
-        return value, rows_times(self._transposed, slopes) / self.rows + self.ridge * x
+        return self._value(x, losses), self._combined(slopes, x)
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         x, w = self._points("x", x), self._points("w", w)
-        bends = self.loss.second_derivative(rows_times(self.A, x), self.y) * rows_times(self.A, w)
-        return rows_times(self._transposed, bends) / self.rows + self.ridge * w
+        return self._combined(self.loss.second_derivative(rows_times(self.table, x), self.y) * rows_times(self.table, w), w)
 
     @cached_property
     def rounding(self) -> LinearModelRounding:
         """The data as rounding errors see them."""
-        return LinearModelRounding(self.A, self.y, self.loss, self.ridge)
+        return LinearModelRounding(self.table, self.y, self.loss, self.penalties, self.share)
 
     @np.errstate(over="ignore", invalid="ignore")
     def error_bound(self, x: np.ndarray, moved: np.ndarray | None = None) -> np.ndarray:
@@ -156,7 +210,7 @@ class GeneralizedLinearModel(Problem):
         return self.rounding.gradient(x, np.zeros(x.shape) if moved is None else moved)
 
     def _bends(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(self.loss.second_derivative(self.A @ x, self.y))
+        return np.asarray(self._weighed(self.loss.second_derivative(self.table @ x, self.y)))
 
     def hessian(self, x: Array) -> np.ndarray:
         """Return ∇²f(x) at one point, shape (dim, dim)."""
@@ -168,167 +222,42 @@ class GeneralizedLinearModel(Problem):
         return self._hessian_of(np.mean([self._bends(point) for point in points], axis=0))
 
     def _hessian_of(self, bends: np.ndarray) -> np.ndarray:
-        """Return (1/n) Aᵀ Diag(bends) A + λI."""
-        A = self.A
+        """Return (1/n) Aᵀ Diag(bends) A + λI, weights included in `bends`."""
+        A = self.table
         data = A.T @ (A.multiply(bends[:, None]).tocsr() if hasattr(A, "multiply") else bends[:, None] * A)
-        return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + self.ridge * np.eye(self.dim)
+        return np.asarray(data.toarray() if hasattr(data, "toarray") else data) / self.rows + np.diag(self.penalties)
 
     def hessian_root(self, x: np.ndarray) -> np.ndarray:
         """Return R with RᵀR = ∇²f(x) at one point, for convex losses, shape (n + dim, dim)."""
         data = np.sqrt(np.maximum(self._bends(x), 0.0) / self.rows)[:, None] * self.dense_rows
-        return np.vstack([data, math.sqrt(self.ridge) * np.eye(self.dim)])
+        return np.vstack([data, np.diag(np.sqrt(self.penalties))])
 
     def hessian_diagonal(self, x: np.ndarray) -> np.ndarray:
         """Return the diagonal of ∇²f(x) at one point, shape (dim,)."""
-        return np.asarray(self._squares.T @ self._bends(x)) / self.rows + self.ridge
-
-    @cached_property
-    def _squares(self) -> Any:
-        return self.A.multiply(self.A).tocsr() if hasattr(self.A, "multiply") else self.A**2
-
-    @cached_property
-    def column_scale(self) -> np.ndarray:
-        """One over the root of the largest curvature along each coordinate; of its mean square where that is unbounded."""
-        bend = self.loss.bend if math.isfinite(self.loss.bend) else 1.0
-        diagonal = bend * np.asarray(self._squares.T @ np.ones(self.rows)) / self.rows + self.ridge
-        # A column of zeros that is not penalised has no scale.
-        return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-
-    @cached_property
-    def _gram(self) -> np.ndarray:
-        check_square("the matrix AᵀA of the data", self.dim)
-        gram = self._transposed @ self.A
-        return np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram) / self.rows
-
-    @property
-    def _data_curvature(self) -> float:
-        if not math.isfinite(self.loss.bend):
-            raise ValueError(
-                f"condition_number={self.condition_number} is not accepted: the curvature of the {self.loss.name} loss is "
-                "unbounded; pass l2 instead"
-            )
-        return self.loss.bend * self._gram_top
-
-    @cached_property
-    def _gram_top(self) -> Constant:
-        """A number that λ_max(AᵀA/n) is not above."""
-        if self.dim > DENSE_LIMIT:
-            return self._sparse_curvature(1.0, 0.0).largest
-        return Constant(max(float(np.linalg.eigvalsh(self._gram)[-1]), 0.0), "exact", "dense eigenvalues")
-
-    @cached_property
-    def upper_curvature(self) -> Curvature:
-        """**L** = (sup|φ''|/n) AᵀA + λI; refused where φ'' is unbounded."""
-        self._check_curvature()
-        return self._curvature(self.loss.bend)
-
-    def _check_curvature(self) -> None:
-        if not math.isfinite(self.loss.bend):
-            raise ValueError(f"the curvature of the {self.loss.name} loss is unbounded: there is no matrix L ⪰ ∇²f")
-
-    @cached_property
-    def L_f(self) -> Constant:
-        """Smoothness constant of f; infinite where φ'' is unbounded."""
-        if not math.isfinite(self.loss.bend):
-            return Constant(math.inf, "exact", f"the curvature of the {self.loss.name} loss is unbounded")
-        if self.dim <= DENSE_LIMIT:
-            return super().L_f
-        top = self.sparse_upper_curvature.largest
-        return self._smoothness(top, f"; {top.source}")
-
-    @cached_property
-    def mu_f(self) -> Constant:
-        """Strong convexity constant of f (0 when f is only convex, negative when it is not)."""
-        if self.loss.curvature_min == -math.inf:
-            return Constant(-math.inf, "lower", f"nothing bounds the curvature of the {self.loss.name} loss from below")
-        if self.dim <= DENSE_LIMIT:
-            return super().mu_f
-        least = self.sparse_lower_curvature.smallest
-        return self._convexity(least, f"; {least.source}")
-
-    @cached_property
-    def sparse_upper_curvature(self) -> SparseCurvature:
-        """**L** as an operator; refused where φ'' is unbounded."""
-        self._check_curvature()
-        return self._sparse_curvature(self.loss.bend, self.ridge)
-
-    @cached_property
-    def sparse_lower_curvature(self) -> SparseCurvature:
-        """**M** as an operator; −**M** is what rows make where φ'' is negative somewhere."""
-        if self.is_quadratic:
-            return self.sparse_upper_curvature
-        return self._sparse_curvature(self.loss.curvature_min, self.ridge)
-
-    def _sparse_curvature(self, bend: float, ridge: float) -> SparseCurvature:
-        """Return (bend/n) AᵀA + ridge·I as an operator."""
-        rows, sign = sp.csr_array(self.A), -1.0 if bend < 0 else 1.0
-        pieces = [(rows, np.full(self.rows, abs(bend) / self.rows))] if bend != 0 else []
-        return SparseCurvature(pieces, np.full(self.dim, sign * ridge), ridge if bend >= 0 else -math.inf, sign)
-
-    @cached_property
-    def lower_curvature(self) -> Curvature:
-        """**M** = (φ''min/n) AᵀA + λI; refused where nothing bounds φ'' from below."""
-        if self.loss.curvature_min == -math.inf:
-            raise ValueError(f"nothing bounds the curvature of the {self.loss.name} loss from below: there is no M ⪯ ∇²f")
-        return self.upper_curvature if self.is_quadratic else self._curvature(self.loss.curvature_min)
-
-    def _curvature(self, bend: float) -> Curvature:
-        """Return (bend/n) AᵀA + λI."""
-        check_square("the curvature matrix", self.dim)
-        if bend > 0 and self.is_quadratic:
-            return self.quadratic_form.curvature
-        ridge = self.ridge * np.eye(self.dim)
-        if bend == 0:
-            return Curvature(ridge, floor=self.ridge, semidefinite=True)
-        doubt = (self.rows + 4) * float(np.finfo(float).eps)
-        if bend > 0:
-            return Curvature(bend * self._gram + ridge, None, doubt, self.ridge, None, True)
-        # Where the two parts cancel, the doubt is beside what they are, not beside their sum.
-        matrix = bend * self._gram + ridge
-        parts, diagonal = abs(bend) * np.diag(self._gram) + self.ridge, np.abs(np.diag(matrix))
-        share = np.divide(parts, diagonal, out=np.where(parts > 0, 1 / doubt, 0.0), where=diagonal > 0)
-        return Curvature(matrix, None, doubt * float(share.max(initial=1.0)))
-
-    @cached_property
-    def quadratic_form(self) -> QuadraticForm:
-        """The form around zero of a model whose loss is quadratic."""
-        if not self.is_quadratic:
-            return super().quadratic_form
-        zero = np.zeros(self.rows)
-        bend, slopes = self.loss.curvature_max, np.asarray(self.loss.derivative(zero, self.y))
-        form = gram_form(self.A, slopes, bend, self.ridge)
-        offsets = np.asarray(self.loss.value(zero, self.y)) - slopes**2 / (2 * bend)
-        error = 4 * float(np.finfo(float).eps) * float(np.abs(offsets).mean())
-        constant = form.constant + Pair.of(float(offsets.mean()))
-        return QuadraticForm(form.curvature, form.slope, constant, form.slope_errors, form.constant_error + error)
-
-    @property
-    def curvature_is_attained(self) -> bool:
-        """Whether φ'' reaches its largest value in all rows at once and comes as near its least as one likes."""
-        return self.loss.curvature_is_attained
+        return np.asarray(self._squares.T @ self._bends(x)) / self.rows + self.penalties
 
     @property
     def components(self) -> int:
-        """The number n of rows; f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖²."""
+        """The number n of rows; f_i(x) = w_i φ(a_iᵀx; y_i) + (λ/2)‖x‖²."""
         return self.rows
 
     @cached_property
     def row_squares(self) -> np.ndarray:
         """‖a_i‖² for every row, shape (n,)."""
-        squares = self.A.multiply(self.A).sum(axis=1) if hasattr(self.A, "multiply") else (self.A**2).sum(axis=1)
-        return np.asarray(squares).ravel()
+        A = self.table
+        return np.asarray((A.multiply(A) if hasattr(A, "multiply") else A**2).sum(axis=1)).ravel()
 
     @cached_property
     def _zero_rows(self) -> np.ndarray:
         # Not by the squares, which may underflow.
-        entries = (self.A != 0).sum(axis=1)
-        return np.asarray(entries).ravel() == 0
+        entries = (self.table != 0).sum(axis=1)
+        return (np.asarray(entries).ravel() == 0) | (self.share == 0)
 
     @cached_property
     def component_smoothness(self) -> np.ndarray:
-        """Smoothness of each f_i(x) = φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,)."""
+        """Smoothness of each f_i(x) = w_i φ(a_iᵀx; y_i) + (λ/2)‖x‖², or just above it with an intercept, shape (n,)."""
         # A row of zeros has no curvature, not even where that of the loss is unbounded.
-        squares = np.maximum(self.row_squares, np.finfo(float).tiny)
+        squares = np.maximum(self._weighed(self.row_squares), np.finfo(float).tiny)
         return np.multiply(self.loss.bend, squares, out=np.zeros(self.rows), where=~self._zero_rows) + self.ridge
 
     @property
@@ -339,72 +268,46 @@ class GeneralizedLinearModel(Problem):
         if not math.isfinite(self.loss.bend):
             return False
         longest = float(self.component_smoothness.max() - self.ridge) / self.loss.bend
-        return bool(self.ridge + self.loss.curvature_min * longest >= 0)
+        return bool(float(self.penalties.min()) + self.loss.curvature_min * longest >= 0)
 
     @property
     def component_smoothness_error(self) -> float:
         """The rounding of ‖a_i‖², of the product and of the sum; see `Problem.component_smoothness_error`."""
         largest = float(self.component_smoothness.max())
-        return float(summed(self.dim + 6)) * largest if math.isfinite(largest) else 0.0
+        return float(summed(self.dim + 7)) * largest if math.isfinite(largest) else 0.0
 
     @cached_property
     def component_infima(self) -> np.ndarray:
         """Proven lower bounds on inf f_i, shape (n,); for a convex loss they are the infima, up to rounding."""
-        return row_infima(self.loss, self.y, self.row_squares, self._zero_rows, self.ridge)
+        return row_infima(self.loss, self.y, self.row_squares, self._zero_rows, float(self.penalties.min()), self.share)
 
     def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
         """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
         x = self._points("x", x)
-        ridge = (self.ridge * total_weight(minibatch))[:, None] * x
-        if minibatch.index is None:
-            slopes = minibatch.weights * self.loss.derivative(rows_times(self.A, x), self.y)
+        ridge = (self.ridge * total_weight(minibatch))[:, None] * self._held(x)
+        index, weights = minibatch.index, minibatch.weights
+        if index is None:
+            slopes = weights * self._weighed(self.loss.derivative(rows_times(self.table, x), self.y))
             return rows_times(self._transposed, slopes) + ridge
-        return rows_gradient(self.loss, self.A, self.y, x, minibatch.index, minibatch.weights) + ridge
+        weights = weights if self.weights is None else weights * rows_at(self.weights, index)
+        return rows_gradient(self.loss, self.table, self.y, x, index, weights) + ridge
 
     @property
     def lower_bound(self) -> float:
-        """The infimum of the loss."""
-        return self.loss.lower_bound(self.y)
+        """The infimum of the loss; a bound on it where rows have weights."""
+        if self.weights is None:
+            return self.loss.lower_bound(self.y)
+        return mean_floor(self.share, self.loss.infima(self.y))
+
+    def sublevel_radius(self, level: float) -> float:
+        """Return a number that ‖x‖ is not above where f(x) ≤ `level`; infinite unless an intercept is why there is no μ."""
+        if not self.intercept or self.ridge == 0 or self.loss.curvature_min < 0:
+            return math.inf
+        lengths, room = np.sqrt(np.maximum(self.row_squares - 1, 0.0)), level - self.lower_bound
+        return intercept_radius(self.loss, self.y, lengths, self.share, self.ridge, room)
 
     def _find_minimum(self, accuracy: float | None) -> Minimum:
         """Return a minimiser; that of least norm, whose certificate needs no μ, for a quadratic f."""
         if self.is_quadratic and self.dim <= DENSE_LIMIT:
             return reported(self, quadratic_minimum(self, self.quadratic_form), accuracy)
         return super()._find_minimum(accuracy)
-
-
-@dataclass(frozen=True, eq=False)
-class LeastSquares(GeneralizedLinearModel):
-    """f(x) = (1/2n)‖Ax − y‖² + (λ/2)‖x‖².
-
-    Parameters
-    ----------
-    A : array or scipy.sparse matrix, shape (n, dim)
-        One row a data point.
-    y : array, shape (n,)
-        Real labels.
-    l2 : float, optional
-        Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
-    condition_number : float, optional
-        κ > 1; λ is chosen so that L_f/λ = κ.
-    copy : bool, default True
-        Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
-
-    Raises
-    ------
-    ValueError
-        If an entry is not finite, a shape does not fit, or not exactly one of the two regularisations is given.
-
-    Examples
-    --------
-    >>> f = LeastSquares(np.eye(2), np.array([2.0, 0.0]), l2=0.5)
-    >>> float(f.L_f), f.minimize().x
-    (1.0, array([1., 0.]))
-    """
-
-    keyword = "least-squares"
-
-    @property
-    def loss(self) -> Loss:
-        """The squared loss."""
-        return SquaredLoss()

@@ -50,6 +50,10 @@ class HuberRegression(GeneralizedLinearModel):
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
     delta : float, default 1.0
         δ > 0, the residual from which the loss is linear.
+    weights : array of shape (n,), mapping or "balanced", optional
+        Weights of the rows, a weight for each label, or such that every label weighs the same; only their ratios count.
+    intercept : bool, default False
+        Whether to add a column of ones, the last, whose coordinate is not penalised.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 

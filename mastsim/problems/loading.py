@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ def load(
     spec: str | os.PathLike[str] = DEFAULT_DATA,
     *,
     target: str | None = None,
+    weights: str | None = None,
     standardise: bool = False,
     positive: float | None = None,
     features: int | None = None,
@@ -75,6 +77,8 @@ def load(
             from 1/d to 1, which makes A sparse with that share of nonzeros (or just under), and the same spectrum.
     target : str, optional
         The column of a table that is predicted.
+    weights : str, optional
+        The column of a table that holds weights of the rows, at least 0; see `Dataset.weights`.
     standardise : bool, default False
         Whether to bring the columns to mean 0 and variance 1 (sparse ones to variance 1 alone); `Dataset.standardisation`
         keeps the way back to their own units.
@@ -108,19 +112,21 @@ def load(
     'synthetic:n=30,d=3,condition=100,seed=0,noise=0,density=0.5'
     """
     checked_path("spec", spec)
-    if target is not None:
-        text_of("target", target)
+    for name, column in (("target", target), ("weights", weights)):
+        if column is not None:
+            text_of(name, column)
     text = os.fspath(spec)
     named = text in (DEFAULT_DATA, *catalogue_names()) or text.partition(":")[0] == "synthetic"
     if named and (features is not None or zero_based):
         option = "zero_based=True" if features is None else f"features={features}"
         raise ValueError(f"{option} is not accepted with data set {text!r}: it is for LIBSVM files of your own")
     table = not named and Path(text).suffix.lower() in SUFFIXES
-    if target is not None and not table:
-        raise ValueError(f"target={target!r} is not accepted with data set {text!r}: it is for tables such as .csv")
+    for name, column in (("target", target), ("weights", weights)):
+        if column is not None and not table:
+            raise ValueError(f"{name}={column!r} is not accepted with data set {text!r}: it is for tables such as .csv")
     if table and (features is not None or zero_based):
         raise ValueError(f"features and zero_based are not accepted with {text!r}: they are for LIBSVM files")
-    found = _named(text) or (_load_table(text, target) if table else _load_file(text, features, zero_based))
+    found = _named(text) or (_load_table(text, target, weights) if table else _load_file(text, features, zero_based))
     if flag("standardise", standardise):
         found = found.standardised()
     return found if positive is None else found.classified(real("positive", positive))
@@ -164,13 +170,14 @@ def _load_catalogued(entry: Catalogued) -> Dataset:
     return Dataset(entry.name, A, y, entry.sha256, source, entry.labels, copy=False)
 
 
-def _load_table(text: str, target: str | None) -> Dataset:
+def _load_table(text: str, target: str | None, weights: str | None) -> Dataset:
     size = Path(text).stat().st_size
     check_room(f"reading file {text!r}", size, change="read it on a machine with more memory", itemsize=_BYTES_OF_A_CELL)
     content = Path(text).read_bytes()
-    table = read_table(Path(text), content, target)
+    table = read_table(Path(text), content, target, weights)
     source = f"Table {text}; target {table.said}."
-    return Dataset(Path(text).name, table.A, table.y, sha256(content), source, None, table.columns, copy=False)
+    about = Path(text).name, table.A, table.y, sha256(content), source, None, table.columns
+    return Dataset(*about, weights=table.weights, copy=False)
 
 
 def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
@@ -181,11 +188,21 @@ def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
     return Dataset(Path(text).name, A, y, sha256(content), f"LIBSVM file {text}, labels as they stand in it.", copy=False)
 
 
-def _breast_cancer() -> Dataset:
+def _bundled() -> tuple[np.ndarray, np.ndarray]:
+    """Return the features and targets that scikit-learn bundles; to import it takes a second, to read its file none."""
+    package = find_spec("sklearn")
+    path = Path((package and package.origin) or "", "..", "datasets", "data", "breast_cancer.csv").resolve()
+    if path.is_file():
+        table = np.loadtxt(path, delimiter=",", skiprows=1)
+        return np.ascontiguousarray(table[:, :-1]), table[:, -1]
     from sklearn.datasets import load_breast_cancer
 
     raw, target = load_breast_cancer(return_X_y=True)
-    raw, target = np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
+    return np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
+
+
+def _breast_cancer() -> Dataset:
+    raw, target = _bundled()
     found = digest(raw, target)
     if found != BREAST_CANCER_SHA256:
         raise ValueError(

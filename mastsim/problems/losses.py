@@ -114,6 +114,12 @@ class Loss(ABC):
         """ψ as pieces of parabolas and lines, or None for losses that are something else."""
         return None
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether expectations are exact to rounding whatever the accuracy: ψ is no sum that is only near it."""
+        found = None if self.pieces is not None else self.shortest_sum(1.0, 1e-4)
+        return found is None or found.rate != 0 or len(found.weights) == 0
+
     @abstractmethod
     def check_labels(self, y: np.ndarray) -> None:
         """Raise ValueError when a label cannot be used, saying what would be accepted."""

@@ -47,12 +47,14 @@ class LinearModelRounding:
         Labels.
     loss : Loss
         The loss.
-    ridge : float
-        λ.
+    penalties : ndarray, shape (dim,)
+        λ, and 0 for what is not penalised.
+    share : ndarray, shape (n,)
+        Weights of the rows.
     """
 
-    def __init__(self, A: Any, y: np.ndarray, loss: Loss, ridge: float) -> None:
-        self.A, self.majorant, self.loss, self.ridge = A, frozen_in_place(abs(A)), loss, ridge
+    def __init__(self, A: Any, y: np.ndarray, loss: Loss, penalties: np.ndarray, share: np.ndarray) -> None:
+        self.A, self.majorant, self.loss, self.penalties, self.share = A, frozen_in_place(abs(A)), loss, penalties, share
         form = loss.row_form(y)
         parts = (form.sign, form.offset, form.slope, form.constant)
         self.sign, self.offset, self.slope, self.constant = (frozen(np.broadcast_to(part, y.shape)) for part in parts)
@@ -65,19 +67,19 @@ class LinearModelRounding:
         u, w, away = self._margins(x, moved)
         shift, steady = np.abs(self.slope), np.abs(self.slope * u) + np.abs(self.constant)
         rows = loss_error(self.loss, w, away, 0) + shift * away + 2 * EPS * steady
-        depth = 24 + np.log2(len(self.slope))
-        mean = rows + summed(depth) * (np.abs(self.loss.psi(w)) + steady)
+        depth = 25 + np.log2(len(self.slope))
+        mean = self.share * (rows + summed(depth) * (np.abs(self.loss.psi(w)) + steady))
         ridge = summed(x.shape[-1] + 4) * x**2 + moved * (2 * np.abs(x) + moved)
-        return mean.mean(axis=-1) + 0.5 * self.ridge * ridge.sum(axis=-1)
+        return mean.mean(axis=-1) + 0.5 * (self.penalties * ridge).sum(axis=-1)
 
     def gradient(self, x: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Return a bound on the norm of the error of ∇f at points known up to `moved`, shape ``x.shape[:-1]``."""
         _, w, away = self._margins(x, moved)
-        slopes = np.abs(self.loss.psi(w, 1)) + np.abs(self.slope)
-        rows = loss_error(self.loss, w, away, 1) + 2 * EPS * slopes
+        slopes = self.share * (np.abs(self.loss.psi(w, 1)) + np.abs(self.slope))
+        rows = self.share * loss_error(self.loss, w, away, 1) + 3 * EPS * slopes
         turned = self.majorant.T
         each = (rows_times(turned, rows) + summed(self.column_terms + 4) * rows_times(turned, slopes)) / len(self.slope)
-        each = each + self.ridge * (moved + 4 * EPS * np.abs(x)) + 2 * EPS * rows_times(turned, slopes) / len(self.slope)
+        each = each + self.penalties * (moved + 4 * EPS * np.abs(x)) + 2 * EPS * rows_times(turned, slopes) / len(self.slope)
         return np.linalg.norm(each, axis=-1)
 
     def _margins(self, x: np.ndarray, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -46,24 +46,27 @@ def _sparse_gradient(loss: Loss, A: Any, y: Array, x: Array, index: Array, weigh
     return xp.reshape(total, (replicas, dim))
 
 
-def row_infima(loss: Loss, y: np.ndarray, squares: np.ndarray, flat: np.ndarray, ridge: float) -> np.ndarray:
-    """Return lower bounds on inf_x φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,).
+def row_infima(
+    loss: Loss, y: np.ndarray, squares: np.ndarray, flat: np.ndarray, ridge: float, share: np.ndarray
+) -> np.ndarray:
+    """Return lower bounds on inf_x w_i φ(a_iᵀx; y_i) + (λ/2)‖x‖², shape (n,), for weights w_i in `share`.
 
-    The infimum over the points with a_iᵀx = t is φ(t; y_i) + λt²/(2‖a_i‖²), a function of one variable. For a convex loss
-    its minimum is bracketed, and the tangent at a point of the bracket bounds it from below, as does strong convexity; the
-    rounding of both is taken off. For other losses the infimum of the loss is returned.
+    It is w_i times that of φ(a_iᵀx; y_i) + (λ/2w_i)‖x‖². The infimum over the points with a_iᵀx = t is
+    φ(t; y_i) + λt²/(2w_i‖a_i‖²), a function of one variable. For a convex loss its minimum is bracketed, and the tangent at
+    a point of the bracket bounds it from below, as does strong convexity; the rounding of both is taken off. For other
+    losses the infimum of the loss is returned.
     """
     infima = np.asarray(loss.infima(y), dtype=float)
     infima = np.where(flat, loss.value(np.zeros(len(y)), y), infima)
     live = ~flat
     if loss.curvature_min < 0 or ridge == 0 or not live.any():
-        return infima
+        return share * infima
     # Rows so short that λ/‖a‖² overflows keep the bound of the loss.
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        stiffness = ridge / squares
+        stiffness = ridge / (share * squares)
     live &= np.isfinite(stiffness)
     infima[live] = np.maximum(infima[live], _least(loss, y[live], stiffness[live]))
-    return infima
+    return share * infima
 
 
 @np.errstate(over="ignore", invalid="ignore")

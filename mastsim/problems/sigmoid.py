@@ -94,6 +94,10 @@ class SigmoidClassification(GeneralizedLinearModel):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that (largest curvature)/λ = κ.
+    weights : array of shape (n,), mapping or "balanced", optional
+        Weights of the rows, a weight for each label, or such that every label weighs the same; only their ratios count.
+    intercept : bool, default False
+        Whether to add a column of ones, the last, whose coordinate is not penalised.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 

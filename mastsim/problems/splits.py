@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +16,8 @@ def split(problem: Model, clients: int, by: str = "iid", seed: int = 0) -> list[
     """Return one problem a client: the same loss and the same λ on disjoint shards of the rows.
 
     The sizes of the shards differ by one at most. ``FiniteSum(split(f, clients))`` is the mean of the shards' means, which
-    is f where the shards are equal, that is, where `clients` divides the number of rows.
+    is f where the shards are equal, that is, where `clients` divides the number of rows, and rows have no weights, which are
+    divided by the mean of their shard.
 
     Parameters
     ----------
@@ -63,4 +63,4 @@ def split(problem: Model, clients: int, by: str = "iid", seed: int = 0) -> list[
         order = np.argsort(problem.y, kind="stable")
     # Within a shard rows keep their order.
     shards = [np.sort(shard) if by == "iid" else shard for shard in np.array_split(order, clients)]
-    return [replace(problem, A=problem.A[i], y=problem.y[i], l2=problem.ridge, condition_number=None) for i in shards]
+    return [problem.part(i) for i in shards]

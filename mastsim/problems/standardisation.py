@@ -72,8 +72,10 @@ class Standardisation(ReadOnly):
 
         Parameters
         ----------
-        x : array, shape (d,)
-            Weights of a model of standardised columns.
+        x : array, shape (d,) or (d + 1,)
+            Weights of a model of standardised columns, and perhaps its intercept.
         """
-        weights = vector("x", x, len(self.spread)) / self.spread
-        return weights, -float(weights @ self.mean)
+        columns = len(self.spread)
+        given = vector("x", x, columns + (np.shape(x) == (columns + 1,)))
+        weights, intercept = given[:columns] / self.spread, float(given[columns:].sum())
+        return weights, intercept - float(weights @ self.mean)

@@ -36,15 +36,18 @@ class Table(NamedTuple):
         The targets; 0 and 1 where the file has two texts.
     said : str
         What the targets are, in words.
+    weights : ndarray, shape (n,), or None
+        The column of weights of the rows, where one is asked for.
     """
 
     columns: tuple[str, ...]
     A: np.ndarray
     y: np.ndarray
     said: str
+    weights: np.ndarray | None = None
 
 
-def read_table(path: Path, content: bytes, target: str | None) -> Table:
+def read_table(path: Path, content: bytes, target: str | None, weights: str | None = None) -> Table:
     """Return the table in a file.
 
     Parameters
@@ -55,6 +58,8 @@ def read_table(path: Path, content: bytes, target: str | None) -> Table:
         What is in it.
     target : str or None
         The column of the targets; in a file without a heading columns are called 1, 2, …
+    weights : str, optional
+        The column of the weights of the rows, which is no feature.
 
     Raises
     ------
@@ -65,15 +70,22 @@ def read_table(path: Path, content: bytes, target: str | None) -> Table:
     """
     kind = path.suffix.lower()
     if kind == ".npz":
+        if weights is not None:
+            raise ValueError(
+                f"weights={weights!r} is not accepted for file {str(path)!r}: give them as a .npy file of their own"
+            )
         return _read_npz(str(path), content, target)
     names, columns, lines = _read_parquet(path) if kind == ".parquet" else _read_text(str(path), content, kind)
-    where = _column_of(target, names, str(path))
+    where, heavy = _column_of(target, names, str(path)), None
+    if weights is not None:
+        heavy = names.index(one_of("weights", weights, [name for i, name in enumerate(names) if i != where]))
     y, said = _targets(names[where], columns[where], lines, str(path))
-    features = [i for i in range(len(names)) if i != where]
+    features = [i for i in range(len(names)) if i not in (where, heavy)]
     if not features:
         raise ValueError(f"file {str(path)!r} holds no features besides the target {names[where]!r}")
     A = np.column_stack([_numbers(names[i], columns[i], lines, str(path)) for i in features])
-    return Table(tuple(names[i] for i in features), A, y, said)
+    share = None if heavy is None else _numbers(names[heavy], columns[heavy], lines, str(path))
+    return Table(tuple(names[i] for i in features), A, y, said, share)
 
 
 def _column_of(target: str | None, names: Sequence[str], origin: str) -> int:

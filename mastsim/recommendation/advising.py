@@ -47,6 +47,8 @@ def advise(
     positive: float | None = None,
     l2: float | None = None,
     condition_number: float | None = None,
+    weights: str | None = None,
+    intercept: bool = False,
     accuracy: float | None = None,
     design: str | None = None,
     seed: int = 0,
@@ -67,6 +69,10 @@ def advise(
         As in `Spec`; the loss is chosen by the target when left out.
     positive, l2, condition_number : float, optional
         As in `Spec`: κ_f = 100 when neither λ nor κ_f is given. λ = 1/(nC) for the C of scikit-learn.
+    weights : str, optional
+        As in `Spec`: ``balanced``, ``0:1,1:5`` by label, ``column:NAME`` of a table, or a file.
+    intercept : bool, default False
+        Whether to add a coordinate that is neither penalised nor masked.
     accuracy : float, optional
         The value of what the theorem bounds that is aimed at; 1 % of the start's when left out.
     design : {"smoothness", "step", "floor"}, optional
@@ -95,15 +101,20 @@ def advise(
     >>> found.answer.startswith("DSGD: γ = "), found.keeps[0].multiple >= 1
     (True, True)
     """
-    table = _table(data, target)
     if accuracy is not None:
         accuracy = positive_number("accuracy", accuracy, ACCURACIES)
     if design is not None:
         one_of("design", design, list(designs.OBJECTIVES))
     one_of("sketch", sketch, ["bernoulli", "randk"])
     keeps = np.atleast_1d(keep_fraction("keep", keep)).tolist()
+    if design is not None and intercept:
+        raise ValueError(
+            f"design={design!r} is not accepted with intercept: keeps are designed for coordinates that are masked"
+        )
     what: dict[str, Any] = {"problem": problem, "positive": positive, "l2": l2, "condition_number": condition_number}
+    what |= {"weights": weights, "intercept": intercept}
     specs = [Spec(**what, sketch=f"{sketch}:{share!r}", method=method) for share in keeps]
+    specs[0].fit(table := _table(data, target, specs[0].weights_column))
     labelled, f = specs[0].problem_of(table)
     halved = _half(f)
     advice = tuple(_advised(spec, f, share, accuracy, seed, halved) for spec, share in zip(specs, keeps, strict=True))
@@ -119,31 +130,30 @@ def advise(
         after=_scaling(specs[0], scaled),
         curvatures=np.diag(f.upper_curvature.matrix).copy(),
         seed=seed,
-        notes=_notes(labelled),
+        notes=_notes(labelled, f),
         design=chosen,
     )
 
 
-def _table(data: Any, target: str | None) -> Dataset:
+def _table(data: Any, target: str | None, weights: str | None) -> Dataset:
     """Return the data set that is asked about."""
     if isinstance(data, Dataset):
         if target is not None:
             raise ValueError(f"target={shown(target)} is not accepted with a Dataset, whose targets are its y")
         return data
     path("data", data)
-    return load(data, target=target)
+    return load(data, target=target, weights=weights)
 
 
 def _half(f: Any) -> np.ndarray:
     """Return the minimiser of the same problem on every second row: a model trained beforehand on other data."""
-    rows = slice(None, None, 2)
-    found: np.ndarray = replace(f, A=f.A[rows], y=f.y[rows], l2=f.ridge, condition_number=None).minimize().x
+    found: np.ndarray = f.part(np.arange(0, f.rows, 2)).minimize().x
     return found
 
 
 def _advised(spec: Spec, f: Any, keep: float, accuracy: float | None, seed: int, halved: np.ndarray) -> KeepAdvice:
     """Return the advice for one keep."""
-    F = Mast(f, _sketch(spec, f))
+    F = Mast(f, spec.sketch_in(f.dim))
     trial = spec.trial(F)
     theorem = _covering(F, trial)
     tried, run = _try(F, trial, theorem, seed)
@@ -161,13 +171,6 @@ def _advised(spec: Spec, f: Any, keep: float, accuracy: float | None, seed: int,
         pretrained_floor=float("nan") if moved is None else moved.radius,
         run=run,
     )
-
-
-def _sketch(spec: Spec, f: Any) -> Any:
-    """Return the sketch of a description."""
-    from mastsim.sketches import parse_sketch
-
-    return parse_sketch(spec.sketch, f.dim)
 
 
 def _covering(F: Objective, trial: Method) -> Rate:
@@ -210,7 +213,7 @@ def _stable(F: Objective, trial: Method) -> Constant | None:
 
 def _scaling(spec: Spec, f: Any) -> Scaling:
     """Return smoothness, condition and proven step of a problem."""
-    F = Mast(f, _sketch(spec, f))
+    F = Mast(f, spec.sketch_in(f.dim))
     theorem, mu = covering(F, spec.trial(F), _STEPS, sharp=False), float(f.mu_f)
     step = float("nan") if theorem is None else theorem.stepsize
     return Scaling(float(f.L_f), float(f.L_f) / mu if mu > 0 else float("inf"), step)
@@ -226,11 +229,26 @@ def _why(data: Dataset, problem: str) -> str:
     return f"logistic loss, as the target takes two values ({said}; --problem chooses another)"
 
 
-def _notes(data: Dataset) -> tuple[str, ...]:
-    """Return what else a user should know of the columns."""
+def _notes(data: Dataset, f: Any) -> tuple[str, ...]:
+    """Return what else a user should know of rows and columns."""
+    weighed = () if f.weights is None else (_weighed(f.weights),)
+    if f.intercept:
+        said = f"The intercept is neither penalised nor masked: μ_D = 1, along it f is only convex, μ_f = {f.mu_f:.4g}"
+        return (f"{said}{'' if f.mu_f > 0 else ', and theorems about strongly convex f do not apply'}.", *weighed)
+    return (_about_constants(data), *weighed)
+
+
+def _weighed(weights: np.ndarray) -> str:
+    least, most = float(weights.min()), float(weights.max())
+    counted = float(weights.sum()) ** 2 / float(weights @ weights)
+    return f"Rows weigh from {least:.4g} to {most:.4g} times their mean, as much as {counted:.4g} rows of one weight."
+
+
+def _about_constants(data: Dataset) -> str:
+    """Return what constant columns do, or that there is no intercept."""
     dense = data.A.toarray() if hasattr(data.A, "toarray") else data.A
     constant = [name for name, flat in zip(data.column_names, np.ptp(dense, axis=0) == 0, strict=True) if flat]
     if not constant:
-        return ("There is no intercept: a column of ones would be one, masked and penalised like any other.",)
+        return "There is no intercept (--intercept adds one that is neither masked nor penalised)."
     shown = ", ".join(constant[:5]) + (", …" if len(constant) > 5 else "")
-    return (f"Constant columns act as an intercept that is masked and penalised: {shown}.",)
+    return f"Constant columns act as an intercept that is masked and penalised: {shown}."

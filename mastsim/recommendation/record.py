@@ -150,7 +150,13 @@ class Recommendation:
     def largest_columns(self) -> list[tuple[str, float]]:
         """The names of the columns along which f bends most, and L_ii."""
         order = np.argsort(-self.curvatures, kind="stable")[:_SHOWN]
-        return [(self.data.column_names[i], float(self.curvatures[i])) for i in order]
+        return [(self.columns[i], float(self.curvatures[i])) for i in order]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the coordinates: of the columns, and of an intercept."""
+        names = self.data.column_names
+        return names if len(names) == len(self.curvatures) else (*names, "intercept")
 
     def facts(self) -> list[str]:
         """Return what the advice is about, and what would change it, one sentence a line."""
@@ -196,7 +202,7 @@ class Recommendation:
 
     def record(self) -> dict[str, Any]:
         """Return the advice as a JSON-able dictionary."""
-        names = self.data.column_names
+        names = self.columns
         facts: dict[str, Any] = {"answer": self.answer, "problem": self.problem, "why": self.why, "l2": self.l2}
         facts |= {"source": self.data.source, "columns": dict(zip(names, self.curvatures.tolist(), strict=True))}
         facts |= {"keeps": [each.record() for each in self.keeps], "notes": list(self.notes)}

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.linalg import symmetric_part
-from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.linalg import symmetric_part, transposed
+from mastsim.recursions.base import MomentRecursion, MomentState, blocks_of, from_blocks, started
 from mastsim.recursions.gradient_moments import GradientMoments
 from mastsim.validation import STEPS, positive
 
@@ -48,6 +48,7 @@ class AveragedRecursion(MomentRecursion):
     index: int = 0
 
     fields = ("x", "z")
+    alike = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
@@ -78,26 +79,24 @@ class AveragedRecursion(MomentRecursion):
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = z⁰ = x_D* + y⁰."""
-        both = np.concatenate([y0, y0])
-        return MomentState(both, np.outer(both, both))
+        return started(y0, y0)
 
     def _advance(self, state: MomentState) -> MomentState:
-        x, z = np.split(state.mean, 2)
-        moved = np.concatenate([x, z - self.stepsize * (self.hessian @ x)])
-        d = len(x)
-        return MomentState(self._average @ moved, self._second(state.second, self.gradient.second(x, state.second[:d, :d])))
+        x, z = np.split(state.mean, 2, axis=-1)
+        square = self.gradient.second(x, blocks_of(state.second)[0])
+        mean = np.concatenate([x, z - self.stepsize * (x @ self.hessian.T)], axis=-1) @ self._average.T
+        return MomentState(mean, self._second(state.second, square))
 
     def linear(self, X: np.ndarray) -> np.ndarray:
-        """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
-        d = len(self.hessian)
-        return self._second(X, symmetric_part(self.gradient.curvature2(X[:d, :d])))
+        """Return Φ(X) for symmetric X, shape (…, 2·dim, 2·dim)."""
+        return self._second(X, symmetric_part(self.gradient.curvature2(blocks_of(X)[0])))
 
     def _second(self, X: np.ndarray, square: np.ndarray) -> np.ndarray:
         """Return the second moment after a step, given E[(Hy + ζ)(Hy + ζ)ᵀ]."""
-        d, gamma, H = len(self.hessian), self.stepsize, self.hessian
-        C = X[:d, d:]
-        cross, slope = C - gamma * X[:d, :d] @ H, H @ C
-        moved = np.block([[X[:d, :d], cross], [cross.T, X[d:, d:] - gamma * (slope + slope.T) + gamma**2 * square]])
+        gamma, H = self.stepsize, self.hessian
+        Y, C, Z = blocks_of(X)
+        slope = H @ C
+        moved = from_blocks(Y, C - gamma * Y @ H.T, Z - gamma * (slope + transposed(slope)) + gamma**2 * square)
         return np.asarray(self._average @ moved @ self._average.T)
 
     @cached_property

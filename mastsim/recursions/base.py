@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from mastsim.linalg import Curvature, symmetric_part
+from mastsim.linalg import Curvature, diagonal, outer, symmetric_part, transposed
 from mastsim.validation import integer, vector
 
 UNIT = 16 * float(np.finfo(float).eps)
@@ -18,13 +18,15 @@ UNIT = 16 * float(np.finfo(float).eps)
 
 
 class MomentState(NamedTuple):
-    """First and second moment of what a method carries; the first `dim` coordinates are y = x − x_D*.
+    """First and second moment of what a method carries, from one start or from several.
+
+    The first `dim` coordinates are y = x − x_D*.
 
     Parameters
     ----------
-    mean : ndarray, shape (size,)
+    mean : ndarray, shape (…, size)
         The expectation.
-    second : ndarray, shape (size, size)
+    second : ndarray, shape (…, size, size)
         The second-moment matrix.
     """
 
@@ -40,6 +42,9 @@ class MomentRecursion(ABC):
 
     fields: ClassVar[tuple[str, ...]] = ("x",)
     """What is carried, in blocks of `dim`: points counted from x_D*, and "g", a gradient."""
+
+    alike: ClassVar[bool] = True
+    """Whether steps of one size are the same whatever their number."""
 
     keeps_range: bool = True
     """Whether a step only moves along range(H_D)."""
@@ -65,8 +70,8 @@ class MomentRecursion(ABC):
         return 0.0
 
     def start(self, y0: np.ndarray) -> MomentState:
-        """Return the moments at the deterministic start y⁰ = x⁰ − x_D*."""
-        return MomentState(y0, np.outer(y0, y0))
+        """Return the moments at the deterministic start y⁰ = x⁰ − x_D*, shape (…, dim)."""
+        return started(y0)
 
     def step(self, state: MomentState) -> MomentState:
         """Return the moments after one more step; the second is symmetric, since some maps amplify what is not."""
@@ -79,7 +84,7 @@ class MomentRecursion(ABC):
 
     @abstractmethod
     def linear(self, X: np.ndarray) -> np.ndarray:
-        """Return Φ(X), what a step does to a symmetric second moment apart from noise."""
+        """Return Φ(X), what a step does to symmetric second moments, shape (…, size, size), apart from noise."""
 
     def at(self, step: int, stepsize: float | None = None) -> MomentRecursion:
         """Return the recursion of one step, from 0, at a step size: this one, where steps are alike."""
@@ -103,12 +108,23 @@ class MomentRecursion(ABC):
         """What one step rounds by, relative to the trace of the second moment in balanced units."""
         return UNIT * len(self.hessian) * self.amplification
 
-    def functionals(self, state: MomentState) -> np.ndarray:
-        """Return E‖y‖², ½E yᵀH_D y and E‖H_D y‖²."""
-        d = len(self.hessian)
-        M = state.second[:d, :d]
-        slope = self.hessian @ M
-        return np.array([np.trace(M), np.trace(slope) / 2, np.vdot(slope, self.hessian)])
+
+def started(*fields: np.ndarray) -> MomentState:
+    """Return the moments of known vectors, one a field, shape (…, dim) each."""
+    whole = np.concatenate(fields, axis=-1)
+    return MomentState(whole, outer(whole, whole))
+
+
+def blocks_of(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the blocks of matrices [[Y, C], [Cᵀ, U]] of two fields of one length."""
+    d = X.shape[-1] // 2
+    return X[..., :d, :d], X[..., :d, d:], X[..., d:, d:]
+
+
+def from_blocks(first: np.ndarray, cross: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return [[first, cross], [crossᵀ, last]]."""
+    above = np.concatenate([first, cross], axis=-1)
+    return np.concatenate([above, np.concatenate([transposed(cross), last], axis=-1)], axis=-2)
 
 
 class Range(NamedTuple):
@@ -142,22 +158,46 @@ def range_of(H: np.ndarray) -> Range:
 
 
 @dataclass(frozen=True, eq=False)
+class Followed:
+    """What was seen along the steps of a recursion from every start.
+
+    Parameters
+    ----------
+    values : ndarray, shape (…, steps + 1, forms)
+        E(s, 1)ᵀQ(s, 1) for every form Q of the state s with a 1 appended; infinite from where they overflow.
+    sizes : ndarray, shape (…, steps + 1)
+        What rounding is relative to: the trace of the second moment in balanced units.
+    """
+
+    values: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class MomentPath:
-    """The moments along the steps of a recursion from one start; what never moves is split off and kept exactly.
+    """The moments along the steps of a recursion from every start; what never moves is split off and kept exactly.
 
     Parameters
     ----------
     chain : MomentRecursion
         The recursion.
-    y0 : ndarray, shape (dim,)
+    y0 : ndarray, shape (…, dim)
         x⁰ − x_D*.
+    forms : list of ndarray, shape (size + 1, size + 1)
+        Quadratic forms of the state with a 1 appended.
     stepsizes : callable, optional
         Maps the number of a step, from 0, to its size, none above that of the recursion, which all have when left out.
     """
 
     chain: MomentRecursion
     y0: np.ndarray
+    forms: list[np.ndarray]
     stepsizes: Callable[[int], float] | None = None
+
+    @property
+    def alike(self) -> bool:
+        """Whether every step is the same."""
+        return self.chain.alike and self.stepsizes is None
 
     def at(self, step: int) -> MomentRecursion:
         """Return the recursion of one step."""
@@ -178,67 +218,90 @@ class MomentPath:
 
     @cached_property
     def still(self) -> np.ndarray:
-        """The part of the state that no step changes, along the kernel of H_D, shape (fields·dim,)."""
-        P, d = self._projector, len(self.y0)
-        rest = np.zeros(d) if P is None else self.y0 - P @ self.y0
-        return np.concatenate([np.zeros(d) if name == "g" else rest for name in self.chain.fields])
+        """The part of the state that no step changes, along the kernel of H_D, shape (…, fields·dim)."""
+        P = self._projector
+        rest = np.zeros_like(self.y0) if P is None else self.y0 - self.y0 @ P
+        return np.concatenate([np.zeros_like(rest) if name == "g" else rest for name in self.chain.fields], axis=-1)
 
     def states(self, steps: int) -> Iterator[MomentState]:
         """Yield the moments of the moving part after 0, 1, …, `steps` steps; not finite from where they overflow."""
-        state = self.chain.start(self.y0 - self.still[: len(self.y0)])
+        state = self.chain.start(self.y0 - self.still[..., : self.y0.shape[-1]])
+        whole = None if self._projector is None else np.kron(np.eye(len(self.chain.fields)), self._projector)
         for t in range(steps + 1):
             yield state
             if t < steps:
-                state = self._projected(self.at(t).step(state))
+                state = self.at(t).step(state)
+                if whole is not None:
+                    state = MomentState(state.mean @ whole, symmetric_part(whole @ state.second @ whole))
 
-    def _projected(self, state: MomentState) -> MomentState:
-        if self._projector is None:
-            return state
-        whole = np.kron(np.eye(len(self.chain.fields)), self._projector)
-        return MomentState(whole @ state.mean, symmetric_part(whole @ state.second @ whole))
-
-    def expectations(self, steps: int, forms: list[np.ndarray]) -> np.ndarray:
-        """Return E(s, 1)ᵀQ(s, 1) for every form Q of the state s with a 1 appended, shape (steps + 1, forms)."""
-        split = [self._split(Q) for Q in forms]
-        history = np.full((steps + 1, len(forms)), np.inf)
-        for t, state in enumerate(self.states(steps)):
-            values = [np.vdot(Q, state.second) + pull @ state.mean + rest for Q, pull, rest in split]
-            if not np.isfinite(values).any():
+    def follow(self, steps: int) -> Followed:
+        """Return what is seen in the first `steps` steps."""
+        flat, (pulls, rests) = np.stack([Q[:-1, :-1].ravel() for Q in self.forms]).T, self._split()
+        values = np.full((*self.y0.shape[:-1], steps + 1, len(self.forms)), np.inf)
+        sizes, units = np.full(values.shape[:-1], np.inf), self.chain.units
+        for t, (mean, second) in enumerate(self.states(steps)):
+            found = second.reshape(*mean.shape[:-1], -1) @ flat + np.einsum("...qs,...s->...q", pulls, mean) + rests
+            if not np.isfinite(found).any():
                 break
-            history[t] = np.where(np.isfinite(values), values, np.inf)
-        return history
+            values[..., t, :] = np.where(np.isfinite(found), found, np.inf)
+            sizes[..., t] = np.sum(np.abs(diagonal(second)) / units**2, axis=-1)
+        return Followed(values, sizes + np.sum(self.still**2, axis=-1)[..., None])
 
-    def _split(self, whole: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def _split(self) -> tuple[np.ndarray, np.ndarray]:
         # (m + n, 1)ᵀQ(m + n, 1) = mᵀQm + pull·m + rest for the still part n; Qn is zero where it is zero up to rounding.
-        Q, both = whole[:-1, :-1], whole[:-1, -1] + whole[-1, :-1]
-        n = self.still
-        image = symmetric_part(Q) @ n
-        if np.linalg.norm(image) <= 16 * len(n) * np.finfo(float).eps * np.linalg.norm(Q) * np.linalg.norm(n):
-            image = np.zeros_like(n)
-        return Q, both + 2 * image, float(n @ image + both @ n + whole[-1, -1])
+        n, split = self.still, []
+        for whole in self.forms:
+            Q, both = whole[:-1, :-1], whole[:-1, -1] + whole[-1, :-1]
+            image = n @ symmetric_part(Q)
+            least = 16 * n.shape[-1] * np.finfo(float).eps * np.linalg.norm(Q) * np.linalg.norm(n, axis=-1)
+            image[np.linalg.norm(image, axis=-1) <= least] = 0.0
+            split.append((both + 2 * image, np.sum(n * image, axis=-1) + n @ both + whole[-1, -1]))
+        pulls, rests = zip(*split, strict=True)
+        return np.stack(pulls, axis=-2), np.stack(rests, axis=-1)
 
-    def rounding(self, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
-        """Return bounds on the rounding of `expectations`, shape (steps + 1, forms).
+    def rounding(self, seen: Followed, misplaced: float = 0.0) -> np.ndarray:
+        """Return bounds on the rounding of what was seen, shape (…, steps + 1, forms).
 
-        A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order. Steps of smaller
-        size round by no more than those of the largest.
+        A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order. Every step
+        rounds by a multiple of one matrix, the units, and steps of smaller size by no more than those of the largest.
         """
-        chain, d = self.chain, len(self.y0)
-        sizes = [absolute(Q) for Q in forms]
-        still, units = float(self.still @ self.still), chain.units
+        chain, steps = self.chain, seen.sizes.shape[-1]
+        unit, rate = UNIT * self.y0.shape[-1], chain.rounding_rate
         N, curvature = chain.noise_size, chain.stepsize**2 * chain.curvature_size
-        noise = UNIT * d * N + misplaced * (2 * np.sqrt(N * curvature) + curvature * misplaced)
-        E, weight = np.diag(UNIT * d * (float(self.y0 @ self.y0) + still) * units**2), 0.0
-        out = np.full((steps + 1, len(forms)), np.inf)
-        for t, state in enumerate(self.states(steps)):
-            size = float(np.sum(np.abs(state.second.diagonal()) / units**2)) + still
-            local = UNIT * d * size
-            own = [np.vdot(Q[:-1, :-1], E) + local * float(Q[:-1, :-1].diagonal() @ units**2) for Q in sizes]
-            out[t] = own + np.array([Q[-1, -1] * (weight + UNIT * d) for Q in sizes])
-            E = symmetric_part(self.at(t).linear(E)) + weight * N * np.diag(units**2)
-            E += np.diag((chain.rounding_rate * size + noise) * units**2)
-            weight += chain.rounding_rate
-        return np.where(np.isnan(out), np.inf, out)
+        noise = unit * N + misplaced * (2 * np.sqrt(N * curvature) + curvature * misplaced)
+        weights = rate * np.arange(steps)
+        first = unit * (np.sum(self.y0**2, axis=-1) + np.sum(self.still**2, axis=-1))[..., None]
+        added = np.concatenate([first, (weights * N + rate * seen.sizes + noise)[..., :-1]], axis=-1)
+        sizes = [absolute(Q) for Q in self.forms]
+        own = convolved(added, self._spread(steps, sizes)) if self.alike else self._carried(added, sizes)
+        local = unit * seen.sizes[..., None] * np.array([Q[:-1, :-1].diagonal() @ chain.units**2 for Q in sizes])
+        fixed = (weights + unit)[:, None] * np.array([Q[-1, -1] for Q in sizes])
+        return np.where(np.isnan(found := own + local + fixed), np.inf, found)
+
+    def _spread(self, steps: int, sizes: list[np.ndarray]) -> np.ndarray:
+        """Return what forms measure of Φᵏ(units), which serves all steps and all starts, shape (steps, forms)."""
+        flat, E, out = np.stack([Q[:-1, :-1].ravel() for Q in sizes]), np.diag(self.chain.units**2), []
+        for _ in range(steps):
+            out.append(flat @ E.ravel())
+            E = symmetric_part(self.chain.linear(E))
+        return np.array(out)
+
+    def _carried(self, added: np.ndarray, sizes: list[np.ndarray]) -> np.ndarray:
+        """Return what forms measure of E where steps are not alike, shape (…, steps + 1, forms)."""
+        flat, units = np.stack([Q[:-1, :-1].ravel() for Q in sizes]), np.diag(self.chain.units**2)
+        E, out = np.zeros((*added.shape[:-1], *units.shape)), np.empty((*added.shape, len(sizes)))
+        for t in range(added.shape[-1]):
+            E = E + added[..., t, None, None] * units
+            out[..., t, :] = E.reshape(*added.shape[:-1], -1) @ flat.T
+            E = symmetric_part(self.at(t).linear(E))
+        return out
+
+
+def convolved(added: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return Σ_k added_{t−k} spread_k for every start and form, by plain sums: all terms are positive, of any size."""
+    rows = added.reshape(-1, added.shape[-1])
+    each = [[np.convolve(row, column)[: len(column)] for column in spread.T] for row in rows]
+    return np.moveaxis(np.array(each), 1, 2).reshape(*added.shape, spread.shape[1])
 
 
 def absolute(Q: np.ndarray) -> np.ndarray:
@@ -247,14 +310,19 @@ def absolute(Q: np.ndarray) -> np.ndarray:
     return np.asarray((vectors * np.abs(values)) @ vectors.T)
 
 
-def nonnegative_values(values: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero."""
-    worst = np.argmin(values + rounding)
-    if (values + rounding).ravel()[worst] < 0:
-        at = int(np.unravel_index(worst, values.shape)[0])
+def nonnegative_values(values: np.ndarray, rounding: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return expectations of nonnegative quantities, where what is below zero by no more than rounding is zero.
+
+    The rounding, of the shape of the values, (…, steps + 1, forms), is only looked at where one is below zero.
+    """
+    if not (values < 0).any():
+        return values
+    most = values + rounding()
+    worst = np.unravel_index(int(np.argmin(most)), values.shape)
+    if most[worst] < 0:
         raise ArithmeticError(
-            f"a squared length has the expectation {values.ravel()[worst]:.3g} after {at} steps, and rounding explains only "
-            f"{rounding.ravel()[worst]:.3g}: the recursion is wrong"
+            f"a squared length has the expectation {values[worst]:.3g} after {worst[-2]} steps, and rounding explains only "
+            f"{most[worst] - values[worst]:.3g}: the recursion is wrong"
         )
     return np.maximum(values, 0.0)
 
@@ -298,8 +366,11 @@ def run(recursion: MomentRecursion, y0: np.ndarray, steps: int) -> np.ndarray:
     """
     steps = integer("steps", steps, 0)
     H = symmetric_part(recursion.hessian)
-    path = MomentPath(recursion, vector("y0", y0, len(H)))
-    return nonnegative_path(path, steps, [padded(Q, len(path.still)) for Q in (np.eye(len(H)), H / 2, H @ H)])
+    forms = [padded(Q, len(recursion.fields) * len(H)) for Q in (np.eye(len(H)), H / 2, H @ H)]
+    path = MomentPath(recursion, vector("y0", y0, len(H)), forms)
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen = path.follow(steps)
+        return nonnegative_values(seen.values, lambda: path.rounding(seen))
 
 
 def padded(Q: np.ndarray, size: int) -> np.ndarray:
@@ -307,10 +378,3 @@ def padded(Q: np.ndarray, size: int) -> np.ndarray:
     whole = np.zeros((size + 1, size + 1))
     whole[: len(Q), : len(Q)] = Q
     return whole
-
-
-def nonnegative_path(path: MomentPath, steps: int, forms: list[np.ndarray], misplaced: float = 0.0) -> np.ndarray:
-    """Return the expectations of nonnegative forms along a path; rounding is only looked at where one is below zero."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        history = path.expectations(steps, forms)
-        return nonnegative_values(history, path.rounding(steps, forms, misplaced)) if (history < 0).any() else history

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mastsim.linalg import symmetric_part
+from mastsim.linalg import symmetric_part, transposed
 from mastsim.recursions.base import UNIT, MomentRecursion, MomentState, range_of
 from mastsim.recursions.gradient_moments import GradientMoments
 from mastsim.recursions.positive_map import FactorBracket, PositiveMap
@@ -67,13 +67,15 @@ class GradientRecursion(MomentRecursion):
     def _advance(self, state: MomentState) -> MomentState:
         (m, M), gamma = state, self.stepsize
         slope = self.hessian @ M
-        second = M - gamma * (slope + slope.T) + gamma**2 * self.gradient.second(m, M)
-        return MomentState(m - gamma * (self.hessian @ m), second)
+        second = M - gamma * (slope + transposed(slope)) + gamma**2 * self.gradient.second(m, M)
+        return MomentState(m - gamma * (m @ self.hessian.T), second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return E[(I − γH)X(I − γH)ᵀ]."""
         slope = self.hessian @ X
-        return X - self.stepsize * (slope + slope.T) + self.stepsize**2 * symmetric_part(self.gradient.curvature2(X))
+        return (
+            X - self.stepsize * (slope + transposed(slope)) + self.stepsize**2 * symmetric_part(self.gradient.curvature2(X))
+        )
 
     def contraction(self) -> FactorBracket:
         """Return the spectral radius of M ↦ E[(I − γH)M(I − γH)ᵀ] modulo the kernel of H_D, from both sides."""
@@ -109,7 +111,7 @@ class GDRecursion(MomentRecursion):
         return np.eye(len(self.hessian)) - self.stepsize * self.hessian
 
     def _advance(self, state: MomentState) -> MomentState:
-        return MomentState(self._factor @ state.mean, self.linear(state.second))
+        return MomentState(state.mean @ self._factor.T, self.linear(state.second))
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return (I − γH_D)X(I − γH_D)."""

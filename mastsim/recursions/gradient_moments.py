@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.linalg import symmetric_part
+from mastsim.linalg import outer, symmetric_part, transposed
 from mastsim.sketches.laws import MomentOperators
 from mastsim.sketches.laws.crossed import JOINTS, CrossedOperators, IndependentPair, shared_permutation
 from mastsim.validation import finite, floats, one_of, vector
@@ -18,7 +18,10 @@ _CLIP = 1e-14
 
 
 class GradientMoments(ABC):
-    """H y + ζ with ζ = Sᵀg₀ + H z*, the gradient of a sketched quadratic, or a mean of those of clients."""
+    """H y + ζ with ζ = Sᵀg₀ + H z*, the gradient of a sketched quadratic, or a mean of those of clients.
+
+    Matrices M have shape (…, dim, dim) and means m shape (…, dim): one y, or several at once.
+    """
 
     z_star: np.ndarray
     """x_D* − v, shape (dim,)."""
@@ -52,7 +55,7 @@ class GradientMoments(ABC):
     def _noise_terms(self) -> list[np.ndarray]:
         z = self.z_star
         cross = self.linear(z)
-        return [self.constant(), cross, cross.T, self.curvature2(np.outer(z, z))]
+        return [self.constant(), cross, cross.T, self.curvature2(outer(z, z))]
 
     @cached_property
     def noise(self) -> np.ndarray:
@@ -79,9 +82,9 @@ class GradientMoments(ABC):
         """Return E[(Hy + ζ)(Hy + ζ)ᵀ] for a random y independent of H and ζ."""
         if self.noiseless:
             return symmetric_part(self.curvature2(second))
-        shifted = np.outer(mean, self.z_star)
-        cross = self.linear(mean)
-        return symmetric_part(self.curvature2(second + shifted + shifted.T)) + cross + cross.T + self.noise
+        shifted, cross = outer(mean, self.z_star), self.linear(mean)
+        moved = self.curvature2(second + shifted + transposed(shifted))
+        return symmetric_part(moved) + cross + transposed(cross) + self.noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +120,11 @@ class SketchedGradient(GradientMoments):
 
     def linear(self, m: np.ndarray) -> np.ndarray:
         """Return E[(Hm)(Sᵀg₀)ᵀ], shape (dim, dim)."""
-        return self.operators.mixed(np.outer(m, self.g0))
+        return self.operators.mixed(outer(m, self.g0))
 
     def constant(self) -> np.ndarray:
         """Return E[(Sᵀg₀)(Sᵀg₀)ᵀ], shape (dim, dim)."""
-        return self.operators.plain(np.outer(self.g0, self.g0))
+        return self.operators.plain(outer(self.g0, self.g0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,18 +194,18 @@ class DistributedGradient(GradientMoments):
     def linear(self, m: np.ndarray) -> np.ndarray:
         """Return E[(Hm)((1/M)ΣS_iᵀg_i)ᵀ], shape (dim, dim)."""
         whole, own = self._pairs
-        total = self.pairs * whole.mixed(np.outer(m, self.gradients.sum(axis=0)))
+        total = self.pairs * whole.mixed(outer(m, self.gradients.sum(axis=0)))
         for client, pair, g in zip(self.operators, own, self.gradients, strict=True):
-            outer = np.outer(m, g)
-            total = total + (self.own * client.mixed(outer) - self.pairs * pair.mixed(outer))
+            both = outer(m, g)
+            total = total + (self.own * client.mixed(both) - self.pairs * pair.mixed(both))
         return total / len(self.operators) ** 2
 
     def constant(self) -> np.ndarray:
         """Return the second moment of (1/M)ΣS_iᵀg_i, shape (dim, dim)."""
         whole, own = self._pairs
         g = self.gradients.sum(axis=0)
-        total = self.pairs * whole.plain(np.outer(g, g))
+        total = self.pairs * whole.plain(outer(g, g))
         for client, pair, mine in zip(self.operators, own, self.gradients, strict=True):
-            outer = np.outer(mine, mine)
-            total = total + (self.own * client.plain(outer) - self.pairs * pair.plain(outer))
+            square = outer(mine, mine)
+            total = total + (self.own * client.plain(square) - self.pairs * pair.plain(square))
         return total / len(self.operators) ** 2

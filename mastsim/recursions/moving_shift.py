@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.linalg import transposed
+from mastsim.recursions.base import MomentRecursion, MomentState, blocks_of, from_blocks, started
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive, vector
 
@@ -77,26 +78,26 @@ class ShiftRecursion(MomentRecursion):
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = x* + y⁰."""
-        both = np.concatenate([y0, y0 if self.u0 is None else self.u0])
-        return MomentState(both, np.outer(both, both))
+        return started(y0, y0 if self.u0 is None else np.broadcast_to(self.u0, y0.shape))
 
     def _advance(self, state: MomentState) -> MomentState:
         gamma, p, A = self.stepsize, self.probability, self.operators.matrix
-        e, u = np.split(state.mean, 2)
-        after = e - gamma * (A @ u + self.hessian @ (e - u))
+        e, u = np.split(state.mean, 2, axis=-1)
+        after = e - gamma * (u @ A + (e - u) @ self.hessian)
         moved = p * (after if self.variant == "b" else e) + (1 - p) * u
-        return MomentState(np.concatenate([after, moved]), self.linear(state.second))
+        return MomentState(np.concatenate([after, moved], axis=-1), self.linear(state.second))
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
-        d, gamma, p, A, H = len(self.hessian), self.stepsize, self.probability, self.operators.matrix, self.hessian
-        E, C, U = X[:d, :d], X[:d, d:], X[d:, d:]
+        gamma, p, A, H = self.stepsize, self.probability, self.operators.matrix, self.hessian
+        E, C, U = blocks_of(X)
         # The mean gradient is H_D·e − (H_D − A)u.
-        kept = E - gamma * (H @ E - (H - A) @ C.T)
+        kept = E - gamma * (H @ E - (H - A) @ transposed(C))
         crossed = C - gamma * (H @ C - (H - A) @ U)
         mixed = self.operators.mixed((C - U) @ A)
-        square = self.operators.plain(A @ U @ A) + self.operators.curvature2(E - C - C.T + U) + mixed + mixed.T
-        second = kept + kept.T - E + gamma**2 * square
+        square = self.operators.plain(A @ U @ A) + self.operators.curvature2(E - C - transposed(C) + U)
+        square += mixed + transposed(mixed)
+        second = kept + transposed(kept) - E + gamma**2 * square
         new = second if self.variant == "b" else E
         cross = p * (second if self.variant == "b" else kept) + (1 - p) * crossed
-        return np.block([[second, cross], [cross.T, p * new + (1 - p) * U]])
+        return from_blocks(second, cross, p * new + (1 - p) * U)

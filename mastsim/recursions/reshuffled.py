@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.recursions.base import MomentRecursion, MomentState, from_blocks
 from mastsim.validation import STEPS, finite, floats, integer, positive, vector
 
 EPOCH_WORK = 1 << 24
@@ -97,19 +97,18 @@ class ReshuffledRecursion(MomentRecursion):
 
     def _advance(self, state: MomentState) -> MomentState:
         mean, second = state
-        whole = np.block([[second, mean[:, None]], [mean[None], np.ones((1, 1))]])
-        after = self._epoch(whole)
-        return MomentState(after[:-1, -1], after[:-1, :-1])
+        after = self._epoch(from_blocks(second, mean[..., None], np.ones((*mean.shape[:-1], 1, 1))))
+        return MomentState(after[..., :-1, -1], after[..., :-1, :-1])
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (dim, dim)."""
-        return self._epoch(np.pad(X, ((0, 1), (0, 1))))[:-1, :-1]
+        return self._epoch(np.pad(X, [(0, 0)] * (X.ndim - 2) + [(0, 1)] * 2))[..., :-1, :-1]
 
     def _epoch(self, whole: np.ndarray) -> np.ndarray:
         """Return the second moment of (y, 1) after one epoch."""
         if self._table is None:
             return mean_over_orders(self._maps, whole)
-        return np.asarray((self._table @ whole.ravel()).reshape(whole.shape))
+        return np.asarray((whole.reshape(*whole.shape[:-2], -1) @ self._table.T).reshape(whole.shape))
 
     @cached_property
     def _table(self) -> np.ndarray | None:
@@ -133,8 +132,8 @@ def mean_over_orders(maps: np.ndarray, X: np.ndarray) -> np.ndarray:
     ----------
     maps : ndarray, shape (N, size, size)
         The T_i.
-    X : ndarray, shape (size, size)
-        A symmetric matrix.
+    X : ndarray, shape (…, size, size)
+        Symmetric matrices.
 
     Examples
     --------

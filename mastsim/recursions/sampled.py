@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from mastsim.linalg import outer
 from mastsim.recursions.gradient_moments import GradientMoments, SketchedGradient
 from mastsim.sketches.laws import MomentOperators
 
@@ -18,21 +17,24 @@ class SampledGradient(GradientMoments):
 
     Parameters
     ----------
-    parts : sequence of SketchedGradient
-        The sketched gradients of the n components.
+    operators : MomentOperators
+        Those of the sketch and of all components that are ever seen, together: its matrix has shape (seen, dim, dim).
+    gradients : ndarray, shape (seen, dim)
+        Their gradients at the shift.
+    shares : ndarray, shape (seen,)
+        s_i/n for s_i of `Sampling.second_moment`.
     whole : SketchedGradient
-        That of their mean.
-    shares : ndarray, shape (n,)
-        s_i of `Sampling.second_moment`.
+        The sketched gradient of the mean of all components.
     weight : float
         B of the same.
     compression : MomentOperators, optional
         Of the sketch that compresses; its `plain` is M ↦ E[QᵀMQ], and Q must be symmetric.
     """
 
-    parts: Sequence[SketchedGradient]
-    whole: SketchedGradient
+    operators: MomentOperators
+    gradients: np.ndarray
     shares: np.ndarray
+    whole: SketchedGradient
     weight: float
     compression: MomentOperators | None = None
 
@@ -57,28 +59,17 @@ class SampledGradient(GradientMoments):
         return self.whole.mean
 
     def curvature2(self, M: np.ndarray) -> np.ndarray:
-        """Return the second moment of the linear part at a state with second moment M, shape (dim, dim)."""
-        return self._mixture([part.curvature2(M) for part in self._seen], self.whole.curvature2(M))
+        """Return the second moment of the linear part at a state with second moment M, shape (…, dim, dim)."""
+        return self._mixture(self.operators.curvature2(M[..., None, :, :]), self.whole.curvature2(M))
 
     def linear(self, m: np.ndarray) -> np.ndarray:
-        """Return E[(Hm)(Sᵀg₀)ᵀ] of the mixture, shape (dim, dim)."""
-        return self._mixture([part.linear(m) for part in self._seen], self.whole.linear(m))
+        """Return E[(Hm)(Sᵀg₀)ᵀ] of the mixture, shape (…, dim, dim)."""
+        return self._mixture(self.operators.mixed(outer(m[..., None, :], self.gradients)), self.whole.linear(m))
 
     def constant(self) -> np.ndarray:
         """Return E[(Sᵀg₀)(Sᵀg₀)ᵀ] of the mixture, shape (dim, dim)."""
-        return self._mixture([part.constant() for part in self._seen], self.whole.constant())
+        return self._mixture(self.operators.plain(outer(self.gradients, self.gradients)), self.whole.constant())
 
-    def second(self, mean: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return E ggᵀ for a random y independent of the draws; see `GradientMoments.second`."""
-        return self._mixture([part.second(mean, second) for part in self._seen], self.whole.second(mean, second))
-
-    @cached_property
-    def _seen(self) -> list[SketchedGradient]:
-        return [part for part, share in zip(self.parts, self.shares, strict=True) if share > 0]
-
-    def _mixture(self, each: list[np.ndarray], whole: np.ndarray) -> np.ndarray:
-        positive_shares = self.shares[self.shares > 0]
-        total = self.weight * whole
-        for share, matrix in zip(positive_shares, each, strict=True):
-            total = total + share / len(self.parts) * matrix
+    def _mixture(self, each: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        total = np.einsum("n,...nij->...ij", self.shares, each) + self.weight * whole
         return total if self.compression is None else self.compression.plain(total)

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from mastsim.linalg import symmetric_part
-from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.linalg import symmetric_part, transposed
+from mastsim.recursions.base import MomentRecursion, MomentState, blocks_of, from_blocks, started
 from mastsim.recursions.gradient_moments import SketchedGradient
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, UNLIMITED, integer, keep_fraction, nonnegative, positive
@@ -70,8 +70,7 @@ class SVRGRecursion(MomentRecursion):
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = w⁰ = x_D* + y⁰."""
-        both = np.concatenate([y0, y0])
-        return MomentState(both, np.outer(both, both))
+        return started(y0, y0)
 
     @cached_property
     def curvature_size(self) -> float:
@@ -89,22 +88,22 @@ class SVRGRecursion(MomentRecursion):
 
     def _advance(self, state: MomentState) -> MomentState:
         gamma, p = self.stepsize, self.probability
-        y, u = np.split(state.mean, 2)
-        mean = np.concatenate([y - gamma * (self.hessian @ y), p * y + (1 - p) * u])
+        y, u = np.split(state.mean, 2, axis=-1)
+        mean = np.concatenate([y - gamma * (y @ self.hessian), p * y + (1 - p) * u], axis=-1)
         return MomentState(mean, self._second(state.second, lambda U: self._anchor(u, U)))
 
     def _second(self, X: np.ndarray, anchor: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
-        Y, C, U = X[:d, :d], X[:d, d:], X[d:, d:]
+        H, gamma, p = self.hessian, self.stepsize, self.probability
+        Y, C, U = blocks_of(X)
         # y⁺ = (y − γH_S(y − u)) − γ(H_B u + ζ_B): the two parts are independent given (y, u).
-        slope, first = H @ (Y - C.T), (C - gamma * H @ (C - U)) @ H
-        second = Y - gamma * (slope + slope.T)
-        second += gamma**2 * symmetric_part(self.operators.curvature2(Y - C - C.T + U))
-        second += gamma**2 * anchor(U) - gamma * (first + first.T)
+        slope, first = H @ (Y - transposed(C)), (C - gamma * H @ (C - U)) @ H
+        second = Y - gamma * (slope + transposed(slope))
+        second += gamma**2 * symmetric_part(self.operators.curvature2(Y - C - transposed(C) + U))
+        second += gamma**2 * anchor(U) - gamma * (first + transposed(first))
         moved = p * Y + (1 - p) * U
         kept = p * Y + (1 - p) * C
         cross = kept - gamma * H @ kept
-        return np.block([[second, cross], [cross.T, moved]])
+        return from_blocks(second, cross, moved)
 
     def _anchor(self, u: np.ndarray, U: np.ndarray) -> np.ndarray:
         return self._spread_out(U, lambda: self._gradient.second(u, U))
@@ -154,8 +153,7 @@ class PAGERecursion(MomentRecursion):
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = x_D* + y⁰ with the exact gradient."""
-        both = np.concatenate([y0, self.hessian @ y0])
-        return MomentState(both, np.outer(both, both))
+        return started(y0, y0 @ self.hessian)
 
     @cached_property
     def curvature_size(self) -> float:
@@ -169,23 +167,23 @@ class PAGERecursion(MomentRecursion):
 
     def _advance(self, state: MomentState) -> MomentState:
         H, gamma, p = self.hessian, self.stepsize, self.probability
-        y, g = np.split(state.mean, 2)
+        y, g = np.split(state.mean, 2, axis=-1)
         moved = y - gamma * g
-        mean = np.concatenate([moved, p * (H @ moved) + (1 - p) * (g - gamma * (H @ g))])
+        mean = np.concatenate([moved, p * (moved @ H) + (1 - p) * (g - gamma * (g @ H))], axis=-1)
         return MomentState(mean, self.linear(state.second))
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
-        d, H, gamma, p = len(self.hessian), self.hessian, self.stepsize, self.probability
-        Y, C, G = X[:d, :d], X[:d, d:], X[d:, d:]
-        second = Y - gamma * (C + C.T) + gamma**2 * G
+        H, gamma, p = self.hessian, self.stepsize, self.probability
+        Y, C, G = blocks_of(X)
+        second = Y - gamma * (C + transposed(C)) + gamma**2 * G
         slope, HG = H @ second, H @ G
         HGH = HG @ H
         drift = HGH + (symmetric_part(self.operators.curvature2(G)) - HGH) / self.batch
-        estimate = G - gamma * (HG + HG.T) + gamma**2 * drift
+        estimate = G - gamma * (HG + transposed(HG)) + gamma**2 * drift
         old = C - gamma * G
-        cross = p * slope.T + (1 - p) * (old - gamma * old @ H)
-        return np.block([[second, cross], [cross.T, p * slope @ H + (1 - p) * estimate]])
+        cross = p * transposed(slope) + (1 - p) * (old - gamma * old @ H)
+        return from_blocks(second, cross, p * slope @ H + (1 - p) * estimate)
 
 
 def _probability(value: float) -> float:

@@ -23,6 +23,7 @@ from mastsim.reproduce import (
     gdci,
     moving_shift,
     pruned_network,
+    rates,
     reshuffled,
     shift,
     sketch_families,
@@ -71,6 +72,7 @@ FIGURES: tuple[FigureModule, ...] = (
     pruned_network,
     theorem6,
     tight_factor,
+    rates,
 )
 """Every figure, in the order in which they are made: command line, tables, documentation and tests read this tuple."""
 ALL_FIGURES: dict[str, FigureModule] = {figure.NAME: figure for figure in FIGURES}

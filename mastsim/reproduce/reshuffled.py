@@ -11,9 +11,9 @@ from mastsim.expected import Mast
 from mastsim.methods import DSGD, Method, Reshuffled
 from mastsim.moments import EnumeratedRecursion
 from mastsim.problems import Dataset, LeastSquares, Quadratic
+from mastsim.problems.columns import widest
 from mastsim.reproduce.curve_plots import draw_line
 from mastsim.reproduce.figure_head import facts, subtitle
-from mastsim.reproduce.paper_problems import widest
 from mastsim.sketches import BlockRandK
 from mastsim.theorems import StronglyConvexReshuffled
 

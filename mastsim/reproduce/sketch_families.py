@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import Nice
 from mastsim.problems import Dataset, Problem
+from mastsim.problems.columns import widest
 from mastsim.reproduce.curve_plots import draw_curve, logarithmic
 from mastsim.reproduce.curves import CROSSING, curve, follow, spaced
 from mastsim.reproduce.figure_head import facts, subtitle
-from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC, widest
+from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC
 from mastsim.reproduce.theory_trials import away_start
 from mastsim.sketches import PermK, Sketch, parse_sketch
 from mastsim.theorems import (

@@ -11,9 +11,10 @@ from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
 from mastsim.methods import DistributedDSGD
 from mastsim.problems import Dataset, LeastSquares, Quadratic, split
+from mastsim.problems.columns import widest
 from mastsim.reproduce.curves import crosses
 from mastsim.reproduce.figure_head import facts, subtitle
-from mastsim.reproduce.paper_problems import rand_k, widest
+from mastsim.reproduce.paper_problems import rand_k
 from mastsim.reproduce.plateaus import plateau
 from mastsim.simulation import simulate
 from mastsim.sketches import Bernoulli, PermK, RandK, Sketch

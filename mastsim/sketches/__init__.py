@@ -18,6 +18,7 @@ from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
 from mastsim.sketches.rotated import Rotated
 from mastsim.sketches.selection import SelectionSketch
+from mastsim.sketches.unmasked import Unmasked
 from mastsim.sketches.unscaled import Unscaled
 
 __getattr__ = named(__name__, ALL_SKETCHES)
@@ -46,6 +47,7 @@ __all__ = [
     "SelectionSketch",
     "Sketch",
     "SketchBatch",
+    "Unmasked",
     "Unscaled",
     "parse_sketch",
     "sketch_names",

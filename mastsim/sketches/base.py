@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mastsim.backend import Array
+from mastsim.linalg import symmetric_part, transposed
 from mastsim.memory import check_room, check_square
 from mastsim.provenance import Constant
 from mastsim.readonly import ReadOnly
@@ -55,6 +56,8 @@ class Sketch(ReadOnly, ABC):
     dim: int
     keyword: ClassVar[str] = ""
     """The family's name on the command line; empty for families that cannot be written in one word."""
+    form: ClassVar[str] = ""
+    """How its arguments are written after the keyword, with an example: ``randk:KEEP, for example randk:0.1``."""
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Sketch:
@@ -127,6 +130,8 @@ class Sketch(ReadOnly, ABC):
     def moment_operators(self, A: np.ndarray) -> MomentOperators:
         """Return the maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS and a symmetric `A` of shape (dim, dim).
 
+        Of several, shape (count, dim, dim), the maps of each are returned together.
+
         Raises
         ------
         ValueError
@@ -135,7 +140,7 @@ class Sketch(ReadOnly, ABC):
         A = self.check_symmetric(A)
         if self.support_size != 1 and (known := self.law.moment_operators(A)) is not None:
             return known
-        if not can_be_enumerated(self.support_size, self.dim):
+        if not can_be_enumerated(self.support_size * A[..., 0, 0].size, self.dim):
             raise ValueError(
                 f"E[HMH] is not known in closed form for {self.name}, whose {self.support_size:.6g} values are too many to "
                 f"enumerate in dimension {self.dim}; simulate it instead"
@@ -297,15 +302,21 @@ class Sketch(ReadOnly, ABC):
 
     def check_matrix(self, A: np.ndarray) -> np.ndarray:
         """Return `A` as a float array, refusing anything but a finite (dim, dim) matrix."""
-        A = floats("A", A)
-        if A.shape != (self.dim, self.dim):
+        A = self._check_matrices(A)
+        if A.ndim != 2:
             raise ValueError(f"A has shape {A.shape}, but this sketch needs ({self.dim}, {self.dim})")
         return entries("A", A, HESSIANS)
 
     def check_symmetric(self, A: np.ndarray) -> np.ndarray:
-        """Return the symmetric part of `A`, refusing a matrix that is not symmetric and saying by how much."""
-        A = self.check_matrix(A)
-        off = float(np.abs(A - A.T).max())
-        if off > _SYMMETRIC * float(np.abs(A).max()):
+        """Return the symmetric part of `A`, one matrix or several, refusing what is not symmetric and saying by how much."""
+        A = self._check_matrices(A)
+        off = float(np.abs(A - transposed(A)).max(initial=0.0))
+        if off > _SYMMETRIC * float(np.abs(A).max(initial=0.0)):
             raise ValueError(f"A is not symmetric: an entry differs from its mirror image by {off:.3g}; pass (A + A.T)/2")
-        return (A + A.T) / 2
+        return symmetric_part(A)
+
+    def _check_matrices(self, A: np.ndarray) -> np.ndarray:
+        A = floats("A", A)
+        if A.shape[-2:] != (self.dim, self.dim):
+            raise ValueError(f"A has shape {A.shape}, but this sketch needs ({self.dim}, {self.dim})")
+        return entries("A", A, HESSIANS)

@@ -45,11 +45,12 @@ class Bernoulli(SelectionSketch):
     keep: float | np.ndarray
 
     keyword: ClassVar[str] = "bernoulli"
+    form: ClassVar[str] = "bernoulli:KEEP, for example bernoulli:0.3"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Bernoulli:
         """Return the sketch that ``bernoulli:KEEP`` names."""
-        return cls(dim, keep=number("bernoulli keep fraction", argument, "bernoulli:KEEP, for example bernoulli:0.3"))
+        return cls(dim, keep=number("bernoulli keep fraction", argument, cls.form))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dim", integer("dim", self.dim, 1))

@@ -54,11 +54,12 @@ class BlockBernoulli(SelectionSketch):
     keep: float | np.ndarray
 
     keyword: ClassVar[str] = "block-bernoulli"
+    form: ClassVar[str] = "block-bernoulli:KEEP:BLOCKS, for example block-bernoulli:0.5:8"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> BlockBernoulli:
         """Return the sketch that ``block-bernoulli:KEEP:BLOCKS`` names."""
-        keep, blocks = keep_and_count(argument, "block-bernoulli:KEEP:BLOCKS, for example block-bernoulli:0.5:8")
+        keep, blocks = keep_and_count(argument, cls.form)
         return cls(dim, blocks, keep)
 
     def __post_init__(self) -> None:
@@ -126,11 +127,12 @@ class BlockRandK(SelectionSketch):
     k: int
 
     keyword: ClassVar[str] = "block-randk"
+    form: ClassVar[str] = "block-randk:K:BLOCKS, for example block-randk:2:8"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> BlockRandK:
         """Return the sketch that ``block-randk:K:BLOCKS`` names, K of BLOCKS blocks."""
-        k, blocks = whole_numbers(argument, "block-randk:K:BLOCKS, for example block-randk:2:8")
+        k, blocks = whole_numbers(argument, cls.form)
         return cls(dim, blocks, k)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.randk import RandK
 from mastsim.sketches.rotated import Rotated
+from mastsim.sketches.unmasked import Unmasked
 from mastsim.validation import integer, one_of
 from mastsim.validation import text as checked_text
 
@@ -32,6 +33,7 @@ ALL_SKETCHES: tuple[type[Sketch], ...] = (
     Rotated,
     FiniteSupport,
     Composed,
+    Unmasked,
 )
 """Every family of unbiased sketches; tests, command line and documentation are generated from this tuple."""
 

@@ -48,11 +48,12 @@ class Gaussian(Sketch):
     k: int
 
     keyword: ClassVar[str] = "gaussian"
+    form: ClassVar[str] = "gaussian:K, for example gaussian:12"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Gaussian:
         """Return the sketch that ``gaussian:K`` names."""
-        (k,) = whole_numbers(argument, "gaussian:K, for example gaussian:12")
+        (k,) = whole_numbers(argument, cls.form)
         return cls(dim, k)
 
     @classmethod

@@ -46,11 +46,12 @@ class Haar(Sketch):
     k: int
 
     keyword: ClassVar[str] = "haar"
+    form: ClassVar[str] = "haar:K, for example haar:12"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> Haar:
         """Return the sketch that ``haar:K`` names."""
-        (k,) = whole_numbers(argument, "haar:K, for example haar:12")
+        (k,) = whole_numbers(argument, cls.form)
         return cls(dim, k)
 
     @classmethod

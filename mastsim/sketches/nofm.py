@@ -49,11 +49,12 @@ class NofM(SelectionSketch):
     m: int
 
     keyword: ClassVar[str] = "nofm"
+    form: ClassVar[str] = "nofm:N:M, for example nofm:2:4"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> NofM:
         """Return the sketch that ``nofm:N:M`` names."""
-        n, m = whole_numbers(argument, "nofm:N:M, for example nofm:2:4")
+        n, m = whole_numbers(argument, cls.form)
         return cls(dim, n, m)
 
     @classmethod

@@ -60,11 +60,12 @@ class PermK(SelectionSketch):
     clients: int
 
     keyword: ClassVar[str] = "permk"
+    form: ClassVar[str] = "permk:CLIENTS, for example permk:4"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> PermK:
         """Return the sketch that ``permk:CLIENTS`` names."""
-        (clients,) = whole_numbers(argument, "permk:CLIENTS, for example permk:4")
+        (clients,) = whole_numbers(argument, cls.form)
         return cls(dim, clients)
 
     @classmethod

@@ -44,11 +44,12 @@ class RandK(SelectionSketch):
     k: int
 
     keyword: ClassVar[str] = "randk"
+    form: ClassVar[str] = "randk:KEEP, for example randk:0.1"
 
     @classmethod
     def from_text(cls, argument: str, dim: int) -> RandK:
         """Return the sketch that ``randk:KEEP`` names, with K = KEEP · dim rounded to an integer from 1 to `dim`."""
-        keep = keep_fraction("keep", number("randk keep fraction", argument, "randk:KEEP, for example randk:0.1"))
+        keep = keep_fraction("keep", number("randk keep fraction", argument, cls.form))
         return cls(dim, k=max(1, round(float(keep) * dim)))
 
     @classmethod

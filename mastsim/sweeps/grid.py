@@ -15,11 +15,13 @@ from typing import Any
 from mastsim.problems import Dataset, load
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import sha256
+from mastsim.problems.row_weights import column_of_weights
 from mastsim.run import MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import NUMBERS, Task
-from mastsim.validation import integer, one_of, shown
+from mastsim.validation import EVALUATIONS, integer, one_of, positive, shown
+from mastsim.verification.own_module import OwnParts, load_parts
 
 MOST_TASKS = 100_000
 """The most tasks of a grid: they are listed in seconds."""
@@ -31,11 +33,12 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     Parameters
     ----------
     grid : mapping, or path of a TOML file
-        Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``sketch``, ``shift``, ``clients``, ``split``,
-        ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list of values, and those
-        that are the same for all tasks: ``measures`` and ``every`` as in `simulate`, ``positive``, ``features`` and
-        ``zero_based`` as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or
-        a table of its name and settings, which may be lists too: ``{name = "page", probability = [0.1, 0.5]}``.
+        Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``weights``, ``intercept``, ``sketch``, ``shift``,
+        ``clients``, ``split``, ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list
+        of values, and those that are the same for all tasks: ``measures``, ``measure_accuracy`` and ``every`` as in `simulate`,
+        ``module`` as in `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based`` as in `mastsim.load`. Only
+        ``sketch`` has no default. A method is a name or a table of its name and settings, which may be lists too:
+        ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
     -------
@@ -63,16 +66,21 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
         raise ValueError("the grid has no key 'sketch': name at least one, for example sketch = ['randk:0.1']")
     if "l2" in given and "condition_number" in given:
         raise ValueError("the grid has both 'l2' and 'condition_number': give one of the two")
-    axes = {key: _axis(key, given[key], check) if key in given else [default] for key, (check, default) in _AXES.items()}
+    shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
+    known = _axes_with(OwnParts() if shared["module"] is None else load_parts(shared["module"]))
+    axes = {key: _axis(key, given[key], check) if key in given else [default] for key, (check, default) in known.items()}
     for key in _CHOICES:
         axes[key] = [case for choices in axes[key] for case in choices]
         _no_repeats(key, axes[key])
     if (count := math.prod(len(values) for values in axes.values())) > MOST_TASKS:
         raise ValueError(f"the grid has {count} tasks, but at most {MOST_TASKS} are accepted: split it up")
-    shared = {key: check(given[key]) if key in given else default for key, (check, default) in _SHARED.items()}
-    reading = {key: shared[key] for key in ("features", "zero_based")}
-    datasets = {name: _checked("data", name, partial(load, **reading)) for name in axes["data"]}
-    files = {shift: _hash_of(shift) for shift in axes["shift"]}
+    reading = {key: shared[key] for key in ("features", "zero_based", "target", "standardise")}
+    datasets = {
+        (name, column): _checked("data", name, partial(load, **reading, weights=column))
+        for name in axes["data"]
+        for column in {column_of_weights(weights) for weights in axes["weights"]}
+    }
+    files = {name: _hash_of(name) for name in (*axes["shift"], *axes["weights"])}
     numbers = [axes.pop(name) for name in NUMBERS]
     tasks = []
     for values in itertools.product(*axes.values()):
@@ -151,6 +159,8 @@ _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "problem": (partial(_choices, read_problem), [(Spec.problem, ())]),
     "l2": (CHECKS["l2"], None),
     "condition_number": (CHECKS["condition_number"], None),
+    "weights": (CHECKS["weights"], None),
+    "intercept": (CHECKS["intercept"], Spec.intercept),
     "sketch": (CHECKS["sketch"], None),
     "shift": (CHECKS["shift"], Spec.shift),
     "clients": (CHECKS["clients"], None),
@@ -161,10 +171,26 @@ _AXES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "replicas": (_whole("replicas", 1), Task.replicas),
     "seed": (_whole("seed", 0, 2**64 - 1), Task.seed),
 }
+
+
+def _axes_with(own: OwnParts) -> dict[str, tuple[Callable[[Any], Any], Any]]:
+    """Return how keys are read beside parts of one's own."""
+    problem, method = partial(read_problem, own=own.families), partial(read_method, own=own.method_kinds)
+    changed = {"problem": partial(_choices, problem), "method": partial(_choices, method)}
+    return _AXES | {key: (check, _AXES[key][1]) for key, check in changed.items()}
+
+
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
+    "measure_accuracy": (
+        lambda value: _checked("measure_accuracy", value, lambda given: positive("measure_accuracy", given, EVALUATIONS)),
+        Task.measure_accuracy,
+    ),
     "positive": (lambda value: _checked("positive", value, CHECKS["positive"]), None),
+    "module": (lambda value: _checked("module", value, CHECKS["module"]), None),
+    "target": (lambda value: _checked("target", value, CHECKS["target"]), None),
+    "standardise": (lambda value: _checked("standardise", value, CHECKS["standardise"]), Spec.standardise),
     "features": (lambda value: _checked("features", value, CHECKS["features"]), None),
     "zero_based": (lambda value: _checked("zero_based", value, CHECKS["zero_based"]), Spec.zero_based),
 }
@@ -177,13 +203,13 @@ def _fit_sizes(task: Any, data: Dataset) -> None:
 _FITS = (*FITS, Fit("replicas", ("steps", "replicas"), _fit_sizes))
 
 
-def _check_fit(tasks: list[Task], datasets: Mapping[str, Dataset]) -> None:
+def _check_fit(tasks: list[Task], datasets: Mapping[tuple[str, str | None], Dataset]) -> None:
     """Refuse tasks that do not fit their data, each combination of what a check reads once."""
     for part in _FITS:
         distinct = {tuple(getattr(task, key) for key in ("data", *part.reads)): task for task in reversed(tasks)}
         for task in reversed(distinct.values()):
             with _named(part.key, task.data):
-                part.check(task, datasets[task.data])
+                part.check(task, datasets[task.data, task.weights_column])
 
 
 @contextmanager
@@ -195,20 +221,27 @@ def _named(key: str, data: str | None = None) -> Iterator[None]:
         raise ValueError(f"grid key {key!r}{where}: {refusal}") from refusal
 
 
-def _hash_of(shift: str) -> str | None:
-    return sha256(Path(shift).read_bytes()) if Path(shift).is_file() and shift not in ("zero", "erm") else None
+def _hash_of(name: str | None) -> str | None:
+    """Return the hash of the file of a vector, or None where a name is none."""
+    named = name is None or name in ("zero", "erm", "balanced")
+    return None if name is None or named or not Path(name).is_file() else sha256(Path(name).read_bytes())
 
 
 def _task(
-    values: dict[str, Any], datasets: Mapping[str, Dataset], files: Mapping[str, str | None], shared: dict[str, Any]
+    values: dict[str, Any],
+    datasets: Mapping[tuple[str, str | None], Dataset],
+    files: Mapping[str | None, str | None],
+    shared: dict[str, Any],
 ) -> Task:
     method, settings = values.pop("method")
     problem, problem_settings = values.pop("problem")
     return Task(
         **values,
         **shared,
-        data_sha256=datasets[values["data"]].sha256,
+        data_sha256=datasets[values["data"], column_of_weights(values["weights"])].sha256,
         shift_sha256=files[values["shift"]],
+        weights_sha256=files[values["weights"]],
+        module_sha256=_hash_of(shared["module"]),
         problem=problem,
         problem_settings=problem_settings,
         method=method,

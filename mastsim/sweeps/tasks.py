@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mastsim.provenance import content_hash
+from mastsim.run import MEASURE_ACCURACY
 from mastsim.spec import Spec
 
 NUMBERS = ("steps", "replicas", "seed")
@@ -24,11 +25,17 @@ class Task(Spec):
         Hash of the data when the grid was read.
     shift_sha256 : str or None
         Hash of the shift's file.
+    weights_sha256 : str or None
+        Hash of the file of the weights.
+    module_sha256 : str or None
+        Hash of the file of one's own parts.
     steps, replicas, seed : int
         As in `simulate`.
     every : int or None
         As in `simulate`.
     measures : tuple of str or None
+        As in `simulate`.
+    measure_accuracy : float
         As in `simulate`.
 
     Examples
@@ -41,11 +48,14 @@ class Task(Spec):
 
     data_sha256: str
     shift_sha256: str | None = None
+    weights_sha256: str | None = None
+    module_sha256: str | None = None
     steps: int = 1000
     replicas: int = 16
     seed: int = 0
     every: int | None = None
     measures: tuple[str, ...] | None = None
+    measure_accuracy: float = MEASURE_ACCURACY
 
     @cached_property
     def _experiment(self) -> str:

@@ -84,12 +84,14 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
         If the data are no longer those of the grid, or no theorem gives the step size asked for.
     """
     begin = time.perf_counter()
-    F = objective(task.about_objective(), task.data_sha256, task.shift_sha256)
+    hashes = task.shift_sha256, task.weights_sha256, task.module_sha256
+    F = objective(task.about_objective(), task.data_sha256, *hashes)
     chosen = task.choose(F, task.steps)
     measures = chosen.measures if task.measures is None else task.measures
-    settings = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
+    settings: Any = {"steps": task.steps, "replicas": task.replicas, "seed": task.seed, "every": task.every}
+    settings |= {"measures": measures, "measure_accuracy": task.measure_accuracy}
     with _quiet():
-        run = simulate(chosen.method, F, **settings, measures=measures, progress=False)  # type: ignore[arg-type]
+        run = simulate(chosen.method, F, **settings, progress=False)
     result = {
         "objective": F.name,
         "evaluation": F.evaluation.name,
@@ -109,7 +111,13 @@ def carry_out(task: Task) -> tuple[dict[str, Any], Run]:
 
 
 @lru_cache(maxsize=2)
-def objective(spec: Spec, data_sha256: str, shift_sha256: str | None) -> Objective:
+def objective(
+    spec: Spec,
+    data_sha256: str,
+    shift_sha256: str | None = None,
+    weights_sha256: str | None = None,
+    module_sha256: str | None = None,
+) -> Objective:
     """Return the objective of tasks; the last two are kept, since tasks that share one follow each other.
 
     Parameters
@@ -118,8 +126,8 @@ def objective(spec: Spec, data_sha256: str, shift_sha256: str | None) -> Objecti
         The description.
     data_sha256 : str
         Hash of its data when the grid was read.
-    shift_sha256 : str or None
-        Hash of the file of its shift.
+    shift_sha256, weights_sha256, module_sha256 : str, optional
+        Hashes of the files of its shift, of its weights and of parts of one's own.
 
     Raises
     ------
@@ -129,8 +137,11 @@ def objective(spec: Spec, data_sha256: str, shift_sha256: str | None) -> Objecti
     data = spec.load()
     if data.sha256 != data_sha256:
         raise ValueError(f"data {spec.data!r} are not those of the grid: their sha256 is {data.sha256}, not {data_sha256}")
-    if shift_sha256 is not None and sha256(Path(spec.shift).read_bytes()) != shift_sha256:
-        raise ValueError(f"shift={spec.shift!r} is not the one of the grid: the file has changed")
+    hashes = {"shift": shift_sha256, "weights": weights_sha256, "module": module_sha256}
+    for name, held in hashes.items():
+        file = getattr(spec, name)
+        if held is not None and sha256(Path(str(file)).read_bytes()) != held:
+            raise ValueError(f"{name}={file!r} is not the one of the grid: the file has changed")
     return spec.objective_of(data)[1]
 
 

@@ -68,7 +68,8 @@ def sketches(dim: int, families: Sequence[type[Sketch]] = ALL_SKETCHES) -> st.Se
     dim : int
         The dimension d.
     families : sequence of classes, default `mastsim.sketches.ALL_SKETCHES`
-        Families of this package.
+        Families of this package, or of one's own with a classmethod `examples`; those without a member in this dimension are
+        left out.
 
     Returns
     -------
@@ -83,11 +84,21 @@ def sketches(dim: int, families: Sequence[type[Sketch]] = ALL_SKETCHES) -> st.Se
     RandK(dim=2, k=1)
     """
     integer("dim", dim, 1)
-    unknown = [family.__name__ for family in families if family not in SKETCHES and not family.examples(dim)]
+    unknown = [each.__name__ for each in families if each not in SKETCHES and not _has_examples(each, dim)]
     if unknown:
         raise ValueError(f"families: there is no strategy for {', '.join(unknown)}; give each a classmethod examples(dim)")
+    here = [each for each in families if each in SKETCHES or each.examples(dim)]
+    if not here:
+        raise ValueError(
+            f"families: none of {', '.join(each.__name__ for each in families)} has a member of dimension {dim}"
+        )
     compile_kernels()
-    return st.sampled_from(list(families)).flatmap(lambda family: _members(family, dim))
+    return st.sampled_from(here).flatmap(lambda family: _members(family, dim))
+
+
+def _has_examples(family: type[Sketch], dim: int) -> bool:
+    """Return whether a family has members in a dimension, or in one near it."""
+    return any(family.examples(near) for near in range(dim, dim + 3))
 
 
 def _members(family: type[Sketch], dim: int) -> st.SearchStrategy[Sketch]:

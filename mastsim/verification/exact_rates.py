@@ -30,14 +30,14 @@ def decide_rate_exactly(trial: Trial, chain: Recursion, steps: int = 200) -> Ver
     """
     integer("steps", steps, 1)
 
-    def follow(tried: Trial, x0: np.ndarray) -> Measured:
-        return exact_path(tried, chain if tried is trial else recursion(tried.objective, tried.method), x0, steps)
+    def follow(tried: Trial, starts: np.ndarray) -> Measured:
+        return exact_paths(tried, chain if tried is trial else recursion(tried.objective, tried.method), starts, steps)
 
     return decide_paths(trial, steps, follow)
 
 
 def decide_paths(trial: Trial, steps: int, follow: Callable[[Trial, np.ndarray], Measured], scope: str = "") -> Verdict:
-    """Decide a rate from means that are known up to an error, from several starts.
+    """Decide a rate from means that are known up to an error, from several starts, which are followed together.
 
     What would refute is tried again at the step size that the theorem allows whatever the errors of its constants.
     """
@@ -65,7 +65,7 @@ def _tables(
     trial: Trial, times: np.ndarray, starts: dict[str, np.ndarray], follow: Callable[[Trial, np.ndarray], Measured]
 ) -> tuple[Measured, np.ndarray, Comparison]:
     """Return left sides, right sides and their comparison, one row a start."""
-    left = Measured.stack([follow(trial, x0) for x0 in starts.values()])
+    left = follow(trial, np.stack(list(starts.values())))
     initials = [trial.initial_from(x0) for x0 in starts.values()]
     right = np.stack([np.broadcast_to(trial.bound(times, initial), times.shape) for initial in initials])
     lenient = np.stack([np.broadcast_to(trial.lenient_bound(times, initial), times.shape) for initial in initials])
@@ -75,15 +75,15 @@ def _tables(
     return left, right, compare(left, right, lenient, floor)
 
 
-def exact_path(trial: Trial, chain: Recursion, x0: np.ndarray, steps: int) -> Measured:
-    """Return what a rate bounds after 1, 2, …, `steps` steps from exact moments, with what rounding may change."""
+def exact_paths(trial: Trial, chain: Recursion, starts: np.ndarray, steps: int) -> Measured:
+    """Return what a rate bounds after 1, 2, …, `steps` steps from every start, from exact moments and their rounding."""
     theorem = trial.theorem
-    forms = [theorem.form(trial.stepsize, chain.center)]
-    history = chain.run(x0, steps, forms)[:, 0]
+    found = chain.follow(starts, steps, [theorem.form(trial.stepsize, chain.center)])
+    history = found.values[..., 0]
     with np.errstate(over="ignore", invalid="ignore"):
         # The moments are about the minimiser as it was found.
         away = theorem.displacement(theorem.measure)
-        error = chain.rounding(x0, steps, forms)[:, 0] + 2 * np.sqrt(history) * away + away**2
+        error = found.rounding[..., 0] + 2 * np.sqrt(history) * away + away**2
     return bounded_means(Measured.of(history, error), theorem.over)
 
 

@@ -37,7 +37,11 @@ def decide_rate_on_tree(trial: Trial, steps: int) -> Verdict:
     """Decide a rate from the exact law of a few steps, from several starts."""
     require_exact(trial.objective)
     integer("steps", steps, 1)
-    verdict = decide_paths(trial, steps, lambda tried, x0: pathmeans_along_tree(tried, x0, steps), ", all outcomes")
+
+    def follow(tried: Trial, starts: np.ndarray) -> Measured:
+        return Measured.stack([pathmeans_along_tree(tried, x0, steps) for x0 in starts])
+
+    verdict = decide_paths(trial, steps, follow, ", all outcomes")
     if verdict.verdict == "holds" and not _is_whole(trial):
         return replace(verdict, verdict="inconclusive", reason="a part")
     return verdict

@@ -34,6 +34,8 @@ def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False
     require_exact(trial.objective)
     for name in run.errors.keys() & needed_traces(trial.theorem, run):
         raise ValueError(f"run measured {name!r} at points too far out for exact values, and estimates are not judged")
+    coarseness = float(np.finfo(run.precision).eps / np.finfo(float).eps)
+    trial = replace(trial, recorded=run.measure_accuracy, coarseness=coarseness)
     proofs = trial.objective is trial.theorem.objective and not asymptotic
     samples = list(_samples(trial, run))
     level = family_alpha(alpha, len(samples))
@@ -63,7 +65,8 @@ def _decided(trial: Trial, run: Run, sample: _Sample, level: float, proofs: bool
     initial = trial.initials(run)
     most = None
     if proofs:
-        most = trial.with_rounding(trial.theorem.almost_sure_bound(sample.steps, trial.stepsize, run), sample.steps, initial)
+        surely = trial.theorem.almost_sure_bound(sample.steps, trial.stepsize, run) * trial.excess
+        most = trial.with_rounding(surely, sample.steps, initial)
     found = _bet(sample.left, sample.right, level, most)
     if found.verdict == "refuted":
         lenient = trial.with_rounding(trial.lenient_bound(sample.steps, initial), sample.steps, initial)
@@ -73,7 +76,9 @@ def _decided(trial: Trial, run: Run, sample: _Sample, level: float, proofs: bool
     if found.verdict == "holds":
         if not trial.is_whole(run):
             return _Decision(found, "inconclusive", "a part")
-        if (trial.with_rounding(np.zeros(1), sample.steps, 0.0) > np.maximum(sample.right, SMALLEST)).any():
+        hidden = trial.with_rounding(np.zeros(1), sample.steps, 0.0) > np.maximum(sample.right, SMALLEST)
+        # What was recorded may be too small, and what the bound starts from too large.
+        if hidden.any() or _bet(sample.left, sample.right / trial.excess**2, level, most).verdict != "holds":
             return _Decision(found, "inconclusive", "rounding")
     return _Decision(found, found.verdict, "")
 
@@ -223,8 +228,7 @@ def check_run(theorem: Rate, run: Run) -> Trial:
     """Return the trial that a user's run stands for, refusing a run that does not belong to the theorem."""
     if run.request.objective_hash != content_hash(theorem.objective):
         raise ValueError(f"run is of {run.objective}, but the theorem is about {theorem.objective.name}")
-    coarseness = float(np.finfo(run.precision).eps / np.finfo(float).eps)
-    trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem), coarseness=coarseness)
+    trial = Trial(theorem, run.stepsize, theorem.objective, expected_outcome(theorem))
     if run.request.method_hash != content_hash(trial.method):
         raise ValueError(f"run is of {run.method}, but {theorem.title} is about {trial.method.name} with the same settings")
     for name in needed_traces(theorem, run):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from mastsim import theorems
 from mastsim.expected import Objective
 from mastsim.problems import Dataset
-from mastsim.sketches import parse_sketch
+from mastsim.sketches import Sketch, parse_sketch
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
@@ -93,7 +93,7 @@ class _Task(NamedTuple):
 
 def run_suite(
     data: Dataset,
-    sketches: tuple[str, ...] = (),
+    sketches: tuple[str | Sketch, ...] = (),
     only: tuple[str, ...] = (),
     seed: int = 0,
     effort: Effort = FULL,
@@ -106,8 +106,8 @@ def run_suite(
     ----------
     data : Dataset
         Real data for the larger instances.
-    sketches : tuple of str, optional
-        Sketches for the data, as on the command line.
+    sketches : tuple of str or Sketch, optional
+        Sketches for the data, as on the command line, or ready made.
     only : tuple of str, optional
         Ids of the theorems to try; all when empty.
     seed : int, default 0
@@ -140,7 +140,9 @@ def run_suite(
     kinds = records(also)
     known = [kind.id for kind in kinds]
     chosen = [one_of("theorem", name, known) for name in texts("only", only)] or known
-    drawn = [parse_sketch(text, data.d) for text in texts("sketches", sketches) or DEFAULT_SKETCHES]
+    texts("sketches", [each for each in sketches if not isinstance(each, Sketch)])
+    named = sketches or DEFAULT_SKETCHES
+    drawn = [each if isinstance(each, Sketch) else parse_sketch(each, data.d) for each in named]
     tried = [kind for kind in kinds if kind.id in chosen]
     tasks = [*_claims(Instances.of(data, drawn), tried, seed, effort), *_controls(chosen, seed, effort)]
     return _decided(tasks, FAMILY_ALPHA, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from mastsim.moments import Recursion, recursion
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems import Rate
 from mastsim.theorems.leniency import allowed_by, lenient
-from mastsim.theorems.rates import Case, Over
+from mastsim.theorems.rates import ABOUT_F, Case, Over
 from mastsim.verification.inequalities import expected_outcome
 from mastsim.verification.tolerances import SMALLEST, STEP_ROUNDING
 from mastsim.verification.verdict import Outcome, Verdict
@@ -37,6 +38,8 @@ class Trial:
         Where it starts from; when left out, exact decisions try a choice of several.
     coarseness : float, default 1.0
         Rounding of what was run, in units of that of double precision.
+    recorded : float, optional
+        How far records of a run may be off, relative to themselves; left out where no run is judged.
     """
 
     theorem: Rate
@@ -45,6 +48,7 @@ class Trial:
     expected: Outcome = "holds"
     start: np.ndarray | None = None
     coarseness: float = 1.0
+    recorded: float | None = None
 
     @classmethod
     def of(cls, theorem: Rate) -> Trial:
@@ -70,7 +74,21 @@ class Trial:
     def lenient_bound(self, steps: np.ndarray | int, initial: np.ndarray | float) -> np.ndarray:
         """Return the bound with every constant and the start moved by their errors: what a refutation must exceed."""
         slack = self.theorem.displacement(self.theorem.starts_from)
-        return allowed_by(self.claimed, self.weaker, steps, (np.sqrt(initial) * (1 + STEP_ROUNDING) + slack) ** 2)
+        start = (np.sqrt(initial) * (1 + STEP_ROUNDING) + slack) ** 2 * (1 + (self.recorded or 0.0))
+        return allowed_by(self.claimed, self.weaker, steps, start)
+
+    @cached_property
+    def record_error(self) -> float:
+        """How far off the square root of what was measured may be for the rounding of f and f_D alone."""
+        if self.recorded is None:
+            return 0.0
+        parts = {self.theorem.part: 1.0, **self.theorem.mixture(self.stepsize)}
+        return sum(weight**0.5 * evaluation_error(self.theorem.objective, name) for name, weight in parts.items())
+
+    @property
+    def excess(self) -> float:
+        """By what factor a measure from a record may exceed the true one: norms are squared."""
+        return (1 + (self.recorded or 0.0)) ** 2
 
     @cached_property
     def weaker(self) -> Rate:
@@ -87,7 +105,7 @@ class Trial:
         """Return a bound on the measure of a path, enlarged by what rounding may add to its square root."""
         slack = self.coarseness * (self.theorem.rounding(self.stepsize, steps) + STEP_ROUNDING * np.sqrt(initial))
         with np.errstate(over="ignore"):
-            return np.maximum((np.sqrt(bound) + slack) ** 2, SMALLEST)
+            return np.maximum((np.sqrt(bound) + slack + self.record_error) ** 2 * self.excess, SMALLEST)
 
     def initial_from(self, x0: np.ndarray) -> float:
         """Return what the bound starts from at a start."""
@@ -135,8 +153,17 @@ def trace_of(measure: str) -> str:
 
 
 def recorded(measure: str, trace: np.ndarray) -> np.ndarray:
-    """Return a measure from the trace that holds it."""
-    return trace**2 if measure.endswith("gradient_norm2") else trace
+    """Return a measure, which is at least 0, from the trace that holds it."""
+    return trace**2 if measure.endswith("gradient_norm2") else np.maximum(trace, 0.0)
+
+
+def evaluation_error(objective: Objective, measure: str) -> float:
+    """Return how far off the square root of a measure of points near the minimiser may be for rounding of f or f_D."""
+    of = objective.problem if measure in ABOUT_F else objective
+    if measure in ("gap", "f_gap"):
+        # The value at the point, and the infimum.
+        return math.sqrt(2 * float(of.error_bound(of.minimize().x)))
+    return float(of.gradient_error(of.minimize().x)) if measure.endswith("gradient_norm2") else 0.0
 
 
 def measurable(theorem: Rate, stepsize: float) -> dict[str, float]:

@@ -11,10 +11,11 @@ import numpy as np
 
 from mastsim.documents import dumps
 from mastsim.frames import to_frame
-from mastsim.markup import coloured, html_table, typeset
+from mastsim.markup import coloured, html_table
 from mastsim.plots import LABELS, plot_curve
 from mastsim.readonly import ReadOnly
 from mastsim.theorems import ALL
+from mastsim.typesetting import typeset
 
 Outcome = Literal["holds", "refuted", "inconclusive"]
 Reason = Literal["", "rounding", "a part", "not a number"]

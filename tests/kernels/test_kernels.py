@@ -19,6 +19,7 @@ from mastsim.kernels.batches import batch_of, batch_scratch, draw_batch
 from mastsim.kernels.draws import KernelDraw
 from mastsim.kernels.fused import fused
 from mastsim.kernels.linear import by_columns, descend_linear
+from mastsim.kernels.masks import ordering_scratch, put_in_order
 from mastsim.kernels.models import model_of
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
@@ -94,6 +95,13 @@ def assert_same(fast, plain, scale=1.0):
         np.testing.assert_allclose(fast.state[name], field, rtol=1e-12, atol=1e-12 * scale * max(1.0, np.abs(field).max()))
 
 
+@njit
+def stream(key, step, replica, count):
+    out = np.empty(room(count))
+    fill_uniforms(key, step, replica, count, out)
+    return out[:count]
+
+
 @given(
     seed=st.integers(0, 2**64 - 1),
     purpose=st.sampled_from(PURPOSES),
@@ -102,10 +110,8 @@ def assert_same(fast, plain, scale=1.0):
     count=st.integers(1, 70),
 )
 def test_uniform_numbers_have_the_bits_of_the_streams(seed, purpose, step, replica, count):
-    out = np.empty(room(count))
-    fill_uniforms(key_of(seed, purpose), step, replica, count, out)
     wanted = Streams(seed).uniform(purpose, step, np.array([replica]), count)[0]
-    assert (out[:count] == wanted).all()
+    assert (stream(key_of(seed, purpose), step, replica, count) == wanted).all()
 
 
 @pytest.mark.parametrize("sketch", SKETCHES, ids=lambda S: S.name)
@@ -116,6 +122,23 @@ def test_masks_are_those_of_the_sketch(sketch):
         plain, fast = (draw(Streams(11), step, replicas).of("sketch", element) for draw in (StreamDraw, KernelDraw))
         for one, other in zip(plain, fast, strict=True):
             assert (one.diagonals == other.diagonals).all()
+
+
+@njit
+def ordered(kept, dim):
+    bits = ordering_scratch(dim)
+    for _ in range(2):
+        put_in_order(kept, kept.size, bits)
+    return bits
+
+
+@given(st.integers(1, 300).flatmap(lambda d: st.tuples(st.just(d), st.sets(st.integers(0, d - 1)))), st.randoms())
+def test_kept_coordinates_come_in_order_and_leave_no_bit(case, random):
+    dim, kept = case
+    mixed = random.sample(sorted(kept), len(kept))
+    found = np.array(mixed, dtype=np.uint64)
+    assert not ordered(found, dim).any()
+    assert found.tolist() == sorted(kept)
 
 
 @njit
@@ -283,6 +306,58 @@ def test_scales_beyond_the_range_of_floats_are_refused():
 def test_data_of_indicators(sketch, sampling):
     F = ms.Mast(model(ones=True), sketch, shift=np.ones(20))
     assert_same(*both(ms.DSGD(0.01, sampling), F))
+
+
+def stored(kind, n=300, d=20, seed=0):
+    """Data of every kind that kernels store in a way of its own."""
+    rng = np.random.default_rng(seed)
+    some, full = rng.random((n, d)) < 0.4, rng.normal(size=(n, d))
+    held = np.where(rng.random((n, d)) < 0.1, 0.0, full)
+    constant = np.linspace(-2, 2, d)
+    kinds = {"full": full, "nearly full": held, "sparse": sp.csr_array(full * some), "constant columns": some * constant}
+    return kinds[kind] if kind in kinds else {"one number": np.ones((n, d)), "sparse and full": sp.csr_array(full)}[kind]
+
+
+KINDS = {
+    "full": (False, True),
+    "nearly full": (False, True),
+    "sparse": (True, True),
+    "constant columns": (True, False),
+    "one number": (False, False),
+    "sparse and full": (False, True),
+}
+"""For each kind whether indices are stored, and whether values are."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_need_not_be_stored_is_not(kind):
+    f = ms.LogisticRegression(stored(kind), labels("logistic", np.random.default_rng(1), 300), l2=0.1)
+    found = model_of(f, np.zeros(20), np.float64)
+    for fields, there in zip((("row_columns", "column_rows", "list_rows"), ("row_data", "column_data", "list_data")),
+                             KINDS[kind], strict=True):  # fmt: skip
+        for name in fields:
+            array = getattr(found, name)
+            assert (isinstance(array, np.ndarray) and len(array) > 0) if there else array == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sketch", [SKETCHES[0], SKETCHES[1]], ids=lambda S: S.name)
+@pytest.mark.parametrize("replicas", [2, 16, 21])
+def test_steps_on_every_kind_of_data(kind, sketch, replicas):
+    f = ms.LogisticRegression(stored(kind), labels("logistic", np.random.default_rng(1), 300), l2=0.1)
+    F = ms.Mast(f, sketch, shift=np.linspace(-1, 1, 20))
+    for method in (ms.DSGD(0.05), ms.DSGD(0.05, ms.Nice(7)), ms.LSVRDSG(0.05)):
+        assert_same(*both(method, F, replicas=replicas))
+    alone = ms.simulate(ms.DSGD(0.05), F, steps=3, replicas=replicas, chunk=1, engine="kernel", measures=("f",)).x
+    assert (ms.simulate(ms.DSGD(0.05), F, steps=3, replicas=replicas, engine="kernel", measures=("f",)).x == alone).all()
+
+
+@pytest.mark.parametrize(("n", "width"), [(1 << 16, 16), ((1 << 16) + 1, 32)])
+def test_indices_are_as_short_as_rows_allow(n, width):
+    A = sp.csr_array((np.full(n, 0.5), (np.arange(n), np.arange(n) % 3)), (n, 3))
+    F = ms.Mast(ms.LogisticRegression(A, np.where(np.arange(n) % 3, 1.0, -1.0), l2=0.1), ms.RandK(3, k=1))
+    assert model_of(F.problem, np.zeros(3), np.float64).column_rows.dtype.itemsize * 8 == width
+    assert_same(*both(ms.DSGD(0.1), F, replicas=3, steps=2))
 
 
 @pytest.mark.parametrize("sketch", SKETCHES, ids=lambda S: S.name)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim.kernels.linear import descend_linear
+from mastsim.kernels import linear
 from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
 
@@ -131,8 +131,8 @@ def test_interruption_anywhere_leaves_no_trace(method, sketch, at, every, chunk,
     assert (rest.traces["f"] == whole.traces["f"]).all()
 
 
-def test_a_kernel_is_compiled_once_for_all_uses():
-    kernels = (descend_linear, descend_rows, descend_block, descend_panel)
+def test_a_kernel_is_compiled_once_for_every_kind_of_data():
+    kernels = (linear._descend_by_columns, linear._descend_by_lanes, descend_rows, descend_block, descend_panel)
     samplings = [ms.Nice(3), ms.WithReplacement(2), ms.IndependentSampling(0.2), ms.WithReplacement(2, np.full(N, 1 / N))]
     models = [classification(kind) for kind in ("Fortran", "indicators", "empty")]
     frozen = np.frombuffer(np.ones(D).tobytes())
@@ -141,8 +141,10 @@ def test_a_kernel_is_compiled_once_for_all_uses():
         F = ms.Mast(problem, sketch, shift=frozen)
         ms.simulate(ms.DSGD(0.01, sampling), F, steps=2, measures=("f",), **options)
 
-    use(models[0], SKETCHES[0], ms.FullBatch())
-    use(models[0], SKETCHES[0], samplings[0])
+    for problem in models:
+        use(problem, SKETCHES[0], ms.FullBatch(), replicas=2)
+        use(problem, SKETCHES[0], ms.FullBatch(), replicas=64)
+        use(problem, SKETCHES[0], samplings[0])
     for sketch in SKETCHES[:2]:
         use(quadratic(), sketch, ms.FullBatch())
     before = [len(kernel.signatures) for kernel in kernels]

@@ -158,7 +158,7 @@ def test_the_closed_recursion_is_the_enumerated_one(sketch, p, variant):
     closed, listed = (kind(F, method) for kind in (ClosedRecursion, EnumeratedRecursion))
     one, two = closed.run(x0, 50, forms), listed.run(x0, 50, forms)
     np.testing.assert_allclose(one, two, rtol=1e-10)
-    assert (np.abs(one - two) <= closed.rounding(x0, 50, forms) + listed.rounding(x0, 50, forms)).all()
+    assert (np.abs(one - two) <= closed.follow(x0, 50, forms).rounding + listed.follow(x0, 50, forms).rounding).all()
 
 
 @given(st.integers(0, 10**6), st.floats(0.01, 1), st.sampled_from("ab"), st.booleans())

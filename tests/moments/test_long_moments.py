@@ -183,8 +183,8 @@ def test_ten_thousand_steps_are_within_the_rounding_that_is_stated(name, method)
             continue
         tried += 1
         forms = standard_forms(objective, chain.center)
-        found = chain.run(x0, STEPS, [forms[name] for name in NAMES])[list(SEEN)]
-        rounding = chain.rounding(x0, STEPS, [forms[name] for name in NAMES])[list(SEEN)]
+        path = chain.follow(x0, STEPS, [forms[name] for name in NAMES])
+        found, rounding = path.values[list(SEEN)], path.rounding[list(SEEN)]
         assert (np.abs(found - wanted) <= rounding).all(), (kind.__name__, found - wanted, rounding)
         assert (rounding <= 1e-6 * (1 + wanted)).all()
     assert tried
@@ -224,18 +224,18 @@ def test_a_squared_distance_below_zero_is_an_error_and_never_cut_off():
 
 
 def test_what_rounding_explains_is_zero_and_nothing_else_is():
-    assert nonnegative_values(np.array([[-1e-18], [3.0]]), np.full((2, 1), 1e-17)).ravel().tolist() == [0.0, 3.0]
+    assert nonnegative_values(np.array([[-1e-18], [3.0]]), lambda: np.full((2, 1), 1e-17)).ravel().tolist() == [0.0, 3.0]
     with pytest.raises(ArithmeticError, match="rounding explains only 1e-19"):
-        nonnegative_values(np.array([[1.0], [-1e-18]]), np.full((2, 1), 1e-19))
+        nonnegative_values(np.array([[1.0], [-1e-18]]), lambda: np.full((2, 1), 1e-19))
 
 
 def test_rounding_grows_with_the_steps_and_is_infinite_where_moments_are():
     F = instance("full")
     form = [standard_forms(F, F.minimize().x)["distance"]]
     for kind in (ClosedRecursion, EnumeratedRecursion):
-        calm = kind(F, ms.GD(G)).rounding(np.ones(2), 2000, form)[:, 0]
+        calm = kind(F, ms.GD(G)).follow(np.ones(2), 2000, form).rounding[:, 0]
         assert np.isfinite(calm).all()
         assert 0 < calm[0] < calm[10]
-        wild = kind(F, ms.DSGD(1e3)).rounding(np.ones(2), 2000, form)[:, 0]
+        wild = kind(F, ms.DSGD(1e3)).follow(np.ones(2), 2000, form).rounding[:, 0]
         assert np.isinf(wild[-1])
         assert not np.isnan(wild).any()

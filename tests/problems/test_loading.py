@@ -78,6 +78,16 @@ def test_breast_cancer_is_the_default_standardised_and_signed():
     np.testing.assert_array_equal(np.argsort(found.A[:, 3]), np.argsort(raw.data[:, 3]))
 
 
+def test_breast_cancer_is_read_without_importing_scikit_learn_where_its_file_is_found(monkeypatch):
+    code = "import sys, mastsim.problems.loading as loading; loading.load(); print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    found = load()
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    assert (load().A == found.A).all()
+    assert (load().y == found.y).all()
+
+
 def test_breast_cancer_is_refused_if_scikit_learn_bundles_something_else(monkeypatch):
     monkeypatch.setattr(loading, "BREAST_CANCER_SHA256", "0" * 64)
     with pytest.raises(ValueError, match=r"is refused: this scikit-learn's copy has sha256 5b54.* 0000"):

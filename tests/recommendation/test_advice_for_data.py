@@ -131,3 +131,23 @@ def test_constant_columns_are_named():
     assert "Constant columns act as an intercept that is masked and penalised: one." in str(found)
     assert "squared loss, as the target takes 9 values" in found.why
     assert dataclasses.replace(data, columns=None).column_names == ("feature 1", "feature 2")
+
+
+def test_advice_with_intercept_and_weights_says_what_they_do(table):
+    path, A, y = table
+    weights = np.where(y > 0, 5.0, 1.0)
+    asked = [str(path), "--target", "bought", "--weights", "1:5,0:1", "--intercept", "--l2", "0.1", "--json", "-"]
+    document = json.loads(CliRunner().invoke(main, ["advise", *asked]).stdout)
+    f = ms.LogisticRegression(A, y, l2=0.1, weights=weights, intercept=True)
+    F = ms.Mast(f, ms.Unmasked(ms.Bernoulli(3, 0.5)))
+    assert list(document["columns"]) == [*NAMES, "intercept"]
+    np.testing.assert_allclose(list(document["columns"].values()), np.diag(f.upper_curvature.matrix))
+    told = document["keeps"][0]["guarantee"]
+    assert told["stepsize"] <= 1 / (float(ms.Constants(F).L_f) * F.sketch.L_max)
+    assert "μ_D = 1, along it f is only convex, μ_f = 0, and theorems about strongly convex f" in document["notes"][0]
+    assert re.match(r"Rows weigh from 0\.\d+ to \d\.\d+ times their mean", document["notes"][1])
+    with pytest.raises(ValueError, match="design='step' is not accepted with intercept"):
+        ms.advise(path, "bought", intercept=True, design="step")
+    squares = ms.advise(path, "bought", problem="least-squares", intercept=True)
+    assert squares.keeps[0].stable >= squares.keeps[0].guarantee.stepsize
+    assert "theorems about strongly convex f do not" not in squares.notes[0]

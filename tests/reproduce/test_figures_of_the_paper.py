@@ -15,6 +15,7 @@ from scipy.optimize import minimize, minimize_scalar
 
 import mastsim as ms
 from mastsim.documents import dumps
+from mastsim.problems.columns import widest
 from mastsim.reproduce import convergence, held_out, sketch_families, sparsified_accuracy
 from mastsim.reproduce.curves import curve, follow, spaced
 from mastsim.reproduce.early_stopping import checked, stopping
@@ -26,7 +27,6 @@ from mastsim.reproduce.held_out import (
     set_aside,
     training_and_test_rows,
 )
-from mastsim.reproduce.paper_problems import widest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ms.load("synthetic:n=60,d=4,condition=20,noise=0.1")

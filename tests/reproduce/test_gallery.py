@@ -1,4 +1,4 @@
-"""What the README says of its pictures, against the numbers beside them."""
+"""What the findings say of the pictures, against the numbers beside them."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from mastsim.reproduce import ALL_FIGURES
 from mastsim.reproduce.tables import figure_list
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+SAID_OF_FIGURES = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
 SAID = [
     ("test-accuracy", "points_of_accuracy mast - erm keep 0.3", "{:.1f} points of accuracy better than the ERM"),
     ("test-accuracy", "median_points_of_accuracy mast - erm keep 0.3", "and {:.1f} in the median (ERM"),
@@ -52,14 +52,14 @@ def findings(name):
 @pytest.mark.parametrize(("figure", "key", "sentence"), SAID)
 def test_numbers_of_the_gallery_are_those_beside_the_pictures(figure, key, sentence):
     said = sentence.format(findings(figure)[key])
-    assert said in re.sub(r"\s+", " ", README)
+    assert said in re.sub(r"\s+", " ", SAID_OF_FIGURES)
 
 
 def test_operations_are_those_of_the_figure():
     found = findings("cost")
     for keep, said in ((0.7, "DSGD takes {:.2f} times its operations"), (0.3, "and {:.2f} times with 30 %")):
         ratio = found[f"flops to f goal over those of gradient descent, best step, keep {keep}"]
-        assert said.format(ratio) in re.sub(r"\s+", " ", README)
+        assert said.format(ratio) in re.sub(r"\s+", " ", SAID_OF_FIGURES)
     assert all(
         value > 1 for key, value in found.items() if "over those of gradient descent, best" in key and "keep 1" not in key
     )

@@ -22,6 +22,7 @@ from mastsim.sketches.laws import IndependentLaw
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.rotated import Rotated
+from mastsim.sketches.unmasked import Unmasked
 from mastsim.sketches.thin_factors import FactorBatch, normals
 
 LONG = np.longdouble
@@ -200,7 +201,17 @@ def compositions(draw, dim):
     return Composed(outer[0], inner[0]), list_composition(outer[1], inner[1])
 
 
-FAMILIES = {**PLAIN, "Rotated": rotateds, "Composed": compositions}
+@st.composite
+def unmaskeds(draw, dim):
+    masks = st.sampled_from([block_bernoullis, block_rand_ks, n_of_ms]).flatmap(lambda f: f(max(dim - 1, 1)))
+    (sketch, support), count = draw(masks), draw(st.integers(1, 2))
+    whole = np.zeros((len(support[0]), sketch.dim + count, sketch.dim + count), dtype=LONG)
+    whole[:, : sketch.dim, : sketch.dim] = support[0]
+    whole[:, range(sketch.dim, sketch.dim + count), range(sketch.dim, sketch.dim + count)] = 1
+    return Unmasked(sketch, count), (whole, support[1])
+
+
+FAMILIES = {**PLAIN, "Rotated": rotateds, "Composed": compositions, "Unmasked": unmaskeds}
 
 
 def cases(family):

@@ -67,7 +67,7 @@ def test_momentum_is_the_heavy_ball_that_grows(recursion, growth):
     method = ms.AveragedMomentum(gamma, growth=growth)
     apart = recursion(F, method).center - F.minimize().x
     np.testing.assert_array_equal(apart, 0.0)
-    found = recursion(F, method).run(x0, 5, [{("x", "x"): np.eye(2)}])[:, 0]
+    found = recursion(F, method).follow(x0, 5, [{("x", "x"): np.eye(2)}]).values[:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
@@ -77,9 +77,9 @@ def test_momentum_with_sampled_and_compressed_gradients_is_enumerated_and_closed
     F = ms.Mast(ms.FiniteSum(parts), ms.RandK(2, k=1), shift=np.array([0.3, 0.0]))
     method, forms = ms.AveragedMomentum(ms.HarmonicStep(0.1, 0.2), **sampled), [{("x", "x"): np.eye(2)}]
     closed, every = ClosedRecursion(F, method), EnumeratedRecursion(F, method)
-    one, two = (chain.run(np.ones(2), 12, forms) for chain in (closed, every))
-    np.testing.assert_allclose(one, two, rtol=1e-10)
-    assert (np.abs(one - two) <= closed.rounding(np.ones(2), 12, forms) + every.rounding(np.ones(2), 12, forms)).all()
+    one, two = (chain.follow(np.ones((3, 2)), 12, forms) for chain in (closed, every))
+    np.testing.assert_allclose(one.values, two.values, rtol=1e-10)
+    assert (np.abs(one.values - two.values) <= one.rounding + two.rounding).all()
 
 
 RULES = [ms.HarmonicStep(0.1, decay=0.7), ms.InverseSqrtStep(0.1), ms.StagewiseStep(0.1, length=2, factor=0.4)]
@@ -90,7 +90,7 @@ RULES = [ms.HarmonicStep(0.1, decay=0.7), ms.InverseSqrtStep(0.1), ms.StagewiseS
 def test_steps_that_fall_have_exact_moments(recursion, rule):
     F, x0 = objective(2), np.array([2.0, -1.0])
     expected = mean_over_sequences(F, 6, lambda chosen: descent(F, chosen, x0, rule.at))
-    found = recursion(F, ms.DSGD(rule)).run(x0, 6, [{("x", "x"): np.eye(2)}])[:, 0]
+    found = recursion(F, ms.DSGD(rule)).follow(x0, 6, [{("x", "x"): np.eye(2)}]).values[:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
@@ -108,10 +108,11 @@ def test_steps_that_fall_have_exact_moments(recursion, rule):
 def test_closed_and_enumerated_moments_agree_at_steps_that_fall(make, rule):
     F, x0, forms = objective(3), np.array([1.0, 1.0]), [{("x", "x"): np.eye(2)}]
     closed, every = ClosedRecursion(F, make(rule)), EnumeratedRecursion(F, make(rule))
-    one, two = closed.run(x0, 8, forms), every.run(x0, 8, forms)
-    np.testing.assert_allclose(one, two, rtol=1e-10)
-    assert (np.abs(one - two) <= closed.rounding(x0, 8, forms) + every.rounding(x0, 8, forms)).all()
-    assert np.abs(closed.run(x0, 8, forms) - ClosedRecursion(F, make(rule.largest)).run(x0, 8, forms)).max() > 1e-4
+    one, two = closed.follow(x0, 8, forms), every.follow(x0, 8, forms)
+    np.testing.assert_allclose(one.values, two.values, rtol=1e-10)
+    assert (np.abs(one.values - two.values) <= one.rounding + two.rounding).all()
+    constant = ClosedRecursion(F, make(rule.largest)).follow(x0, 8, forms).values
+    assert np.abs(one.values - constant).max() > 1e-4
 
 
 def test_step_sizes_within_a_cycle_count_gradient_steps():

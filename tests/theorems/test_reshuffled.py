@@ -49,7 +49,7 @@ def test_the_closed_recursion_is_the_enumerated_one(count):
     closed, every = ClosedRecursion(F, method), EnumeratedRecursion(F, method)
     one, two = closed.run(x0, 30, forms), every.run(x0, 30, forms)
     np.testing.assert_allclose(one, two, rtol=1e-9)
-    assert (np.abs(one - two) <= closed.rounding(x0, 30, forms) + every.rounding(x0, 30, forms)).all()
+    assert (np.abs(one - two) <= closed.follow(x0, 30, forms).rounding + every.follow(x0, 30, forms).rounding).all()
 
 
 def test_longer_lists_are_not_enumerated_but_exact():

@@ -122,22 +122,25 @@ def starts(rng, F):
     """Return starts: the shift, x_D*, along extreme directions of the curvature, and anywhere."""
     best, basis = F.minimize().x, np.linalg.eigh(F.curvature)[1]
     reach = 1 + float(np.linalg.norm(best - F.center))
-    return [
-        F.center,
-        best,
-        best + reach * basis[:, 0],
-        best + reach * basis[:, -1],
-        best + reach * rng.normal(scale=30, size=F.dim),
-    ]
+    return np.stack(
+        [
+            F.center,
+            best,
+            best + reach * basis[:, 0],
+            best + reach * basis[:, -1],
+            best + reach * rng.normal(scale=30, size=F.dim),
+        ]
+    )
 
 
 def left_side(theorem, gamma, x0, steps):
     """Return what a theorem bounds after 1, 2, … steps: the last mean, the average or the least of those before."""
     chain = recursion(theorem.objective, theorem.method_at(gamma))
-    means = chain.run(x0, steps, [theorem.form(gamma, chain.center)])[:, 0]
+    means = chain.run(x0, steps, [theorem.form(gamma, chain.center)])[..., 0]
     if theorem.over == "last":
-        return means[1:]
-    return np.array([(np.mean if theorem.over == "average" else np.min)(means[:t]) for t in range(1, steps + 1)])
+        return means[..., 1:]
+    reduce = np.mean if theorem.over == "average" else np.min
+    return np.stack([reduce(means[..., :t], axis=-1) for t in range(1, steps + 1)], axis=-1)
 
 
 def rounding(theorem, x0):
@@ -154,8 +157,9 @@ def largest_ratio(theorem, gamma, rng, steps=60):
     """Return the largest left/right over starts and steps, what is rounding left aside."""
     T = min(theorem.horizon, steps) if isinstance(theorem, HorizonRate) else steps
     worst = 0.0
-    for x0 in starts(rng, theorem.objective):
-        left = left_side(theorem, gamma, x0, T) - rounding(theorem, x0)
+    chosen = starts(rng, theorem.objective)
+    for x0, whole in zip(chosen, left_side(theorem, gamma, chosen, T), strict=True):
+        left = whole - rounding(theorem, x0)
         with np.errstate(all="ignore"):
             right = theorem.bound(np.arange(1, T + 1), gamma, theorem.initial_at(x0))
             worst = max(worst, float(np.where(left > 0, left / right, 0.0).max()))

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mastsim as ms
-from mastsim import sketches, theorems
+from mastsim import sketches, theorems, verification
+from mastsim.cli import main
+from mastsim.moments.base import Expectations
 from mastsim.problems import Dataset
 from mastsim.simulation import simulate
 from mastsim.theorems import (
@@ -40,14 +43,34 @@ from tests.oracles.sketched_quadratics import quadratics, tree
 SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8, replicas=256)
 
 
+TINY = "synthetic:n=40,d=6,condition=10"
+
+
 @pytest.fixture(scope="module")
 def data():
-    return ms.load("synthetic:n=40,d=6,condition=10")
+    return ms.load(TINY)
 
 
 @pytest.fixture(scope="module")
-def trial_of_all(data):
-    return run_suite(data, effort=QUICK)
+def printed_trial():
+    """Return the document that `mastsim verify --quick` prints about the whole trial, and the verdicts it is made from."""
+    kept = []
+
+    def keeping(*arguments, **options):
+        kept.append(run_suite(*arguments, **options))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "run_suite", keeping)
+        found = CliRunner().invoke(main, ["verify", "--data", TINY, "--quick", "--json", "-"])
+    assert found.exit_code == 0, found.output + str(found.exception)
+    (verdicts,) = kept
+    return json.loads(found.stdout, parse_constant=lambda name: pytest.fail(name)), verdicts
+
+
+@pytest.fixture(scope="module")
+def trial_of_all(printed_trial):
+    return printed_trial[1]
 
 
 def correlated(shift=None):
@@ -270,8 +293,8 @@ def test_an_overflowing_recursion_is_refuted_not_ignored():
 def test_unknown_moments_are_not_a_confirmation(monkeypatch):
     trial = Trial.of(StronglyConvexDSGD(correlated()))
     chain = exact_recursion(trial)
-    nothing = np.full((6, 1), np.nan)
-    monkeypatch.setattr(type(chain), "run", lambda *_: nothing)
+    nothing = np.full((5, 6, 1), np.nan)
+    monkeypatch.setattr(type(chain), "follow", lambda *_: Expectations(nothing, lambda: nothing))
     assert decide_rate_exactly(trial, chain, 5).verdict == "inconclusive"
 
 
@@ -679,6 +702,19 @@ def test_instances_meet_or_fail_assumption_3_as_they_say():
 
 
 # --- the suite ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_prints_what_was_decided_and_what_it_ran_on(printed_trial):
+    document, verdicts = printed_trial
+    assert document["all_as_expected"] is True
+    assert document["alpha"] == FAMILY_ALPHA
+    assert document["mastsim"] == ms.__version__
+    assert document["data"]["sha256"] == ms.load(TINY).sha256
+    assert document["results"] == [verdict.record() for verdict in verdicts]
+    assert {record["verdict"] for record in document["results"]} == {"holds", "refuted"}
+    controls = {record["theorem"] for record in document["results"] if record["expected"] == "refuted"}
+    assert {"theorem2/halved-L_S_max", "theorem2/step-x3", "theorem2/no-scaling"} <= controls
+    assert sum(record["alpha"] for record in document["results"]) <= FAMILY_ALPHA * (1 + 1e-12)
 
 
 def test_everything_comes_out_as_expected(trial_of_all):

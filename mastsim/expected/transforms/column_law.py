@@ -255,7 +255,7 @@ def zero_minus(x: Any) -> Any:
     return 0.0 - x
 
 
-@njit
+@njit(inner=True)
 def _moments(
     level: int, entries: Entries, theta: Any, delta: Any, rows: Any, slope: float, square: float, k: int, out: Any
 ) -> None:
@@ -289,7 +289,7 @@ def _moments(
     out.values[k, 1] += lost
 
 
-@njit(nogil=True)
+@njit(inner=True)
 def _task(
     buf: np.ndarray, level: int, entries: Entries, theta: Any, delta: Any, rows: Any, sums: Sums, b: int, k: int, out: Found
 ) -> None:

@@ -66,7 +66,7 @@ def _scatter(data: Data, i: int, parts: np.ndarray, out: np.ndarray) -> None:
         out[data.column[e]] += data.coefficient[e] * parts[e - first]
 
 
-@njit
+@njit(inner=True)
 def _bucket(limits: np.ndarray, reach: float) -> int:
     """Return the number of the first limit that is not exceeded."""
     left, right = 0, limits.size
@@ -86,7 +86,7 @@ def find_sums(data: Data, limits: np.ndarray, z: np.ndarray, theta: np.ndarray, 
         out[i] = _bucket(limits, _gather(data, i, z, theta))
 
 
-@njit(nogil=True)
+@njit(inner=True)
 def _task(
     at: Scratch,
     longest: int,

@@ -13,7 +13,7 @@ from mastsim.expected.transforms.simd import LANES, PAIR, add, get, product, put
 from mastsim.expected.transforms.tiles import accumulate, branches, kept_branch, row_evaluator, second
 
 
-@njit
+@njit(inner=True)
 def _odds(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, sigma: float) -> float:
     """Fill kept and dropped factors of row i, probabilities included; return the log of what was taken out."""
     growth, first = 0.0, rows.indptr[i]

@@ -104,6 +104,7 @@ def evaluate(
 @njit(cache=True, nogil=True)
 def kernel(first: int, stride: int, at: Scratch, rows: Rows, laws: Laws, nodes: Nodes, out: Transforms) -> None:
     """Evaluate rows ``first``, ``first + stride``, … into ``out`` when entries are kept as by a mixture."""
-    buf, one = allocate(at.size), np.ones(np.diff(rows.indptr).max())
+    buf, one = allocate(at.size), allocate(at.scale - at.theta)
+    one[:] = 1.0
     for i in range(first, rows.offset.size, stride):
         evaluate(buf, at, i, rows, one, laws, nodes, out)

@@ -125,7 +125,7 @@ def _exponential(x: Any) -> Any:
     return fma(p, r, 1.0) * power_of_two(shifted)
 
 
-@njit
+@njit(inner=True)
 def _powers(rows: Rows, order: int, sums: np.ndarray, along: np.ndarray) -> None:
     """Fill Σ θ^m, m = 1, …, TERMS, and at order 2 Σ m θ^(m − 1) δ."""
     sums[:] = 0.0
@@ -139,7 +139,7 @@ def _powers(rows: Rows, order: int, sums: np.ndarray, along: np.ndarray) -> None
             sums[m] += power
 
 
-@njit
+@njit(inner=True)
 def _derive(rows: Rows, order: int, g: np.ndarray, h: np.ndarray, out: Transforms) -> None:
     """Write Σ_m g_m m θ^(m − 1), and Σ_m h_m m θ^(m − 1) + δ Σ_m g_m m (m − 1) θ^(m − 2), for all entries."""
     for j in range(rows.indptr[1]):
@@ -154,11 +154,21 @@ def _derive(rows: Rows, order: int, g: np.ndarray, h: np.ndarray, out: Transform
             out.directionals[j] = second + rows.delta[j] * bend
 
 
+@njit(inner=True)
+def _largest(theta: np.ndarray, count: int) -> float:
+    """Return the largest modulus of the first numbers."""
+    # Not NumPy's: it takes longer to compile than the rest of the series.
+    found = 0.0
+    for j in range(count):
+        found = max(found, abs(theta[j]))
+    return found
+
+
 @njit
 def evaluate_series(buf: np.ndarray, at: Scratch, rows: Rows, nodes: Nodes, series: Series, out: Transforms) -> bool:
     """Evaluate the only row by its sum's power series; say whether that was possible."""
     b, r = rows.bucket[0], rows.indptr[1]
-    if r < _LEAST_ROW or np.abs(rows.theta[:r]).max() > series.radius[b]:
+    if r < _LEAST_ROW or _largest(rows.theta, r) > series.radius[b]:
         return False
     sums, along = np.empty(TERMS), np.empty(TERMS)
     _powers(rows, at.order, sums, along)

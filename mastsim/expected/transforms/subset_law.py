@@ -27,7 +27,7 @@ def _reach(law: Subsets, group: int, seen: int) -> tuple[int, int]:
     return max(0, kept - (law.units[group] - seen)), min(seen, kept)
 
 
-@njit
+@njit(inner=True)
 def _odds(buf: np.ndarray, at: Scratch, i: int, rows: Rows, law: Subsets, sigma: float) -> float:
     """Fill kept factors and the chains' probabilities of row i; return the log of what was taken out."""
     growth, first = 0.0, rows.indptr[i]
@@ -43,7 +43,7 @@ def _odds(buf: np.ndarray, at: Scratch, i: int, rows: Rows, law: Subsets, sigma:
     return growth
 
 
-@njit
+@njit(inner=True)
 def _moves(buf: np.ndarray, place: int, law: Subsets, group: int, seen: int, dropped: float, last: bool) -> None:
     """Fill the probabilities of dropping and of keeping an entry in each state; the last entry undoes the tilt."""
     left, tilt, main = law.units[group] - seen, law.tilt[group], law.main[group]
@@ -107,7 +107,7 @@ def _forward(buf: np.ndarray, at: Scratch, i: int, rows: Rows, law: Subsets) -> 
     return f
 
 
-@njit
+@njit(inner=True)
 def _sum_states(buf: np.ndarray, place: int, slot: int, more: int) -> Any:
     """Return the complex vector at a place plus ``more`` that follow it, ``slot`` apart."""
     total = get(buf, place)

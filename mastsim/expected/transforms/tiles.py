@@ -68,7 +68,7 @@ def row_evaluator(odds: Callable, forward: Callable, backward: Callable) -> Call
     return evaluate
 
 
-@njit
+@njit(inner=True)
 def _prepare(buf: np.ndarray, at: Scratch, i: int, rows: Rows) -> None:
     """Copy the entries of row i and clear its running sums."""
     first, zero = rows.indptr[i], splat(0.0)
@@ -87,7 +87,7 @@ def kept_branch(buf: np.ndarray, at: Scratch, j: int) -> Any:
     return q
 
 
-@njit
+@njit(inner=True)
 def branches(growth: float) -> tuple[float, float, float]:
     """Scale the pair ``exp(growth)``, 1 to make the larger one 1: return kept, dropped and the log taken out."""
     if growth == 0.0:
@@ -109,7 +109,7 @@ def accumulate(buf: np.ndarray, place: int, value: Any) -> None:
     store(buf, place, load(buf, place) + value)
 
 
-@njit
+@njit(inner=True)
 def emit(buf: np.ndarray, at: Scratch, i: int, rows: Rows, gain: float, out: Transforms) -> None:
     """Write the running sums of row i, times the gain, to its places in the results."""
     first, last = rows.indptr[i], rows.indptr[i + 1]

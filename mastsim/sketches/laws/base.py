@@ -156,7 +156,7 @@ class Law(ReadOnly):
 
 @dataclass(frozen=True, eq=False)
 class MomentOperators(ReadOnly, ABC):
-    """The linear maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, on matrices of shape (dim, dim), symmetric or not.
+    """The linear maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, on matrices of shape (…, dim, dim), symmetric or not.
 
     They are all that the mean and the second moment of ∇f_S(x) = Sᵀg₀ + H(x − v) of a quadratic need.
 
@@ -164,8 +164,8 @@ class MomentOperators(ReadOnly, ABC):
     ----------
     law : Law
         The law of S.
-    matrix : ndarray, shape (dim, dim)
-        The symmetric matrix A.
+    matrix : ndarray, shape (dim, dim) or (count, dim, dim)
+        The symmetric matrix A, or several: the maps are then those of each, on matrices of shape (…, 1 or count, dim, dim).
 
     References
     ----------
@@ -178,7 +178,7 @@ class MomentOperators(ReadOnly, ABC):
     @property
     def dim(self) -> int:
         """The dimension d."""
-        return len(self.matrix)
+        return self.matrix.shape[-1]
 
     @cached_property
     def mean(self) -> np.ndarray:

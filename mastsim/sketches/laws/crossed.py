@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from mastsim.linalg import diagonal, transposed
 from mastsim.sketches.laws.base import Law
 from mastsim.sketches.laws.selection import Selection
 from mastsim.validation import one_of
@@ -106,20 +107,20 @@ class PermKPair(CrossedOperators):
     def curvature2(self, M: np.ndarray) -> np.ndarray:
         """Return E[H_i M H_j], shape (dim, dim)."""
         A, B = self.first, self.second
-        a, m, b = A.diagonal(), M.diagonal(), B.diagonal()
+        a, m, b = A.diagonal(), diagonal(M), B.diagonal()
         scale = self.law.clients**4
         v0, v1, v2 = (scale * self._chance(*counts) for counts in ((2, 2), (2, 1), (1, 1)))
         w3 = 2 * v0 - v1
         AM = A @ M
-        am, mb = AM.diagonal(), np.einsum("ik,ki->i", M, B)
-        here = np.arange(len(a)), np.arange(len(a))
+        am, mb = diagonal(AM), np.einsum("...ik,ki->...i", M, B)
+        here = ..., np.arange(len(a)), np.arange(len(a))
         # All terms that end in a dense product with B.
-        left = v0 * AM + ((v1 - v0) * a)[:, None] * M - v0 * A * m
+        left = v0 * AM + ((v1 - v0) * a)[:, None] * M - v0 * A * m[..., None, :]
         left[here] += w3 * a * m - v0 * am
         total = left @ B
-        total += (v1 - v0) * AM * b + A * (w3 * m * b - v0 * mb)
-        total += (v2 - 2 * v1 + v0) * np.outer(a, b) * M + v0 * A * M.T * B
-        own = v0 * ((A * B) @ m - np.einsum("ik,ki->i", AM, B)) + w3 * (a * mb + am * b)
+        total += (v1 - v0) * AM * b + A * (w3 * m * b - v0 * mb)[..., None, :]
+        total += (v2 - 2 * v1 + v0) * np.outer(a, b) * M + v0 * A * transposed(M) * B
+        own = v0 * (m @ (A * B).T - np.einsum("...ik,ki->...i", AM, B)) + w3 * (a * mb + am * b)
         total[here] += own + (4 * v1 - v2 - 6 * v0) * a * m * b
         return total
 
@@ -144,9 +145,7 @@ class PermKPair(CrossedOperators):
 
 
 def _hollow(M: np.ndarray) -> np.ndarray:
-    out = M.copy()
-    np.fill_diagonal(out, 0.0)
-    return out
+    return M * (1 - np.eye(M.shape[-1]))
 
 
 def crossed_operators(

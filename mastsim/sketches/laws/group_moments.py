@@ -80,7 +80,7 @@ class GroupOperators(MomentOperators):
         w = self._cumulants[0]
         levels = (self._groups, w.none), (self._units, w.pair)
         pairs = ((p, x, q, y) for p, x in levels for q, y in levels)
-        return sum((x[:, None] * crossing(p, q, self.matrix, M) * y for p, x, q, y in pairs), np.zeros_like(M))
+        return sum((x[:, None] * crossing(p, q, self.matrix, M) * y for p, x, q, y in pairs), np.zeros(1))
 
 
 def group_cumulants(selection: KeptSets) -> tuple[Weights, Weights, Weights]:

@@ -89,7 +89,7 @@ class Listed(Law):
 
     def moment_operators(self, A: np.ndarray) -> MomentOperators | None:
         """Return the maps M ↦ E[HMH], E[HMS], E[SᵀMS] for H = SᵀAS, or None where they take too much memory."""
-        fits = can_be_enumerated(self.support_size, self.dim)
+        fits = can_be_enumerated(self.support_size * A[..., 0, 0].size, self.dim)
         return EnumeratedOperators(self, A, self.atoms, self.weights) if fits else None
 
     def fourth_moment(self, A: np.ndarray) -> np.ndarray:
@@ -133,7 +133,7 @@ class EnumeratedOperators(MomentOperators):
 
     @cached_property
     def _hessians(self) -> np.ndarray:
-        return self.atoms.transpose(0, 2, 1) @ self.matrix @ self.atoms
+        return self.atoms.transpose(0, 2, 1) @ self.matrix[..., None, :, :] @ self.atoms
 
     @cached_property
     def _weighted(self) -> np.ndarray:
@@ -142,26 +142,27 @@ class EnumeratedOperators(MomentOperators):
     @cached_property
     def mean(self) -> np.ndarray:
         """H_D = E[H], shape (dim, dim)."""
-        total: np.ndarray = self._weighted.sum(axis=0)
+        total: np.ndarray = self._weighted.sum(axis=-3)
         return total
 
     def curvature2(self, M: np.ndarray) -> np.ndarray:
         """Return E[HMH], shape (dim, dim)."""
-        return _summed(self._weighted @ M, self._hessians)
+        return _summed(self._weighted @ M[..., None, :, :], self._hessians)
 
     def mixed(self, M: np.ndarray) -> np.ndarray:
         """Return E[HMS], shape (dim, dim)."""
-        return _summed(self._weighted @ M, self.atoms)
+        return _summed(self._weighted @ M[..., None, :, :], self.atoms)
 
     def plain(self, M: np.ndarray) -> np.ndarray:
         """Return E[SᵀMS], shape (dim, dim)."""
-        return _summed(self._transposed @ M, self.atoms)
+        return _summed(self._transposed @ M[..., None, :, :], self.atoms)
 
 
 def _summed(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the sum of left_n right_n, as one long product instead of many short ones."""
-    count, d, _ = left.shape
-    return left.transpose(1, 0, 2).reshape(d, count * d) @ right.reshape(count * d, d)
+    count, d = right.shape[-3:-1]
+    rows = left.swapaxes(-3, -2).reshape(*left.shape[:-3], d, count * d)
+    return np.asarray(rows @ right.reshape(*right.shape[:-3], count * d, d))
 
 
 def can_be_enumerated(count: float, dim: int) -> bool:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
-from mastsim.linalg import SparseCurvature
+from mastsim.linalg import SparseCurvature, diagonal, transposed
 from mastsim.sketches.laws.base import Law, MomentOperators
 
 Pairing = tuple[int, ...]
@@ -194,36 +195,34 @@ class InvariantLaw(Law):
     def contract(self, letters: str, **matrices: np.ndarray) -> np.ndarray:
         """Return E[S M₁ S M₂ … S] for the matrices that the letters name; "A" is symmetric, "I" the identity."""
         coefficients = self.coefficients(len(letters) + 1)
-        named = {**matrices, **{name.lower(): X.T for name, X in matrices.items() if name != "A"}}
+        named = {**matrices, **{name.lower(): transposed(X) for name, X in matrices.items() if name != "A"}}
 
         @cache
-        def trace(word: str) -> float:
+        def trace(word: str) -> np.ndarray | float:
             if len(word) < 2:
-                return float(np.trace(named[word])) if word else float(self.dim)
+                return diagonal(named[word]).sum(axis=-1) if word else float(self.dim)
             half = len(word) // 2
             left, right = (_polynomial({part: 1.0}, named) for part in (word[:half], word[half:]))
-            return float(np.vdot(left.T, right))
+            return np.asarray(np.einsum("...ij,...ji->...", left, right))
 
-        sums: dict[str, float] = {}
+        sums: dict[str, Any] = {}
         for (word, traces), counts in words(letters).items():
-            weight = sum(count * coefficients[kind] for kind, count in counts.items())
+            weight: Any = sum(count * coefficients[kind] for kind, count in counts.items())
             for closed in traces:
-                weight *= trace(closed)
+                weight = weight * trace(closed)
             sums[word] = sums.get(word, 0.0) + weight
-        level = sums.pop("", 0.0)
-        total = _polynomial(sums, named)
-        total[np.diag_indices(self.dim)] += level
-        return total
+        level = np.asarray(sums.pop("", 0.0))[..., None, None] * np.eye(self.dim)
+        return _polynomial(sums, named) + level
 
 
-def _polynomial(weights: dict[str, float], named: dict[str, np.ndarray]) -> np.ndarray:
+def _polynomial(weights: dict[str, Any], named: dict[str, np.ndarray]) -> np.ndarray:
     """Return a combination of words, none of them empty, by one product for each letter that a word begins with."""
-    total = np.zeros_like(next(iter(named.values())))
+    total = np.zeros(1)
     for letter in sorted({word[0] for word in weights}):
         rest = {word[1:]: weight for word, weight in weights.items() if word[0] == letter}
-        total += rest.pop("", 0.0) * named[letter]
+        total = total + np.asarray(rest.pop("", 0.0))[..., None, None] * named[letter]
         if rest:
-            total += named[letter] @ _polynomial(rest, named)
+            total = total + named[letter] @ _polynomial(rest, named)
     return total
 
 

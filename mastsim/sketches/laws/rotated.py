@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.linalg import symmetric_part, transposed
 from mastsim.provenance import Constant
 from mastsim.sketches.laws.base import Law, MomentOperators
 from mastsim.sketches.laws.listed import as_matrices
@@ -85,7 +86,7 @@ class RotatedLaw(Law):
     def moment_operators(self, A: np.ndarray) -> MomentOperators | None:
         """Return those of S₀ and QAQᵀ in the original coordinates, or None where they are not known."""
         inside = self.inside(A)
-        inner = self.inner.moment_operators((inside + inside.T) / 2)
+        inner = self.inner.moment_operators(symmetric_part(inside))
         return None if inner is None else RotatedOperators(self, A, inner)
 
     def fourth_moment(self, A: np.ndarray) -> np.ndarray | None:
@@ -141,8 +142,8 @@ class RotatedLaw(Law):
 
 def _conjugate(M: np.ndarray, turn: Turn) -> np.ndarray:
     """Return TMTᵀ for the matrix T of a turn."""
-    right = np.ascontiguousarray(np.asarray(turn(M)).T)
-    return np.asarray(turn(right)).T
+    right = np.ascontiguousarray(transposed(np.asarray(turn(M))))
+    return transposed(np.asarray(turn(right)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.linalg import diagonal, transposed
+
 Part = Any
 
 
@@ -74,11 +76,11 @@ class Singletons(Units):
 
     def part(self, X: np.ndarray) -> Part:
         """Return X∘E."""
-        return X.diagonal()
+        return diagonal(X)
 
     def part_of_product(self, X: np.ndarray, Y: np.ndarray) -> Part:
         """Return (XY)∘E."""
-        return np.einsum("ik,ki->i", X, Y)
+        return np.einsum("...ik,...ki->...i", X, Y)
 
     def scale(self, weight: np.ndarray, part: Part) -> Part:
         """Return the part multiplied by weights of shape (dim,)."""
@@ -94,16 +96,16 @@ class Singletons(Units):
 
     def left(self, part: Part, X: np.ndarray) -> np.ndarray:
         """Return the part times X."""
-        return part[:, None] * X
+        return part[..., :, None] * X
 
     def right(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Return X times the part."""
-        return X * part
+        return X * part[..., None, :]
 
     def add(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Add the part to X in place and return X."""
-        each = np.arange(len(X))
-        X[each, each] += part
+        each = np.arange(X.shape[-1])
+        X[..., each, each] += part
         return X
 
 
@@ -112,11 +114,11 @@ class Blocks(Units):
 
     def part(self, X: np.ndarray) -> Part:
         """Return X∘E."""
-        return [X[c[:, :, None], c[:, None, :]] for c in self.classes]
+        return [X[..., c[:, :, None], c[:, None, :]] for c in self.classes]
 
     def part_of_product(self, X: np.ndarray, Y: np.ndarray) -> Part:
         """Return (XY)∘E."""
-        return [X[c] @ Y.T[c].transpose(0, 2, 1) for c in self.classes]
+        return [X[..., c, :] @ transposed(transposed(Y)[..., c, :]) for c in self.classes]
 
     def scale(self, weight: np.ndarray, part: Part) -> Part:
         """Return the part multiplied by weights, shape (dim,), that are constant within each unit."""
@@ -132,19 +134,19 @@ class Blocks(Units):
 
     def left(self, part: Part, X: np.ndarray) -> np.ndarray:
         """Return the part times X."""
-        out = np.empty_like(X)
+        out = np.empty(np.broadcast_shapes(X.shape[:-2], part[0].shape[:-3]) + X.shape[-2:])
         for c, block in zip(self.classes, part, strict=True):
-            out[c] = block @ X[c]
+            out[..., c, :] = block @ X[..., c, :]
         return out
 
     def right(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Return X times the part."""
-        return self.left([block.transpose(0, 2, 1) for block in part], X.T).T
+        return transposed(self.left([transposed(block) for block in part], transposed(X)))
 
     def add(self, X: np.ndarray, part: Part) -> np.ndarray:
         """Add the part to X in place and return X."""
         for c, block in zip(self.classes, part, strict=True):
-            X[c[:, :, None], c[:, None, :]] += block
+            X[..., c[:, :, None], c[:, None, :]] += block
         return X
 
 
@@ -156,12 +158,12 @@ def units_of(labels: np.ndarray) -> Units:
 def crossing(rows: Units, columns: Units, A: np.ndarray, M: np.ndarray) -> np.ndarray:
     """Return Σ_kl A_ik M_kl A_lj over k in the unit of j by `columns` and l in the unit of i by `rows`."""
     if isinstance(rows, Singletons) and isinstance(columns, Singletons):
-        return A * A * M.T
-    out = np.empty_like(A)
+        return A * A * transposed(M)
+    out = np.empty(np.broadcast_shapes(A.shape, M.shape))
     for b in rows.classes:
         for c in columns.classes:
-            place = b[:, None, :, None], c[None, :, None, :]
-            outer, inner = A[place], M[c[None, :, :, None], b[:, None, None, :]]
+            place = ..., b[:, None, :, None], c[None, :, None, :]
+            outer, inner = A[place], M[..., c[None, :, :, None], b[:, None, None, :]]
             # The association with the smaller intermediate keeps memory at dim² numbers.
             small = b.shape[1] <= c.shape[1]
             out[place] = (outer @ inner) @ outer if small else outer @ (inner @ outer)

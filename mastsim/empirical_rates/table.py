@@ -1,0 +1,259 @@
+"""Every method on a user's data in one table: what is measured of its rate and its floor, beside what theory claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mastsim.empirical_rates.cost import GRADIENTS, Cost, cost_of
+from mastsim.empirical_rates.fit import RateFit, RateFits
+from mastsim.empirical_rates.fitting import BEGUN, Curves, fit_curves, fit_factor, fit_rate
+from mastsim.empirical_rates.floors import (
+    Setting,
+    floor_in_clients,
+    floor_in_masks,
+    floor_in_stepsize,
+    floor_of_reshuffled,
+    rate_in_probability,
+    small_quadratic,
+)
+from mastsim.expected import Mast, Objective
+from mastsim.methods import Method
+from mastsim.methods.families import ALL_METHODS
+from mastsim.moments import contraction, propagate
+from mastsim.problems import Dataset, family_for
+from mastsim.simulation import REPLICAS, simulate
+from mastsim.spec import Spec
+from mastsim.theorems import Rate
+from mastsim.theorems.rates import MEASURES
+from mastsim.validation import instance, integer, real, shown
+from mastsim.verification.trial import trace_of
+
+_CLIENTS, _RECORDS = 2, 40
+_MOST_STEPS, _REACH = 2000, 3.0
+"""The most steps that are followed, and how many times 1/ρ a linear rate is."""
+_ACCURACY = 1e-9
+_SMALL = 40
+"""The largest state whose second moments are followed exactly."""
+_FEWEST = 3
+"""The fewest replicas whose averages over many steps are told apart."""
+_COSTLY = ("gap", "gradient_norm2")
+SLOPES = {
+    "floor in γ, reshuffled": floor_of_reshuffled,
+    "floor in 1/M": floor_in_clients,
+    "floor in N": floor_in_masks,
+    "rate in p": rate_in_probability,
+}
+"""What is exact on least squares on the columns that vary most."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """One method on one objective, at the step that theory gives it."""
+
+    method: Method
+    theorem: Rate | None
+    objective: Objective
+    cost: Cost
+    replicas: int
+    seed: int
+    alpha: float
+    unsketched: bool
+
+    @property
+    def label(self) -> str:
+        """The method, and that it runs without a sketch where it does."""
+        return f"{self.method.name}, identity sketch" if self.unsketched else self.method.name
+
+    @property
+    def linear(self) -> Rate | None:
+        """The theorem where its rate is linear."""
+        return None if self.theorem is None or math.isnan(self.theorem.rate) else self.theorem
+
+    @property
+    def is_small(self) -> bool:
+        """Whether exact moments are followed: those of a quadratic, with few numbers in a state."""
+        F = self.objective
+        return F.is_quadratic and len(self.method.init(F, F.center[None])) * F.dim <= _SMALL
+
+    def fits(self) -> Iterator[RateFit]:
+        """Yield what is measured."""
+        yield self._factor()
+        if self.theorem is not None and self.linear is None:
+            yield self._exponent(self.theorem)
+        if self.theorem is not None and (floor := floor_in_stepsize(self.theorem, self.method, self._floor, self.alpha)):
+            yield floor
+
+    def _curves(self, theorem: Rate | None, table: np.ndarray, measure: str, first: int) -> Curves:
+        steps = np.arange(first, first + table.shape[1])
+        words = (self.method.name, self.objective.name)
+        initial = math.nan if theorem is None else theorem.initial
+        return Curves(table, steps, measure, *words, theorem, self.method.rule.largest, initial)
+
+    def _factor(self) -> RateFit:
+        """Return the factor a step, from the spectral radius of second moments or from replicas that start far out."""
+        F, theorem = self.objective, self.linear
+        if self.is_small:
+            found = contraction(F, self.method)
+            return fit_factor(found, self._curves(theorem, np.zeros((1, 1)), "second moments", 1))
+        shrink = 0.0 if theorem is None else 1 - theorem.rate
+        steps = _MOST_STEPS if shrink <= 0 else int(min(_MOST_STEPS, max(_RECORDS, _REACH / shrink)))
+        measure = "distance" if theorem is None or theorem.measure not in MEASURES else theorem.measure
+        records = _RECORDS if measure in _COSTLY and not F.is_quadratic else 0
+        steps, replicas = self.cost.sizes(steps, self.replicas, records)
+        target = self.method.target(F)
+        x0 = target + (1 + 10 * float(np.linalg.norm(target - F.center))) / math.sqrt(F.dim)
+        every, measures = max(1, steps // _RECORDS), (trace_of(measure),)
+        run = simulate(
+            *(self.method, F),
+            steps=steps,
+            replicas=replicas,
+            seed=self.seed,
+            x0=x0,
+            every=every,
+            measures=measures,
+            progress=False,
+        )
+        floor = None if theorem is not None else not self.cost.alike and self.cost.gradients == 0
+        return fit_rate(run, theorem, measure=measure, floor=floor, alpha=self.alpha)
+
+    def _exponent(self, theorem: Rate) -> RateFit:
+        """Return the exponent of the number of steps, once the bound is below the start."""
+        F, start = self.objective, theorem.start
+        first = float(np.asarray(theorem.terms(np.asarray(1.0), self.method.rule.largest, theorem.initial)[0]))
+        wanted = BEGUN * first / start if 0 < start < math.inf else math.inf
+        costly = theorem.measure in _COSTLY and not F.is_quadratic
+        most = GRADIENTS // _FEWEST if costly else _MOST_STEPS * (10 if self.is_small else 1)
+        if not 4 * wanted < most or theorem.measure not in MEASURES:
+            raise ValueError(f"exponent of T: no order shows before step {4 * wanted:.3g}, and at most {most} are followed")
+        steps = 4 * math.ceil(max(wanted, 1.0))
+        if self.is_small:
+            table = np.asarray(getattr(propagate(F, self.method, F.center, steps), theorem.measure))[None]
+            return fit_curves(self._curves(theorem, table, theorem.measure, 0), "sublinear", None, self.alpha)
+        replicas = max(_FEWEST, min(self.replicas, GRADIENTS // steps)) if costly else self.replicas
+        what: dict[str, Any] = {"replicas": replicas, "every": 1, "measures": (trace_of(theorem.measure),)}
+        run = simulate(self.method, F, steps=steps, seed=self.seed, progress=False, **what)
+        return fit_rate(run, theorem, alpha=self.alpha)
+
+    def _floor(self, setting: Setting) -> np.ndarray:
+        """Return a floor, exact where that is quick, with other random numbers for every setting."""
+        if self.is_small:
+            return setting.exact()
+        return setting.sampled(self.cost.sizes(setting.steps, self.replicas)[1], self.seed + setting.steps)
+
+
+def measure_rates(
+    spec: Spec,
+    *,
+    data: Dataset | None = None,
+    seed: int = 0,
+    replicas: int = 64,
+    alpha: float = 0.01,
+    progress: Callable[[str], object] | None = None,
+) -> RateFits:
+    """Return measured orders of every method on data, beside the claimed ones, with a verdict each.
+
+    Factors and exponents are of the objective of `spec`, at the largest step that a theorem gives each method, from exact
+    moments where f is quadratic and small, otherwise from replicas that start far out; so are slopes of floors in γ. Slopes
+    in 1/M, N and p are exact, for least squares on the columns that vary most. Where exact gradients of f_D are costly,
+    fewer steps are followed.
+
+    Parameters
+    ----------
+    spec : Spec
+        Data, problem and sketch; its method and step size play no role.
+    data : Dataset, optional
+        The data, where they are loaded already; what `spec` says they are otherwise.
+    seed : int, default 0
+        The seed.
+    replicas : int, default 64
+        Replicas of a measurement, at least 16.
+    alpha : float, default 0.01
+        The error probability of all verdicts together, above 0 and below 1; each has an equal share.
+    progress : callable, optional
+        Is told what is measured next.
+
+    Returns
+    -------
+    RateFits
+        The rows, and what was not measured with the reason.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range, or the data do not fit the description.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> found = measure_rates(Spec(data="synthetic:n=20,d=3", problem="least-squares", sketch="randk:0.5"))
+    >>> "not consistent" in {fit.verdict for fit in found}
+    False
+    """
+    instance("spec", spec, Spec)
+    if data is not None:
+        instance("data", data, Dataset)
+    seed, replicas = integer("seed", seed, 0, 2**64 - 1), integer("replicas", replicas, 16, REPLICAS)
+    if progress is not None and not (callable(progress) and not isinstance(progress, type)):
+        raise TypeError(f"progress={shown(progress)} is not accepted: it must be a function of one text")
+    if not 0 < real("alpha", alpha) < 1:
+        raise ValueError(f"alpha={alpha:g} is not accepted: it must be above 0 and below 1")
+    data, found, kinds = spec.load() if data is None else data, RateFits(), [kind for kind in ALL_METHODS if kind.keyword]
+    about = replace(spec, clients=None, method=None, settings=(), stepsize="theory")
+    known = {about: _coarse(about.objective_of(data)[1])}
+    for kind in kinds:
+        _tell(progress, kind.keyword)
+        clients = None if kind.nodes != "many" else spec.clients or _CLIENTS
+        mine = replace(spec, method=kind.keyword, settings=(), stepsize="theory", clients=clients)
+        try:
+            subject = _subject(mine, data, known, replicas, seed, float(alpha) / (2 * len(kinds)))
+            for fit in subject.fits():
+                found.append(replace(fit, method=subject.label))
+        except ValueError as refusal:
+            found.refused.append((kind.keyword, str(refusal)))
+    _add_slopes(found, family_for(data, spec.problem, spec.positive)[0], progress)
+    return found
+
+
+def _tell(progress: Callable[[str], object] | None, what: str) -> None:
+    if progress is not None:
+        progress(what)
+
+
+def _subject(spec: Spec, data: Dataset, known: dict[Spec, Objective], replicas: int, seed: int, alpha: float) -> _Subject:
+    """Return a method at the step that theory gives it, without a sketch where theory gives it none with one."""
+    about = spec.about_objective()
+    if about not in known:
+        known[about] = _coarse(spec.objective_of(data)[1])
+    try:
+        chosen = spec.choose(known[about], _MOST_STEPS)
+    except ValueError:
+        if spec.sketch == "identity":
+            raise
+        return _subject(replace(spec, sketch="identity"), data, known, replicas, seed, alpha)
+    F = known[about]
+    cost, unsketched = cost_of(chosen.method, F, seed), spec.sketch == "identity"
+    return _Subject(chosen.method, chosen.claim, F, cost, replicas, seed, alpha, unsketched)
+
+
+def _coarse(F: Objective) -> Objective:
+    """Return the objective at the accuracy that records need."""
+    return replace(F, accuracy=_ACCURACY) if isinstance(F, Mast) and not F.is_quadratic else F
+
+
+def _add_slopes(found: RateFits, data: Dataset, progress: Callable[[str], object] | None) -> None:
+    """Add the slopes that are exact on a small quadratic made of the data."""
+    f = small_quadratic(data.A, data.y)
+    for name, slope in SLOPES.items():
+        _tell(progress, name)
+        try:
+            found.extend(fit for fit in [slope(f)] if fit is not None)
+        except ValueError as refusal:
+            found.refused.append((name, str(refusal)))
