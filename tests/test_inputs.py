@@ -256,6 +256,7 @@ CALLS = {
     ),
     "recursion": (moments.recursion, {"objective": Arg(Q, "objective"), "method": Arg(ms.DSGD(0.01), "method")}),
     "contraction": (moments.contraction, {"objective": Arg(Q, "objective"), "method": Arg(ms.DSGD(0.01), "method")}),
+    "stationary": (moments.stationary, {"objective": Arg(Q, "objective"), "method": Arg(ms.DSGD(0.01), "method")}),
     "largest_stable_stepsize": (moments.largest_stable_stepsize, {"objective": Arg(Q, "objective")}),
     "standard_forms": (moments.standard_forms, {"objective": Arg(Q, "objective"), "center": Arg(X)}),
     "ClosedRecursion": (moments.ClosedRecursion, {"objective": Arg(Q, "objective"), "method": Arg(ms.DSGD(0.01), "method")}),

@@ -11,6 +11,7 @@ from mastsim.methods.affine import require_affine, steps_are_alike
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
+from mastsim.moments.limits import Stationary, stationary
 from mastsim.moments.stability import contraction, largest_stable_stepsize
 from mastsim.recursions import FactorBracket
 from mastsim.validation import ENTRIES, instance, integer, shown, vector
@@ -22,11 +23,13 @@ __all__ = [
     "Form",
     "Moments",
     "Recursion",
+    "Stationary",
     "contraction",
     "largest_stable_stepsize",
     "propagate",
     "recursion",
     "standard_forms",
+    "stationary",
 ]
 
 

@@ -140,11 +140,11 @@ class EnumeratedRecursion(Recursion):
     def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the maps of a step as they are read off the method, which is tried at other points as well."""
         size, wide = self.size, self.size - 1
-        points = probing_points(wide, self._reach) * self.units
-        starts = np.concatenate([np.zeros((1, wide)), np.diag(self._reach * self.units), points])
+        points = probing_points(wide, self.reach) * self.units
+        starts = np.concatenate([np.zeros((1, wide)), np.diag(self.reach * self.units), points])
         ends, weights = self._ends(starts, number)
         maps = np.zeros((len(weights), size, size))
-        maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self._reach * self.units)
+        maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self.reach * self.units)
         maps[:, :wide, wide] = ends[0]
         maps[:, wide, wide] = 1.0
         self._compare(maps, points, ends[size:], number)
@@ -159,7 +159,7 @@ class EnumeratedRecursion(Recursion):
         return all(is_of_this_package(implementation(part)) for part in parts)
 
     @property
-    def _reach(self) -> float:
+    def reach(self) -> float:
         """How far from the origin maps are read off."""
         points = (self.origin, self.objective.center, self.objective.problem.minimize().x)
         return 1.0 + max(float(np.abs(point).max()) for point in points)
@@ -185,7 +185,7 @@ class EnumeratedRecursion(Recursion):
         chosen = maps[np.unique(np.linspace(0, len(maps) - 1, _FIXED_POINTS).round().astype(int))]
         pull = (np.eye(wide) - chosen[:, :wide, :wide]) * self.units
         still = np.einsum("nij,nj->ni", np.linalg.pinv(pull, rcond=1e-10), chosen[:, :wide, wide])
-        around = probing_points(wide, 1e-3 * self._reach)[:4]
+        around = probing_points(wide, 1e-3 * self.reach)[:4]
         starts = np.concatenate([still, *(still + away for away in around)]) * self.units
         self._compare(maps, starts, self._ends(starts, number)[0], number)
 
@@ -203,7 +203,7 @@ class EnumeratedRecursion(Recursion):
 
     def _probe_later(self, maps: np.ndarray, weights: np.ndarray, numbers: Sequence[int]) -> None:
         """Refuse a method whose later steps are not what the maps of the first say."""
-        starts = probing_points(self.size - 1, self._reach)[:2] * self.units
+        starts = probing_points(self.size - 1, self.reach)[:2] * self.units
         for number in numbers:
             ends, again = self._ends(starts, number)
             if not np.array_equal(again, weights):
@@ -217,7 +217,7 @@ class EnumeratedRecursion(Recursion):
         said = np.einsum("nij,sj->sni", linear, inside) + constant
         off = np.linalg.norm(ends / self.units - said, axis=2)
         size = (1 + self._stretch + np.linalg.norm(linear, axis=(1, 2))) * self.method.gradient_steps(self.objective)
-        allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
+        allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self.reach) + _AGREE * np.linalg.norm(
             constant, axis=1
         )
         bad = ~(off <= allowed)
@@ -273,9 +273,9 @@ class EnumeratedRecursion(Recursion):
         all steps and all starts where steps are alike.
         """
         sizes, units = [absolute(Q) for Q in whole], self.units**2
-        steps, u, reach = traces.shape[-1], UNIT * self.size, self._reach * math.sqrt(self._terms)
+        steps, u, reach = traces.shape[-1], UNIT * self.size, self.reach * math.sqrt(self.terms)
         count = 1 if self._alike else max(steps - 1, 1)
-        rate = max(self._terms, *(self._amplification(t) for t in range(count)))
+        rate = max(self.terms, *(self._amplification(t) for t in range(count)))
         # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
         large = u * (traces + 2 * reach * np.sqrt(traces) + u * reach**2)
         added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
@@ -305,7 +305,7 @@ class EnumeratedRecursion(Recursion):
         return misplacement(self.objective, self.center)
 
     @cached_property
-    def _terms(self) -> float:
+    def terms(self) -> float:
         """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
 
         It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
