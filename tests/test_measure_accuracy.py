@@ -22,7 +22,7 @@ def logistic(sketch=None, dim=6, **settings):
 
 
 @pytest.mark.parametrize(
-    "F", [logistic(), logistic(accuracy=1e-7), logistic(shift=np.full(6, 0.2))], ids="plain coarse v".split()
+    "F", [logistic(), logistic(accuracy=1e-7), logistic(shift=np.full(6, 0.2))], ids=["plain", "coarse", "v"]
 )
 @pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 def test_no_curve_flattens_above_rounding_on_the_way_to_1e_20(F):

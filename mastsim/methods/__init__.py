@@ -1,7 +1,7 @@
 """x⁺: the methods."""
 
 from mastsim.keywords import named
-from mastsim.methods.averaged_momentum import AveragedMomentum, AveragedState
+from mastsim.methods.averaged_momentum import AveragedMomentum
 from mastsim.methods.base import Method, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
@@ -37,7 +37,6 @@ __all__ = [
     "PAGE",
     "SGD",
     "AveragedMomentum",
-    "AveragedState",
     "Compressor",
     "ConstantStep",
     "DistributedDSGD",

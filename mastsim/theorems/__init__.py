@@ -36,6 +36,13 @@ from mastsim.theorems.sketched_gradient import (
     SketchedGradientDistance,
     StronglyConvexSketchedGradient,
 )
+from mastsim.theorems.subnetworks import (
+    SubnetworkBias,
+    SubnetworkDescent,
+    SubnetworkDistance,
+    SubnetworkGradient,
+    SubnetworkNoise,
+)
 from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
 
@@ -80,6 +87,11 @@ ALL: tuple[type[Theorem], ...] = (
     ConvexAveragedMomentum,
     DecreasingStepDSGD,
     StagewiseStepDSGD,
+    SubnetworkDescent,
+    SubnetworkGradient,
+    SubnetworkDistance,
+    SubnetworkNoise,
+    SubnetworkBias,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -136,5 +148,10 @@ __all__ = [
     "StronglyConvexShift",
     "StronglyConvexSketchedGradient",
     "SublinearRate",
+    "SubnetworkBias",
+    "SubnetworkDescent",
+    "SubnetworkDistance",
+    "SubnetworkGradient",
+    "SubnetworkNoise",
     "Theorem",
 ]

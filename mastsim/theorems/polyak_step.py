@@ -70,10 +70,8 @@ class PolyakRate(SketchedRate):
 
     @classmethod
     def cases(cls, objective: Objective) -> Sequence[Self]:
-        """Return the infima of the f_S as lower bounds on quadratics, else f^inf; nothing in more than two dimensions."""
-        if cls.refuse(objective) is not None or objective.dim > _SMALL:
-            return []
-        return [cls(objective, lower=SKETCH_INFIMUM if objective.is_quadratic else None)]
+        """Return the theorem with c = 1 and f^inf as lower bound, in one or two dimensions."""
+        return [] if cls.refuse(objective) is not None or objective.dim > _SMALL else [cls(objective)]
 
     @property
     def settings(self) -> str:
@@ -246,13 +244,14 @@ class StronglyConvexPolyakStep(PolyakRate, LinearRate):
         r"\ L = L_f L_{\mathbf S}^{\max},\ \mu = \mu_D\mu_f"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (SINGLE_NODE, UNBIASED, BOUNDED, SMOOTH, STRONGLY_CONVEX)
-    constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "gap")
+    constants_used = ("L_f", "mu_f", "L_S_max", "mu_D", "gap", "gap_sharp")
 
     @classmethod
     def cases(cls, objective: Objective) -> Sequence[Self]:
-        """Return the cases with c = 1, and c = ½ with f^inf as lower bound."""
-        found = super().cases(objective)
-        return [*found, *(cls(objective, c=0.5) for _ in found[:1])]
+        """Return c = ½ as well, and on quadratics c = 1 with the infima of the f_S as lower bounds."""
+        if not (found := super().cases(objective)):
+            return []
+        return [cls(objective, c=0.5), cls(objective, lower=SKETCH_INFIMUM) if objective.is_quadratic else found[0]]
 
     def contraction(self, stepsize: float) -> float:
         """Return ρ = αμ(1 + q/2)."""

@@ -21,6 +21,7 @@ from mastsim.verification.false_falling_steps import false_falling_steps
 from mastsim.verification.false_polyak_steps import false_polyak_steps
 from mastsim.verification.false_reshuffling import false_reshuffling
 from mastsim.verification.false_shifts import false_shifts
+from mastsim.verification.false_subnetworks import false_subnetworks
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.negative_controls import false_inequalities, false_rates
@@ -221,7 +222,13 @@ def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
     shown = [
         trial
-        for trial in (*false_shifts(), *false_reshuffling(), *false_polyak_steps(), *false_falling_steps())
+        for trial in (
+            *false_shifts(),
+            *false_reshuffling(),
+            *false_polyak_steps(),
+            *false_falling_steps(),
+            *false_subnetworks(),
+        )
         if _root(trial.theorem) in chosen
     ]
     exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]

@@ -22,8 +22,8 @@ from mastsim.sketches.laws import IndependentLaw
 from mastsim.sketches.nofm import NofM
 from mastsim.sketches.permk import PermK
 from mastsim.sketches.rotated import Rotated
-from mastsim.sketches.unmasked import Unmasked
 from mastsim.sketches.thin_factors import FactorBatch, normals
+from mastsim.sketches.unmasked import Unmasked
 
 LONG = np.longdouble
 ERROR = 1e-9  # probability with which a correct sampler fails a test that rests on samples
