@@ -17,13 +17,14 @@ from mastsim.methods.orders import IndependentSketches, Order, Reshuffled
 from mastsim.methods.polyak import PolyakStep
 from mastsim.methods.quadratic_moments import listed_gradients, sampled_gradient, sketched_quadratic
 from mastsim.methods.shifting import ShiftingMethod
-from mastsim.methods.shifts import FixedShift, Refreshed
+from mastsim.methods.shifts import FixedShift, Held, Refreshed
 from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.recursions import (
     GDRecursion,
     GradientRecursion,
+    HeldRecursion,
     MomentRecursion,
     ReshuffledRecursion,
     ShiftRecursion,
@@ -171,6 +172,8 @@ class DSGD(ShiftingMethod):
             u0 = None if self.shift.is_iterate else objective.center - self.target(objective)
             operators = sketched_quadratic(objective)[0]
             return ShiftRecursion(operators, self.rule.largest, self.shift.probability, self.shift.variant, u0)
+        if alone and type(self.shift) is Held and self.rule.constant:
+            return HeldRecursion(sketched_quadratic(objective).operators, self.rule.largest, self.shift.tau)
         if self.is_exact and type(self.order) is Reshuffled and type(self.shift) is FixedShift and self.rule.constant:
             self.order.length(objective.sketch)
             return ReshuffledRecursion(*listed_gradients(objective), self.rule.largest)

@@ -32,6 +32,8 @@ __all__ = [
     "stationary",
 ]
 
+_SHORT_CYCLE = 6
+
 
 def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) -> Moments:
     """Return the exact moments of a method on a quadratic.
@@ -85,10 +87,9 @@ def recursion(objective: Objective, method: Method) -> Recursion:
     if not isinstance(method, Method):
         raise TypeError(f"method={shown(method)} is not accepted: it must be a Method, for example DSGD(0.1)")
     require_affine(method)
-    # Maps of steps that are not alike would have to be read off one after another.
-    first, second = (
-        (EnumeratedRecursion, ClosedRecursion) if steps_are_alike(method) else (ClosedRecursion, EnumeratedRecursion)
-    )
+    # Maps of steps that are not alike would have to be read off one after another, and long cycles have many outcomes.
+    listed = steps_are_alike(method) and method.gradient_steps(objective) <= _SHORT_CYCLE
+    first, second = (EnumeratedRecursion, ClosedRecursion) if listed else (ClosedRecursion, EnumeratedRecursion)
     try:
         return first(objective, method)
     except ValueError as refused:

@@ -25,9 +25,9 @@ class ClosedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift or reshuffled
-        sketches; `AveragedMomentum` with any sampling and compression by a mask; or `LSVRDSG`, `PAGE` or `DistributedDSGD`
-        with exact gradients and no compression. The step size may change; not within an epoch.
+        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed or held shift or
+        reshuffled sketches; `AveragedMomentum` with any sampling and compression by a mask; or `LSVRDSG`, `PAGE` or
+        `DistributedDSGD` with exact gradients and no compression. The step size may change; not within an epoch.
 
     Raises
     ------

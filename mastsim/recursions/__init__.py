@@ -8,6 +8,7 @@ from mastsim.recursions.gradient_descent import (
     stability_limit,
 )
 from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.held_shift import HeldRecursion
 from mastsim.recursions.moving_shift import ShiftRecursion
 from mastsim.recursions.positive_map import FactorBracket
 from mastsim.recursions.reshuffled import ReshuffledRecursion
@@ -21,6 +22,7 @@ __all__ = [
     "GDRecursion",
     "GradientMoments",
     "GradientRecursion",
+    "HeldRecursion",
     "MomentRecursion",
     "MomentState",
     "PAGERecursion",

@@ -13,6 +13,7 @@ from mastsim.theorems.distributed import (
     NonconvexDistributed,
     NonconvexDistributedQuoted,
 )
+from mastsim.theorems.held_shift import StronglyConvexHeld
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.moving_shift import (
@@ -92,6 +93,7 @@ ALL: tuple[type[Theorem], ...] = (
     SubnetworkDistance,
     SubnetworkNoise,
     SubnetworkBias,
+    StronglyConvexHeld,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -141,6 +143,7 @@ __all__ = [
     "SketchedRate",
     "StagewiseStepDSGD",
     "StronglyConvexDSGD",
+    "StronglyConvexHeld",
     "StronglyConvexPolyakStep",
     "StronglyConvexQuadraticShift",
     "StronglyConvexReshuffled",

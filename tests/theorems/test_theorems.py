@@ -31,6 +31,7 @@ from mastsim.theorems.assumptions import (
     STRONGLY_CONVEX,
     AssumptionError,
 )
+from mastsim.theorems.held_shift import StronglyConvexHeld
 from mastsim.theorems.subnetwork_constants import ONE_MINIMISER
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
@@ -130,6 +131,8 @@ def distributed(sketches=None):
 
 def example(kind):
     """Return an objective that a record speaks about."""
+    if kind is StronglyConvexHeld:
+        return ms.Mast(ms.Quadratic(np.array([[3.0]]), np.array([6.0])), ms.Bernoulli(1, 0.9))
     if ONE_MINIMISER in kind.assumptions:
         return agreeing_clients()[1]
     if DISTRIBUTED in kind.assumptions:
