@@ -25,7 +25,7 @@ floors:
 	@$(PYTHON) -c '$(OLD_ENOUGH)'
 	$(PYTHON) -m venv $(VENV)-floors
 	$(VENV)-floors/bin/python -m pip install --quiet uv
-	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --resolution lowest-direct --editable '.[test]'
+	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --compile-bytecode --resolution lowest-direct --editable '.[test]'
 	MASTSIM_HYPOTHESIS=quick $(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 # Problems from PyTorch models; its wheels are large, so it is no part of `make test`.
@@ -47,9 +47,12 @@ types: $(VENV)/.installed-lint
 	$(BIN)/mypy
 	cd tests && ../$(BIN)/mypy --config-file= --strict typed_use.py
 
-bench: $(VENV)/.installed-bench
-	$(BIN)/python -m benchmarks.expected
-	$(BIN)/python -m benchmarks.speed --out docs/performance.json
+# Ratios within one run, with every goal met or not; QUICK=1 takes minutes, and no other library.
+bench: $(VENV)/.installed$(if $(QUICK),,-bench)
+	$(BIN)/python -m benchmarks.startup $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.expected $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.speed $(if $(QUICK),--quick,--out docs/performance.json)
 
 # Writes the pages that hold what was computed; takes a whole `make verify`.
 pages: $(VENV)/.installed

@@ -1,8 +1,10 @@
 """Interleaved timing: all variants in turn, several rounds, medians and spread, so that a ratio survives a noisy machine."""
 
+import os
 import platform
 import statistics
 import time
+from pathlib import Path
 
 
 def interleaved(variants, rounds=7):
@@ -27,6 +29,13 @@ def ratio_line(title, slow, fast):
     """Return one line: the median ratio of two series taken in the same rounds, and its spread."""
     ratios = sorted(a / b for a, b in zip(slow, fast, strict=True))
     return f"{title:62s} {statistics.median(ratios):10.3g} x   ({ratios[0]:.3g} .. {ratios[-1]:.3g})"
+
+
+def of_source_tree(settings):
+    """Return the environment of a process that imports this source tree, with further settings."""
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path} | settings
 
 
 def machine():

@@ -14,7 +14,7 @@ copyright = "the mastsim authors"  # noqa: A001 (the name that Sphinx reads)
 version = release = __version__
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*.ipynb", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
-exclude_patterns = ["**/.*", ".*", "site", "mastsim", "tests", "build", "dist", "docs/_*"]
+exclude_patterns = ["**/.*", ".*", "site", "mastsim", "tests", "build", "dist", "docs/_*", "docs/theorems/proofs"]
 extensions = [
     "sphinx.ext.autodoc",
     "numpydoc",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat
 import numpy as np
-from array_api_compat import is_cupy_namespace, is_numpy_namespace
 
 from mastsim.memory import check_room
+from mastsim.namespaces import NUMPY, is_cupy, namespace_of
 from mastsim.validation import integer, one_of
 
 Array = Any
 """A NumPy or CuPy array; which one is decided by the data a user passes in, never by name."""
 
+_NUMBERS = (bool, int, float, complex, type(None))
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -33,8 +33,23 @@ PURPOSES = ("start", "sketch", "minibatch", "compression", "coin", "anchor", "pr
 
 
 def namespace(*arrays: Array) -> Any:
-    """Return the array namespace of the arguments (TypeError when they are mixed)."""
-    return array_api_compat.array_namespace(*arrays)
+    """Return the array namespace of the arguments, among which numbers count for nothing (TypeError when they are mixed).
+
+    Examples
+    --------
+    >>> namespace(np.ones(2), 1.0) is NUMPY
+    True
+    """
+    found = None
+    for array in arrays:
+        if type(array) not in _NUMBERS:
+            own = namespace_of(array)
+            if found is not None and own is not found:
+                raise TypeError(f"arrays of {found.__name__} and of {own.__name__} are mixed; move them to one device")
+            found = own
+    if found is None:
+        raise TypeError("no array was given, so there is no namespace")
+    return found
 
 
 def asnumpy(array: Array) -> np.ndarray:
@@ -74,7 +89,7 @@ def columns_at(x: Array, index: np.ndarray) -> Array:
 def put(x: Array, rows: Array, columns: Array, value: Array) -> Array:
     """Return `x` with ``x[rows, columns] = value``, in place where possible; no position may come twice in a row."""
     xp = namespace(x)
-    if is_numpy_namespace(xp) or is_cupy_namespace(xp):
+    if xp is NUMPY or is_cupy(xp):
         x[rows, columns] = value
         return x
     columns = xp.broadcast_to(columns, (x.shape[0], columns.shape[-1]))

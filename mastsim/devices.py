@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from array_api_compat import is_cupy_namespace
 
 from mastsim.backend import Array, namespace
+from mastsim.namespaces import NUMPY, is_cupy
 from mastsim.validation import one_of
 
 
@@ -84,7 +84,7 @@ class Device:
         return tuple(self.move(item) for item in thing) if isinstance(thing, (tuple, list)) else thing
 
     def _sparse(self, matrix: Any) -> Array:
-        if is_cupy_namespace(self.xp):
+        if is_cupy(self.xp):
             rows = matrix.tocsr()
             parts = tuple(self.xp.asarray(part) for part in (rows.data, rows.indices, rows.indptr))
             return importlib.import_module("cupyx.scipy.sparse").csr_matrix(parts, shape=rows.shape)
@@ -117,7 +117,7 @@ def find_device(device: str | Device) -> Device:
     if isinstance(device, Device):
         return device
     if one_of("device", device, ["cpu", "gpu"]) == "cpu":
-        return Device("cpu", namespace(np.empty(0)))
+        return Device("cpu", NUMPY)
     return Device("gpu", namespace(_working_cupy().empty(0)))
 
 
@@ -126,8 +126,9 @@ def _working_cupy() -> Any:
         cupy = importlib.import_module("cupy")
     except ImportError as missing:
         raise NoDeviceError(
-            "device='gpu' needs CuPy, which cannot be imported: pip install 'mastsim[gpu]' for CUDA 12, or the CuPy that "
-            f"fits your GPU (docs.cupy.dev/en/stable/install.html), or take device='cpu' ({missing})"
+            "device='gpu' needs CuPy, which cannot be imported: pip install 'mastsim[gpu]' for CUDA 12, 'mastsim[gpu13]' "
+            "for CUDA 13, or the CuPy that fits your GPU (docs.cupy.dev/en/stable/install.html), or take device='cpu' "
+            f"({missing})"
         ) from missing
     try:
         count, why = cupy.cuda.runtime.getDeviceCount(), "it counts none"

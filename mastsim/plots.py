@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS
 from mastsim.files import write_whole
+from mastsim.layout import finish, page
 from mastsim.request import LYAPUNOV
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import floats
@@ -84,12 +85,10 @@ def plot_curve(curve: Any, label: str, title: str) -> Figure:
     label, title : str
         Of the vertical axis, and of the plot.
     """
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = page(1, 1, height=3.4)
     draw_bound(axes, curve.steps, curve.measured, curve.bound, curve.band)
     axes.set_ylabel(label)
-    axes.set_title(title, fontsize=9)
-    return figure
+    return finish(figure, title, shared=False)
 
 
 def plot_rows(rows: Sequence[Mapping[str, Any]], measure: str) -> Figure:
@@ -102,8 +101,7 @@ def plot_rows(rows: Sequence[Mapping[str, Any]], measure: str) -> Figure:
     measure : str
         The measure.
     """
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = page(1, 1, height=3.4)
     lines: dict[str, list[tuple[float, float, float]]] = {}
     for row in rows:
         if row["measure"] == measure and row["mean"] is not None and np.isfinite(row["mean"]):
@@ -117,8 +115,7 @@ def plot_rows(rows: Sequence[Mapping[str, Any]], measure: str) -> Figure:
     axes.set_xlabel("step size")
     axes.set_ylabel(LABELS.get(measure, measure))
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=7)
-    return figure
+    return finish(figure, shared=False)
 
 
 def check_format(path: Path) -> None:
@@ -167,16 +164,14 @@ def draw_run(run: Any, theorem: Any = None, quantiles: tuple[float, float] | Non
         measure = "distance"
     table = run.traces["gradient_norm"] ** 2 if measure == "gradient_norm2" else run.traces[measure]
     mean, error = mean_and_error(table)
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
+    figure, (axes,) = page(1, 1, height=3.4)
     bound = np.full(len(mean), np.nan)
     if theorem is not None:
         bound = np.asarray(theorem.claim(run.recorded, run.stepsize, float(theorem.initial_of(run).mean())))
     band = np.stack([np.maximum(mean - 2 * error, _LOWEST * mean), mean + 2 * error])
     draw_bound(axes, run.recorded, mean, bound, band, _spread(table, quantiles))
     axes.set_ylabel(LABELS[measure])
-    axes.set_title(f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", fontsize=9)
-    return figure
+    return finish(figure, f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", shared=False)
 
 
 def _spread(table: np.ndarray, quantiles: tuple[float, float] | None) -> tuple[str, np.ndarray] | None:

@@ -86,13 +86,12 @@ def typeset(statement: str) -> str:
 
 def typeset_display(tex: str) -> str:
     """Return displayed LaTeX as pieces of MathML between which a browser may break the line."""
-    pieces = [_mathml(piece, display=True) for piece in _pieces(tex)]
-    return _verbatim(tex) if None in pieces else " ".join(piece for piece in pieces if piece)
+    return _typeset(tex, " ", display=True)
 
 
 def typeset_inline(tex: str) -> str:
-    """Return LaTeX within a sentence as MathML."""
-    return _mathml(tex, display=False) or _verbatim(tex)
+    """Return LaTeX within a sentence as pieces of MathML between which a browser may break the line."""
+    return _typeset(tex, "<wbr/>", display=False)
 
 
 def markdown_statement(statement: str) -> str:
@@ -117,8 +116,11 @@ def _word(clause: Clause) -> str:
     return f'<span class="clause">{clause.word}</span> ' if clause.word else ""
 
 
-def _verbatim(tex: str) -> str:
-    return f"<code>{html.escape(tex)}</code>"
+def _typeset(tex: str, between: str, display: bool) -> str:
+    """Return LaTeX in pieces of MathML; as it is where one of them cannot be typeset."""
+    pieces = [_mathml(piece, display) for piece in _pieces(tex)]
+    known = [piece for piece in pieces if piece is not None]
+    return between.join(known) if len(known) == len(pieces) else f"<code>{html.escape(tex)}</code>"
 
 
 def _tokens(tex: str) -> Iterator[tuple[str, int]]:
@@ -146,18 +148,17 @@ def _split(tex: str, separator: str) -> Iterator[str]:
 
 
 def _pieces(tex: str) -> list[str]:
-    """Return LaTeX cut before relations and sums, and after commas with a blank, outside of brackets."""
-    parts, comma = [""], False
+    """Return LaTeX cut before relations and sums, and after commas with a blank, outside of brackets and of scripts."""
+    parts, before = [""], ""
     for token, depth in _tokens(tex):
-        outside = depth == 0
-        if outside and parts[-1].strip() and (token in "+-" or token[1:] in _RELATIONS):
+        breaks = token in "+-" or token[1:] in _RELATIONS
+        if depth == 0 and breaks and before not in ("^", "_") and parts[-1].strip():
             parts.append("")
-        if comma and token == r"\ ":
+        if depth == 0 and token == r"\ " and before == ",":
             parts.append("")
-            comma = False
-            continue
-        comma = outside and token == ","
-        parts[-1] += token
+        else:
+            parts[-1] += token
+        before = token if token.strip() else before
     return [part for part in parts if part.strip()]
 
 

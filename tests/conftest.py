@@ -33,13 +33,21 @@ SLOW = (
     *("test_verification", "test_attack", "test_rates", "test_verdicts", "test_mutations", "test_sequential"),
     *("test_long_moments", "test_contraction", "test_error_bounds", "test_rows", "test_sweeps", "test_kernels"),
     *("test_theorem_checks", "test_figure_numbers", "test_every_figure", "test_answers_to_critics"),
-    *("test_figures_of_the_paper", "test_certificates", "test_exit_codes", "test_streams", "test_examples"),
+    *(
+        "test_figures_of_the_paper",
+        "test_readable_figures",
+        "test_certificates",
+        "test_exit_codes",
+        "test_streams",
+        "test_examples",
+    ),
 )
 """Files that take long even with few examples, or start many interpreters: left out by `make quick`."""
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what the files above hold."""
+    """Mark what the files above hold, and begin with it: workers that take whole files then end together."""
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker("slow")
+    items.sort(key=lambda item: item.path.stem not in SLOW)

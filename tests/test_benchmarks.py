@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import startup
 from benchmarks.speed import agreement, mastsim_forms, numpy_forms
-from benchmarks.speed.report import goals_of
+from benchmarks.speed.report import goals_of, is_met
 from benchmarks.speed.work import logistic, quadratic, sparse_rows
 
 ROWS = sparse_rows(90, 12, 4)
@@ -65,8 +66,23 @@ def test_every_goal_is_about_its_own_row():
     def goals(title):
         return [goal for _, _, goal in goals_of({"title": title, "columns": columns})]
 
-    assert goals("DSGD-I, K/d = 0.1, R = 32") == [6, 40]
-    assert goals("DSGD-II, minibatch 32, K/d = 0.1, R = 256") == [12]
-    assert goals("quadratic, d = 100, K = 10, R = 256") == [25]
-    assert goals("quadratic, d = 1000, K = 100, R = 256") == [4.5]
+    assert goals("DSGD-I, K/d = 0.1, R = 32") == [4]
+    assert goals("DSGD-II, minibatch 32, K/d = 0.1, R = 256") == [4]
+    assert goals("quadratic, d = 100, K = 10, R = 256") == [10]
+    assert goals("quadratic, d = 1000, K = 100, R = 256") == [4]
     assert goals("DSGD-I, K/d = 0.1, R = 1") == []
+
+
+def test_a_row_at_the_ceiling_meets_its_goal():
+    ratio = {"median": 2.0}
+    for share, met in ((0.95, True), (0.85, False)):
+        assert is_met({"fractions": {"flops_done": share}}, ratio, 4.0) is met
+    assert is_met({}, {"median": 4.0}, 4.0)
+
+
+def test_start_up_runs_the_first_example_of_the_readme():
+    code = startup.first_example()
+    assert "ms.Mast(" in code
+    assert "ms.simulate(" in code
+    assert ">>>" not in code
+    assert startup.spent("import time; time.sleep(0.5)") < startup.spent("for _ in range(10**7): pass")

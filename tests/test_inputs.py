@@ -10,7 +10,7 @@ import mastsim as ms
 from mastsim import expected, kernels, methods, moments, problems, reproduce, sketches, sweeps, theorems, verification
 from mastsim import testing as checks
 from mastsim.validation import integer
-from mastsim.worstcase import worst_case_factor
+from mastsim.worstcase import factor, search, worst_case_factor
 
 A = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]])
 Y = np.array([1.0, -1.0, 1.0])
@@ -60,7 +60,13 @@ class Arg:
 
 def glm(kind, y=Y, **more):
     l2 = Arg(0.1)
-    return kind, {"A": Arg(A), "y": Arg(y), "l2": l2, "condition_number": Arg(None, "None"), "copy": Arg(True), **more}
+    options = {"weights": Arg(None, "None"), "intercept": Arg(False), "copy": Arg(True)}
+    return kind, {"A": Arg(A), "y": Arg(y), "l2": l2, "condition_number": Arg(None, "None"), **options, **more}
+
+
+def softmax():
+    kind, arguments = glm(ms.SoftmaxRegression, np.array([0, 1, 2]))
+    return kind, {name: value for name, value in arguments.items() if name != "intercept"}
 
 
 def rate(kind, objective=Q, **more):
@@ -92,7 +98,15 @@ CALLS = {
     "TwoLayerNetwork": (ms.TwoLayerNetwork, {"A": Arg(A), "y": Arg(Y), "width": Arg(2), "l2": Arg(0.1)}),
     "FiniteSum": (ms.FiniteSum, {"problems": Arg([f])}),
     "split": (ms.split, {"problem": Arg(f, "problem"), "clients": Arg(2), "by": Arg("iid"), "seed": Arg(0, "huge")}),
-    "load": (ms.load, {"spec": Arg("breast-cancer", "text"), "target": Arg(None, "None"), "standardise": Arg(False)}),
+    "load": (
+        ms.load,
+        {
+            "spec": Arg("breast-cancer", "text"),
+            "target": Arg(None, "None"),
+            "weights": Arg(None, "None"),
+            "standardise": Arg(False),
+        },
+    ),
     "design": (
         ms.design,
         {
@@ -115,6 +129,8 @@ CALLS = {
             "positive": Arg(None, "None"),
             "l2": Arg(0.1, "None"),
             "condition_number": Arg(None, "None"),
+            "weights": Arg(None, "None"),
+            "intercept": Arg(False),
             "accuracy": Arg(None, "None"),
             "design": Arg(None, "None"),
             "seed": Arg(0),
@@ -145,6 +161,7 @@ CALLS = {
     "IndependentDiagonal": (ms.IndependentDiagonal, {"values": Arg([[0.0, 2.0]]), "weights": Arg([0.5, 0.5])}),
     "Rotated": (ms.Rotated, {"sketch": Arg(S, "sketch"), "rotation": Arg(np.eye(2))}),
     "Composed": (ms.Composed, {"outer": Arg(S, "sketch"), "inner": Arg(S, "sketch")}),
+    "Unmasked": (ms.Unmasked, {"sketch": Arg(S, "sketch"), "count": Arg(1, "huge")}),
     "Unscaled": (ms.Unscaled, {"sketch": Arg(S, "sketch")}),
     "DiagonalBatch": (sketches.DiagonalBatch, {"diagonals": Arg(np.ones((2, 2)), "masked", "dates", "complex array")}),
     "MatrixBatch": (
@@ -349,6 +366,30 @@ CALLS = {
             "solver": Arg(None, "None"),
         },
     ),
+    "worstcase.factor": (
+        factor,
+        {
+            "sketch": Arg(S, "sketch"),
+            "stepsize": Arg(0.1),
+            "smoothness": Arg(1.0),
+            "strong_convexity": Arg(0.1),
+            "shift": Arg(None, "None"),
+            "lag": Arg(1.0),
+            "solver": Arg(None, "None"),
+        },
+    ),
+    "worstcase.search": (
+        search,
+        {
+            "sketch": Arg(S, "sketch"),
+            "method": Arg(ms.DSGD(0.1, shift=ms.Refreshed(1.0))),
+            "smoothness": Arg(1.0),
+            "strong_convexity": Arg(0.5),
+            "state": Arg(("x",), "None"),
+            "tolerance": Arg(0.5),
+            "solver": Arg(None, "None"),
+        },
+    ),
     # sweeps, figures, checks
     "sweep": (
         ms.sweep,
@@ -417,7 +458,7 @@ CALLS = {
             "lower_bound": Arg(0.0),
         },
     ),
-    "SoftmaxRegression": glm(ms.SoftmaxRegression, np.array([0, 1, 2])),
+    "SoftmaxRegression": softmax(),
 }
 
 ABSTRACT = "Problem GeneralizedLinearModel Loss Sketch SelectionSketch SketchBatch Expectation Objective Method Sampling "

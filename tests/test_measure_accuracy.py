@@ -99,19 +99,8 @@ def test_what_is_out_of_range_is_refused_with_the_range(wrong):
 
 
 def test_the_command_line_and_sweeps_offer_it(tmp_path):
-    told = [
-        "simulate",
-        "--data",
-        "synthetic:n=20,d=4",
-        "--sketch",
-        "randk:0.5",
-        "--steps",
-        "4",
-        "--replicas",
-        "2",
-        "--json",
-        "-",
-    ]
+    settings = ["--data", "synthetic:n=20,d=4", "--sketch", "randk:0.5", "--steps", "4", "--replicas", "2"]
+    told = ["simulate", *settings, "--json", "-"]
     for given, wanted in (([], 1e-9), (["--measure-accuracy", "1e-5", "--out", str(tmp_path / "run.npz")], 1e-5)):
         assert json.loads(CliRunner().invoke(main, told + given).stdout)["measure_accuracy"] == wanted
     assert ms.Run.load(tmp_path / "run.npz").measure_accuracy == 1e-5

@@ -18,7 +18,18 @@ from mastsim.reproduce import ALL_FIGURES
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = {path.stem: path for path in sorted(FOLDER.glob("*.ipynb"))}
 LARGEST = 600 * 1024
-ALLOWED_IMPORTS = {"mastsim", "functools", "numpy", "matplotlib", "json", "math", "pathlib", "dataclasses"}
+ALLOWED_IMPORTS = {
+    "__main__",
+    "hypothesis",
+    "mastsim",
+    "functools",
+    "numpy",
+    "matplotlib",
+    "json",
+    "math",
+    "pathlib",
+    "dataclasses",
+}
 MACHINE = re.compile(r"/(?:home|root|tmp|usr|opt|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages")
 TYPED = re.compile(r"\d+\.\d|\d\s*(?:%|per ?cent|times|points)|\d{2,}")
 CRITICS = {

@@ -9,6 +9,7 @@ from benchmarks.speed.contest import calibrated
 from benchmarks.speed.mastsim_forms import engines, has, simulation
 from benchmarks.speed.work import logistic, sparse_rows
 from benchmarks.timing import interleaved, median
+from mastsim.kernels.models import few_columns
 
 BASE = {"n": 4000, "d": 128, "K": 16, "R": 64}
 FLOPS_OF_A_SLOPE = 20
@@ -17,23 +18,22 @@ BYTES_OF_A_NONZERO = 12
 """A 4-byte index and an 8-byte entry."""
 
 
-def doubled(quick):
+def doubled():
     """Return one pair (smaller, larger) of works for each of n, d, K and R; 14 ones a row."""
     pairs = {}
     for name in BASE:
-        small = {key: value // 4 if quick and key in "nR" else value for key, value in BASE.items()}
-        large = small | {name: 2 * small[name]}
+        large = BASE | {name: 2 * BASE[name]}
         pairs[name] = tuple(
             logistic(*sparse_rows(size["n"], size["d"], 14), size["K"] / size["d"], size["R"], keep=size["K"])
-            for size in (small, large)
+            for size in (BASE, large)
         )
     return pairs
 
 
-def growth(effort, quick):
+def growth(effort):
     """Return, for every engine, the exponents of the time of a step (of all replicas) in n, d, K and R, with spread."""
     found = {}
-    pairs = doubled(quick)
+    pairs = doubled()
     for column, keywords in engines().items():
         found[column] = {}
         for name, works in pairs.items():
@@ -99,4 +99,7 @@ def fractions(work, rate, ceiling):
     """Return the share of every ceiling that a rate of replica-steps reaches."""
     flops, moved = needed(work)
     reached = {"flops": rate * flops, "memory": rate * moved, "cache": rate * moved}
-    return {name: reached[name] / ceiling[name] for name in ceiling} | {"flops_a_step": flops, "bytes_a_step": moved}
+    found = {name: reached[name] / ceiling[name] for name in ceiling} | {"flops_a_step": flops, "bytes_a_step": moved}
+    # Beyond few columns a step is a product with the whole matrix.
+    done = 2 * work.dim**2 if work.is_quadratic and not few_columns(work.objective.sketch) else flops
+    return found | {"flops_done": rate * done / ceiling["flops"]}

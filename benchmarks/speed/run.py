@@ -57,12 +57,9 @@ def measured(effort, quick, only):
     say("growth, precision, exact expectation, processes")
     document = header(None, 2) | {"data_name": name, "machine": facts(), "quick": quick, "rows": rows, "ceilings": ceilings}
     document |= {
-        "growth": growth.growth(effort, quick),
-        "float32": growth.precision(works[0], effort),
+        "growth": {} if quick else growth.growth(effort),
+        "float32": None if quick else growth.precision(works[0], effort),
         "exact": exact.error_ratio(),
-        "import": processes.import_seconds(3),
-        "help": processes.help_seconds(3),
-        "compile": processes.compile_seconds(),
         "memory": processes.memory(10_000 if quick else 100_000),
         "one_replica": one_replica(rows),
     }

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import mastsim
+from mastsim import theorems
 
 MODULES = {
     "mastsim.extend": "Base classes for parts of your own",
@@ -122,8 +123,16 @@ def keep_bars(app, what, name, thing, options, lines):
             lines[number] = "`".join(parts)
 
 
+def order_theorems(app, name, source):
+    """List the theorems in the order of the registry."""
+    if name == "docs/theory":
+        listed = "\n".join(f"theorems/{kind.id}" for kind in theorems.ALL)
+        source[0] = source[0].replace("theorems/*", listed)
+
+
 def setup(app):
     """Write the pages before Sphinx looks for its sources."""
     app.connect("builder-inited", write, priority=100)
+    app.connect("source-read", order_theorems)
     app.connect("autodoc-process-docstring", keep_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

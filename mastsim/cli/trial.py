@@ -120,13 +120,14 @@ def _own(module: Path | None) -> OwnParts:
 
 
 def _checks(own: OwnParts) -> list[dict[str, Any]]:
-    """Check one's own sketches, problems and methods, and return what was found wrong with each, if anything."""
+    """Check one's own sketches, problems, losses and methods, and return what was found wrong with each, if anything."""
     from mastsim import testing
     from mastsim.verification.own_module import members
 
     kinds: tuple[tuple[Any, Callable[[Any], object]], ...] = (
         (own.sketches, testing.check_sketch),
         (own.problems, testing.check_problem),
+        (own.losses, testing.check_loss),
         (own.methods, testing.check_method),
     )
     found: list[dict[str, Any]] = []

@@ -82,13 +82,13 @@ def _fieller(top: float, bottom: float, covariance: np.ndarray, freedom: int, al
     if bottom == 0:
         return Interval(-math.inf, math.nan, math.inf)
     # In units of the denominator nothing overflows.
-    ratio, C = top / bottom, covariance / bottom**2
-    if not C.any():
+    ratio, C = top / bottom, (covariance / bottom**2).tolist()
+    if not any(map(any, C)):
         return Interval(ratio, ratio, ratio)
     square = float(scipy.stats.t.ppf(1 - alpha / 2, freedom)) ** 2
-    lead = 1 - square * C[1, 1]
+    lead = 1 - square * C[1][1]
     if lead <= 0:
         return Interval(-math.inf, ratio, math.inf)
-    middle, rest = ratio - square * C[0, 1], ratio**2 - square * C[0, 0]
+    middle, rest = ratio - square * C[0][1], ratio**2 - square * C[0][0]
     root = math.sqrt(max(middle**2 - lead * rest, 0.0))
     return Interval(min((middle - root) / lead, ratio), ratio, max((middle + root) / lead, ratio))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -25,6 +26,7 @@ _MOST_PAIRS = 1 << 12
 _SMALL = 300_000
 _SAFE = 0.4
 _NEAR_ZERO = 0.05
+_MOST_PACKS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,39 @@ class Totals:
 
 
 @dataclass(frozen=True, eq=False)
+class Pack:
+    """Sums in order of reach, the pairs of each, both as the kernel takes them, and what it does not add up: constants."""
+
+    found: list[ExponentialSum]
+    parts: list[Mixed]
+    sums: Sums
+    constant: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Which rows take which sums at several points.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (points, atoms)
+        θ of all atoms.
+    order, start : ndarray
+        As `ColumnRows.sort` returns them.
+    used : ndarray of int
+        The numbers of the sums in use.
+    pack : Pack
+        The sums.
+    """
+
+    theta: np.ndarray
+    order: np.ndarray
+    start: np.ndarray
+    used: np.ndarray
+    pack: Pack
+
+
+@dataclass(frozen=True, eq=False)
 class ColumnRows(ReadOnly, copy=False):
     """The expectations of a loss over rows made of atoms.
 
@@ -147,38 +182,42 @@ class ColumnRows(ReadOnly, copy=False):
 
         None is returned where a point is too far out, or so near a zero of a factor that another way is more accurate.
         """
-        found = self.plan(z)
-        if found is None:
+        plan = self.plan(z)
+        if plan is None or (level == 2 and self._is_near_zero(plan.theta, plan.pack.parts)):
             return None
-        used, parts, order, start = found
-        theta = self.theta(z)
-        if level == 2 and self._is_near_zero(theta, parts):
-            return None
-        return self._run(z, w, theta, order, _tasks(start, used), used, parts, level)
+        return self._run(z, w, plan, level)
 
-    def plan(self, z: np.ndarray) -> tuple[np.ndarray, list[Mixed], np.ndarray, np.ndarray] | None:
-        """Return the numbers and the pairs of the sums in use, and what `sort` returns; None for points too far out."""
-        order, start = self.sort(self.theta(z))
-        used = np.flatnonzero(np.diff(start).any(axis=0))
+    def plan(self, z: np.ndarray) -> Plan | None:
+        """Return which rows take which sums at points z, (points, dim), or None where one is too far out."""
+        theta = self.theta(z)
+        order, start = self.sort(theta)
+        used = np.flatnonzero((start[:, 1:] > start[:, :-1]).any(axis=0))
+        pack = self._packed(used)
+        return None if pack is None else Plan(theta, order, start, used, pack)
+
+    @cached_property
+    def _packs(self) -> dict[bytes, Pack | None]:
+        """What has been packed so far."""
+        return {}
+
+    def _packed(self, used: np.ndarray) -> Pack | None:
+        """Return some sums as the kernel takes them, or None where one of them cannot be evaluated this way."""
+        key = used.tobytes()
+        if key not in self._packs:
+            if len(self._packs) >= _MOST_PACKS:
+                self._packs.clear()
+            self._packs[key] = self._pack(used)
+        return self._packs[key]
+
+    def _pack(self, used: np.ndarray) -> Pack | None:
         if used[-1] >= len(self.ladder.limits) or self.ladder.counts(self.ladder.limits[used[-1:]])[0] > _MOST_PAIRS:
             return None
         parts = [part for k in used if (part := self.mixture(int(k))) is not None]
-        return (used, parts, order, start) if len(parts) == len(used) else None
+        return pack([self.ladder[int(k)] for k in used], parts) if len(parts) == len(used) else None
 
-    def _run(
-        self,
-        z: np.ndarray,
-        w: np.ndarray | None,
-        theta: np.ndarray,
-        order: np.ndarray,
-        tasks: Tasks,
-        used: np.ndarray,
-        parts: list[Mixed],
-        level: int,
-    ) -> Totals:
-        found = [self.ladder[int(k)] for k in used]
-        base, atoms, points = found[0].slope, len(self.atoms.column), len(theta)
-        sums = _pack(found, parts, base)
+    def _run(self, z: np.ndarray, w: np.ndarray | None, plan: Plan, level: int) -> Totals:
+        theta, sums, atoms = plan.theta, plan.pack.sums, len(self.atoms.column)
+        tasks = _tasks(plan.start, plan.used)
         delta = self.theta(w) if w is not None else np.zeros((1, atoms))
         cost = (tasks.last - tasks.first) * (np.diff(sums.start)[tasks.bucket] + 4)
         # The costly ones first: every thread then has as much to do.
@@ -186,30 +225,37 @@ class ColumnRows(ReadOnly, copy=False):
         count = len(cost)
         out = Found(np.zeros((count, 2)), *(np.zeros((count if level >= least else 0, atoms)) for least in (1, 2)))
         threads = None if float(cost.sum()) * self.layout.longest > _SMALL else 1
-        dealt = Tasks(*(part[turns] for part in tasks))
+        dealt, rest = Tasks(*(part[turns] for part in tasks)), (sums, out)
         run_shares(
-            lambda first, step: add_up(first, step, level, self._entries, theta, delta, order, dealt, sums, out), threads
+            lambda first, step: add_up(first, step, level, self._entries, theta, delta, plan.order, dealt, *rest), threads
         )
-        back, first = np.argsort(turns), np.searchsorted(tasks.point, np.arange(points))
-        tilt, at_zero = self.layout.tilt
-        size = tasks.last - tasks.first
-        constant = np.array([each.constant for each in found])[tasks.bucket] * size
+        return self._collect(z, plan, tasks, Found(*(part[np.argsort(turns)] if len(part) else part for part in out)))
+
+    def _collect(self, z: np.ndarray, plan: Plan, tasks: Tasks, out: Found) -> Totals:
+        """Add up the tasks of every point, in their own order, and what is linear."""
+        base, (tilt, at_zero), first = (
+            plan.pack.found[0].slope,
+            self.layout.tilt,
+            np.searchsorted(tasks.point, range(len(z))),
+        )
+        constant = plan.pack.constant[tasks.bucket] * (tasks.last - tasks.first)
+        parts = np.column_stack([out.values, constant]).tolist()
         value = np.array(
             [
-                math.fsum(
-                    [*out.values[back[a:b]].ravel(), *constant[a:b], base * at_zero, base * float(tilt @ p[: len(tilt)])]
-                )
-                for a, b, p in zip(first, [*first[1:], count], z, strict=True)
+                math.fsum([*itertools.chain(*parts[a:b]), base * at_zero, base * float(tilt @ p[: len(tilt)])])
+                for a, b, p in zip(first, [*first[1:], len(parts)], z, strict=True)
             ]
         )
-        gradient = self._scatter(out.gradient, back, first, z) if level >= 1 else np.zeros((points, 0))
-        if level >= 1:
+        gradient, product = (self._scatter(part, first, z) for part in (out.gradient, out.product))
+        if gradient.size:
             gradient[:, : len(tilt)] += base * tilt
-        return Totals(value, gradient, self._scatter(out.product, back, first, z) if level == 2 else np.zeros((points, 0)))
+        return Totals(value, gradient, product)
 
-    def _scatter(self, parts: np.ndarray, back: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Add up the tasks of every point, in their own order, and the atoms of every column."""
-        each = np.add.reduceat(parts[back], first, axis=0) * self.atoms.coefficient
+    def _scatter(self, parts: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Add up the derivatives of every point, and the atoms of every column; empty where there are none."""
+        if not len(parts):
+            return np.zeros((len(z), 0))
+        each = np.add.reduceat(parts, first, axis=0) * self.atoms.coefficient
         return np.stack([np.bincount(self.atoms.column, weights=row, minlength=z.shape[1]) for row in each])
 
     def _is_near_zero(self, theta: np.ndarray, parts: list[Mixed]) -> bool:
@@ -248,8 +294,16 @@ def pairs(ladder: Ladder, number: int, layout: RowLayout, accuracy: float) -> Mi
     return Mixed(t, w, np.ones(len(t), dtype=complex), 0.0, 0.0, sizes)  # type: ignore[arg-type]
 
 
-def _pack(found: list[ExponentialSum], parts: list[Mixed], base: float) -> Sums:
-    """Return the sums as the kernel takes them, in whole tiles."""
+def pack(found: list[ExponentialSum], parts: list[Mixed]) -> Pack:
+    """Return the sums, and the pairs of each, as the kernel takes them, in whole tiles.
+
+    Parameters
+    ----------
+    found : list of ExponentialSum
+        The sums; their slopes are counted from that of the first.
+    parts : list of Mixed
+        Their pairs.
+    """
     sizes = [-(-len(part.weights) // LANES) * LANES for part in parts]
     start = np.cumsum([0, *sizes])
     each = [np.zeros(start[-1], dtype=complex) for _ in range(3)]
@@ -258,9 +312,10 @@ def _pack(found: list[ExponentialSum], parts: list[Mixed], base: float) -> Sums:
             whole[first : first + len(own)] = own
     t, q, w = each
     odd = np.array([bool(one.weights.imag.any()) for one in found])
-    slope, square = np.array([one.slope - base for one in found]), np.array([one.square for one in found])
-    pairs = [np.ascontiguousarray(part) for part in (t.real, q.real, q.imag, w.real, w.imag)]
-    return Sums._make([start, *pairs, odd, slope, square])
+    slope, square = np.array([one.slope - found[0].slope for one in found]), np.array([one.square for one in found])
+    arrays = [np.ascontiguousarray(part) for part in (t.real, q.real, q.imag, w.real, w.imag)]
+    sums = Sums._make([start, *arrays, odd, slope, square])
+    return Pack(found, parts, sums, np.array([one.constant for one in found]))
 
 
 def _tasks(start: np.ndarray, used: np.ndarray) -> Tasks:

@@ -205,10 +205,9 @@ class SelectionRows(ReadOnly):
         """Return the sums that `columns` or `entries` take, or None where neither is used."""
         found = None if self.columns is None else self.columns.plan(z[None])
         if found is not None:
-            used, parts, order, start = found
             bucket = np.empty(len(self.layout.offset), dtype=np.int64)
-            bucket[order[0]] = np.repeat(np.arange(len(used)), np.diff(start[0])[used])
-            return _Plan([self._ladder[int(k)] for k in used], list(parts), bucket)
+            bucket[found.order[0]] = np.repeat(np.arange(len(found.used)), np.diff(found.start[0])[found.used])
+            return _Plan(found.pack.found, list(found.pack.parts), bucket)
         if self.entries is None or (each := self.entries.buckets(z)) is None:
             return None
         used, bucket = np.unique(each, return_inverse=True)

@@ -316,17 +316,20 @@ class RowExpectation(Expectation):
         points = self._turn(x).reshape(-1, dim)
         along = None if w is None else self._turn(w).reshape(-1, dim)
         sound = np.isfinite(points - self._center).all(axis=1)
+        at_once = max(1, _MOST_ROWS // max(self._model.rows, 16 * dim))
+        if len(points) <= at_once and sound.all():
+            return self._evaluate_sound(points, order, along)
         nothing = np.full((len(points), dim), math.nan)
         out = Totals(np.full(len(points), math.nan), nothing, nothing.copy() if w is not None else nothing)
-        at_once = max(1, _MOST_ROWS // max(self._model.rows, 16 * dim))
         for here in np.split(np.flatnonzero(sound), range(at_once, int(sound.sum()), at_once)):
             if len(here):
                 found = self._evaluate_sound(points[here], order, None if along is None else along[here])
-                for whole, part in zip((out.value, out.gradient, out.product)[: order + 1], found, strict=False):
+                parts = ("value", "gradient", "product")[: order + 1]
+                for whole, part in ((getattr(out, name), getattr(found, name)) for name in parts):
                     whole[here] = part
         return out
 
-    def _evaluate_sound(self, x: np.ndarray, order: int, w: np.ndarray | None) -> list[np.ndarray]:
+    def _evaluate_sound(self, x: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
         """Return the same for finite points, shape (points, dim)."""
         z, v = x - self._center, self._center
         total = (self._by_kernels if isinstance(self._law, Selection) else self._by_laws)(z, order, w)
@@ -335,12 +338,12 @@ class RowExpectation(Expectation):
         second = np.stack([self._law.second_times(each) for each in z])
         penalty = [0.5 * float(v @ (penalties * (v + 2 * a)) + b @ (penalties * a)) for a, b in zip(z, second, strict=True)]
         linear = np.array([float(slope @ each) for each in x])
-        out = [total.value / n + linear + constant + np.array(penalty)]
+        value, gradient, product = total.value / n + linear + constant + np.array(penalty), total.gradient, total.product
         if order >= 1:
-            out.append(total.gradient / n + slope + penalties * (v + second))
+            gradient = gradient / n + slope + penalties * (v + second)
         if w is not None:
-            out.append(total.product / n + penalties * np.stack([self._law.second_times(each) for each in w]))
-        return out
+            product = product / n + penalties * np.stack([self._law.second_times(each) for each in w])
+        return Totals(value, gradient, product)
 
     def _by_kernels(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
         """Return the sum of expected losses, its gradient, and its change along w, for masks."""

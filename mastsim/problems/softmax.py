@@ -12,6 +12,7 @@ from mastsim.backend import Array, contiguous, inner, namespace, rows_at, rows_t
 from mastsim.linalg import Curvature
 from mastsim.memory import check_square
 from mastsim.problems.base import Components, Problem, ridge, total_weight
+from mastsim.problems.row_weights import row_weights
 from mastsim.provenance import Constant
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
 
@@ -36,6 +37,8 @@ class SoftmaxRegression(Problem):
         Regularisation λ ≥ 0. Exactly one of `l2` and `condition_number` must be given.
     condition_number : float, optional
         κ > 1; λ is chosen so that L_f/λ = κ.
+    weights : array of shape (n,), mapping or "balanced", optional
+        Weights of the rows, a weight for each label, or such that every label weighs the same; only their ratios count.
     copy : bool, default True
         Whether to take a copy of `A`; without, a large `A` is shared, and made read-only as far as its type allows.
 
@@ -61,6 +64,7 @@ class SoftmaxRegression(Problem):
     l2: float | None = None
     condition_number: float | None = None
     _: KW_ONLY
+    weights: Any = None
     copy: InitVar[bool] = True
 
     def __post_init__(self, copy: bool) -> None:
@@ -68,6 +72,7 @@ class SoftmaxRegression(Problem):
         y = vector("y", self.y, A.shape[0], ENTRIES)
         object.__setattr__(self, "A", A)
         object.__setattr__(self, "y", y)
+        object.__setattr__(self, "weights", row_weights(self.weights, y))
         if len(self.classes) < 2:
             raise ValueError(f"y holds the single label {y[0]:g}, but softmax regression needs at least two classes")
         if (kappa := self.condition_number) is not None:
@@ -104,6 +109,9 @@ class SoftmaxRegression(Problem):
         assert self.l2 is not None
         return self.l2
 
+    def _weighed(self, each: Array) -> Array:
+        return each if self.weights is None else self.weights * each
+
     def scores(self, x: Array) -> Array:
         """Return w_cᵀa_i, shape ``(*x.shape[:-1], classes, n)``."""
         return rows_times(self.A, self._table("x", x))
@@ -126,18 +134,18 @@ class SoftmaxRegression(Problem):
         top = xp.max(z, axis=-2, keepdims=True)
         total = xp.log(xp.sum(xp.exp(z - top), axis=-2)) + top[..., 0, :]
         right = xp.sum(z * xp.asarray(self._one_hot), axis=-2)
-        return xp.mean(contiguous(total - right), axis=-1) + 0.5 * self.ridge * inner(x, x)
+        return xp.mean(contiguous(self._weighed(total - right)), axis=-1) + 0.5 * self.ridge * inner(x, x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f(x), shape of `x`."""
         slopes = _softmax(self.scores(x)) - namespace(x).asarray(self._one_hot)
-        return self._flat(rows_times(self._transposed, slopes)) / self.components + self.ridge * x
+        return self._flat(rows_times(self._transposed, self._weighed(slopes))) / self.components + self.ridge * x
 
     def hessian_product(self, x: Array, w: Array) -> Array:
         """Return ∇²f(x) w, shape of `x`."""
         p, s = _softmax(self.scores(x)), self.scores(w)
         bends = p * (s - namespace(x).sum(p * s, axis=-2, keepdims=True))
-        return self._flat(rows_times(self._transposed, bends)) / self.components + self.ridge * w
+        return self._flat(rows_times(self._transposed, self._weighed(bends))) / self.components + self.ridge * w
 
     def minibatch_gradient(self, x: Array, minibatch: Components) -> Array:
         """Return Σ_j weights[r, j] ∇f_{index[r, j]}(x_r) for every replica r, shape of `x`, (replicas, dim)."""
@@ -145,11 +153,12 @@ class SoftmaxRegression(Problem):
         ridge_part = (self.ridge * total_weight(minibatch))[:, None] * x
         if minibatch.index is None:
             slopes = (_softmax(rows_times(self.A, table)) - xp.asarray(self._one_hot)) * minibatch.weights[:, None, :]
-            return self._flat(rows_times(self._transposed, slopes)) + ridge_part
+            return self._flat(rows_times(self._transposed, self._weighed(slopes))) + ridge_part
         rows = rows_at(xp.asarray(self._dense), minibatch.index)
         z = xp.sum(table[:, :, None, :] * rows[:, None, :, :], axis=-1)
         right = xp.moveaxis(rows_at(xp.asarray(np.ascontiguousarray(self._one_hot.T)), minibatch.index), -1, 1)
-        slopes = (_softmax(z) - right) * minibatch.weights[:, None, :]
+        weights = minibatch.weights if self.weights is None else minibatch.weights * rows_at(self.weights, minibatch.index)
+        slopes = (_softmax(z) - right) * weights[:, None, :]
         return self._flat(xp.sum(slopes[..., None] * rows[:, None, :, :], axis=2)) + ridge_part
 
     @cached_property
@@ -159,7 +168,8 @@ class SoftmaxRegression(Problem):
     @cached_property
     def _gram(self) -> np.ndarray:
         check_square("the matrix AᵀA of the data", self.features)
-        gram = self._transposed @ self.A
+        A, s = self.A, np.ones(self.components) if self.weights is None else self.weights
+        gram = self._transposed @ (A.multiply(s[:, None]) if hasattr(A, "multiply") else s[:, None] * A)
         return np.asarray(gram.toarray() if hasattr(gram, "toarray") else gram) / self.components
 
     @property
@@ -172,7 +182,7 @@ class SoftmaxRegression(Problem):
         check_square("the curvature matrix", self.dim)
         C = len(self.classes)
         bound = np.kron(_BEND * (np.eye(C) - 1 / C), self._gram) + self.ridge * np.eye(self.dim)
-        doubt = (self.components + 8) * float(np.finfo(float).eps)
+        doubt = (self.components + 9) * float(np.finfo(float).eps)
         return Curvature(bound, None, doubt, self.ridge, None, True)
 
     @cached_property
@@ -203,9 +213,9 @@ class SoftmaxRegression(Problem):
 
     @cached_property
     def component_smoothness(self) -> np.ndarray:
-        """½‖a_i‖² + λ for every row, shape (n,)."""
+        """½w_i‖a_i‖² + λ for every row, shape (n,)."""
         squares = self.A.multiply(self.A).sum(axis=1) if hasattr(self.A, "multiply") else (self.A**2).sum(axis=1)
-        return _BEND * np.asarray(squares).ravel() + self.ridge
+        return _BEND * np.asarray(self._weighed(np.asarray(squares).ravel())) + self.ridge
 
     @cached_property
     def component_infima(self) -> np.ndarray:

@@ -225,8 +225,9 @@ def _why(data: Dataset, problem: str) -> str:
         return "the loss that was asked for"
     if data.labels is None:
         return f"squared loss, as the target takes {len(np.unique(data.y))} values (--problem chooses another)"
+    plain = all(label == sign for label, sign in data.labels.items())
     said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in data.labels.items())
-    return f"logistic loss, as the target takes two values ({said}; --problem chooses another)"
+    return f"logistic loss, as the target takes two values ({'-1 and +1' if plain else said}; --problem chooses another)"
 
 
 def _notes(data: Dataset, f: Any) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from matplotlib.figure import Figure
+from PIL import Image
 from tqdm import tqdm
 
 from mastsim.documents import dumps
@@ -19,6 +20,7 @@ from mastsim.reproduce import (
     bernoulli_randk,
     convergence,
     cost,
+    designed_keeps,
     gap,
     gdci,
     moving_shift,
@@ -38,11 +40,19 @@ from mastsim.reproduce import (
 from mastsim.reproduce.paper_problems import default_data
 from mastsim.validation import flag, integer, one_of, path, texts
 
-__all__ = ["ALL_FIGURES", "FIGURES", "FigureModule", "default_data", "reproduce"]
+__all__ = ["ALL_FIGURES", "FIGURES", "FigureModule", "default_data", "pictures", "reproduce"]
+
+
+_DOTS, _COLOURS = 144, 128
+"""Dots per inch of a PNG, one and a half times those of a README, and as many colours as lines and text need."""
 
 
 class FigureModule(Protocol):
-    """What a figure's file offers; perhaps also ``TABLES``, makers of Markdown tables from its numbers by name."""
+    """What a figure's file offers.
+
+    Perhaps also ``TABLES``, makers of Markdown tables from its numbers by name, and ``draw_parts``, which returns more
+    pictures of the same numbers, by the names of their files.
+    """
 
     NAME: str
     TITLE: str
@@ -68,6 +78,7 @@ FIGURES: tuple[FigureModule, ...] = (
     reshuffled,
     gap,
     step_sizes,
+    designed_keeps,
     cost,
     pruned_network,
     theorem6,
@@ -88,6 +99,8 @@ def reproduce(
     seed: int = 0,
 ) -> list[Path]:
     """Compute figures and write each as NAME.json, NAME.png and NAME.pdf; a file appears only once it is complete.
+
+    A figure of many panels is also drawn in parts, NAME-PART.png and NAME-PART.pdf.
 
     Parameters
     ----------
@@ -139,20 +152,38 @@ def reproduce(
 
 
 def _write(stem: Path, figure: FigureModule, data: Dataset, quick: bool, seed: int) -> list[Path]:
-    """Compute and draw one figure, and write its three files."""
+    """Compute and draw one figure, and write its files."""
     text = dumps(figure.compute(data, quick, seed))
-    drawn = figure.draw(json.loads(text))
-    contents: dict[str, str | bytes] = {"json": text + "\n", "png": _drawn(drawn, "png")}
-    # The layout is found once; finding it again takes as long as all the rest of drawing.
-    drawn.set_layout_engine("none")
-    contents["pdf"] = _drawn(drawn, "pdf")
+    contents: dict[str, str | bytes] = {f"{stem.name}.json": text + "\n"}
+    for name, drawn in pictures(figure, json.loads(text)).items():
+        contents[f"{name}.png"] = _drawn(drawn, "png")
+        # The layout is found once; finding it again takes as long as all the rest of drawing.
+        drawn.set_layout_engine("none")
+        contents[f"{name}.pdf"] = _drawn(drawn, "pdf")
     with undisturbed():
-        return [write_whole(stem.with_name(f"{stem.name}.{kind}"), content) for kind, content in contents.items()]
+        return [write_whole(stem.with_name(name), content) for name, content in contents.items()]
+
+
+def pictures(figure: FigureModule, numbers: dict[str, Any]) -> dict[str, Figure]:
+    """Return all pictures of a figure's numbers, by the name of their files.
+
+    Parameters
+    ----------
+    figure : FigureModule
+        One of `FIGURES`.
+    numbers : dict
+        What its ``compute`` returned, or its JSON.
+    """
+    more: dict[str, Figure] = figure.draw_parts(numbers) if hasattr(figure, "draw_parts") else {}
+    return {figure.NAME: figure.draw(numbers), **more}
 
 
 def _drawn(figure: Figure, kind: str) -> bytes:
     """Return a figure in a format, without the date, so that equal figures are equal files."""
     metadata: dict[str, Any] | None = {"CreationDate": None} if kind == "pdf" else None
     held = io.BytesIO()
-    figure.savefig(held, format=kind, dpi=130, metadata=metadata)
+    figure.savefig(held, format=kind, dpi=_DOTS, metadata=metadata)
+    if kind == "png":
+        picture = Image.open(held).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        picture.save(held := io.BytesIO(), format=kind, optimize=True, dpi=(_DOTS, _DOTS))
     return held.getvalue()

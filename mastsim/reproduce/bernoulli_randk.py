@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 
 from mastsim.constants import Constants
 from mastsim.expected import Mast
+from mastsim.layout import BOUND, finish, page
 from mastsim.problems import Dataset
 from mastsim.reproduce.curve_plots import draw_band, draw_line
 from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings, distances
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.held_out import LabelledRows, accuracy, own_test_rows
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.sketches import Bernoulli
 from mastsim.theorems import MinimizerSuboptimality, StronglyConvexDSGD
 
 NAME = "bernoulli-randk"
-TITLE = "Bernoulli beside Rand-K at equal keep"
+TITLE = "Bernoulli beside Rand-K that keeps the same share"
 FAMILIES = ("Rand-K", "Bernoulli")
 KEEPS, RUN_KEEPS = (0.1, 0.3, 0.5, 0.9), (0.3, 0.9)
 _CONSTANTS = ("L_fD", "L_fD_sharp", "mu_fD", "mu_fD_sharp", "expected_smoothness", "expected_smoothness_sharp")
@@ -135,37 +136,34 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(14, 8.4), layout="constrained")
-    upper, lower = figure.subplots(2, 3)
-    _draw_gap(upper[0], numbers)
-    _draw_accuracy(upper[1], numbers)
-    _draw_constants(upper[2], numbers)
-    _draw_apart(lower[0], numbers)
-    for axes, keep in zip(lower[1:], RUN_KEEPS, strict=True):
+    figure, panels = page(3, 2)
+    for axes, draw_panel in zip(panels, (_draw_gap, _draw_accuracy, _draw_constants, _draw_apart), strict=False):
+        draw_panel(axes, numbers)
+    for axes, keep in zip(panels[4:], RUN_KEEPS, strict=True):
         for place, curve in enumerate(curve for curve in numbers["curves"] if curve["keep"] == keep):
             draw_band(axes, curve, place=place, label=curve["sketch"].partition(",")[0])
-        axes.set_title(f"DSGD from N(0, I), largest step of Theorem 2, {curve['replicas']} replicas", fontsize=9)
+        axes.set_title(f"DSGD from N(0, I), largest step of Theorem 2, {curve['replicas']} replicas")
         axes.set_xlabel("step")
         axes.set_ylabel("E‖x − x_D*‖²")
-    for axes in figure.axes:
-        axes.legend(fontsize=7)
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, κ_f = {numbers['condition_number']:g}, v = 0", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, v = 0", shared=False)
 
 
-def _over_keep(axes: Axes, numbers: dict[str, Any], key: str, place: int, label: str, bound: bool = False) -> None:
+def _over_keep(
+    axes: Axes, numbers: dict[str, Any], key: str, place: int, label: str, what: str = "", *, bound: bool = False
+) -> None:
     """Draw one number of both families over keep."""
     rows = numbers["rows"]
     for offset, family in enumerate(FAMILIES):
         values = [row[family].get(key, row[family]["constants"].get(key)) for row in rows]
-        draw_line(axes, [row["keep"] for row in rows], values, place=place + offset, label=f"{label}, {family}", bound=bound)
-    axes.set_xlabel("keep = K/d")
+        said = f"{label}, {family}{BOUND if bound else what}"
+        draw_line(axes, [row["keep"] for row in rows], values, place=place + offset, label=said, bound=bound)
+    axes.set_xlabel("share kept, K/d")
 
 
 def _draw_gap(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw what sketching costs in the minimum."""
     _over_keep(axes, numbers, "gap", 0, "f_D^inf − f^inf")
-    axes.set_title("what sketching costs in the minimum", fontsize=9)
+    axes.set_title("what sketching costs in the minimum")
     axes.set_ylabel("gap")
     axes.set_yscale("log")
 
@@ -174,18 +172,18 @@ def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw the accuracy of both minimisers, and of that of f."""
     _over_keep(axes, numbers, "accuracy", 0, "x_D*")
     axes.axhline(numbers["accuracy_of_erm"], color="black", linestyle=":", label="minimiser of f")
-    axes.set_title(f"accuracy of the dense x_D* on {numbers['accuracy_on']}", fontsize=9)
+    axes.set_title(f"accuracy of the dense x_D* on {numbers['accuracy_on']}")
     axes.set_ylabel("accuracy")
 
 
 def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw the smoothness constants of both sketches."""
-    _over_keep(axes, numbers, "expected_smoothness_sharp", 0, "sup λ_max(SᵀLS)")
-    _over_keep(axes, numbers, "L_fD_sharp", 2, "λ_max(E[SᵀLS])")
+    _over_keep(axes, numbers, "expected_smoothness_sharp", 0, "single masks", ": sup λ_max(SᵀLS)")
+    _over_keep(axes, numbers, "L_fD_sharp", 2, "f_D", ": λ_max(E[SᵀLS])")
     rows = numbers["rows"]
     paper = [row["Rand-K"]["constants"]["expected_smoothness"] for row in rows]
-    draw_line(axes, [row["keep"] for row in rows], paper, place=4, label="L_f·L_S^max, both", bound=True)
-    axes.set_title("smoothness constants", fontsize=9)
+    draw_line(axes, [row["keep"] for row in rows], paper, place=4, label="the paper's, both: L_f·L_S^max", bound=True)
+    axes.set_title("smoothness constants")
     axes.set_ylabel("smoothness")
     axes.set_yscale("log")
 
@@ -193,10 +191,10 @@ def _draw_constants(axes: Axes, numbers: dict[str, Any]) -> None:
 def _draw_apart(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw how good both minimisers are for f, and how far apart."""
     _over_keep(axes, numbers, "f_excess", 0, "f(x_D*) − f^inf")
-    _over_keep(axes, numbers, "f_excess_bound", 0, "Theorem 1", bound=True)
+    _over_keep(axes, numbers, "f_excess_bound", 0, "f(x_D*) − f^inf", bound=True)
     rows = numbers["rows"]
     apart = [row["minimisers_apart"] for row in rows]
-    draw_line(axes, [row["keep"] for row in rows], apart, place=3, label="minimisers apart, relative")
-    axes.set_title("how good x_D* is for f, and how alike both are", fontsize=9)
+    draw_line(axes, [row["keep"] for row in rows], apart, place=3, label="distance between both x_D*, relative")
+    axes.set_title("how good x_D* is for f, bounds of Theorem 1")
     axes.set_ylabel("value")
     axes.set_yscale("log")

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.problems import Dataset
 from mastsim.reproduce.curve_plots import draw_line
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.step_costs import FORMULAS, StepCosts
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, first_held, runs, searched, to_accuracy
@@ -207,11 +208,10 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(15, 4.9), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = page(1, 3, height=2.9)
     steps = numbers["steps"]
     for axes, names in (
-        (left, {"flops": "sketched gradient", "flops_minibatch": f"and {numbers['minibatch']:.0%} of the rows"}),
+        (left, {"flops": "sketched gradient", "flops_minibatch": f"the same on {numbers['minibatch']:.0%} of the rows"}),
         (middle, {"memory": "memory", "sent": "sent, shared seed", "sent_with_indices": "sent, with indices"}),
     ):
         for place, (name, label) in enumerate(names.items()):
@@ -219,20 +219,22 @@ def draw(numbers: dict[str, Any]) -> Figure:
         axes.set_xlabel("K")
         axes.set_yscale("log")
     left.axhline(numbers["flops_full"], color="black", linestyle=":", label="gradient of f")
-    left.set_ylabel("operations a step, expected over K random columns")
+    left.set_ylabel("operations a step")
+    left.set_title("operations, expected over K random columns")
     middle.axhline(numbers["memory_full"], color="black", linestyle=":", label="memory, gradient of f")
     middle.axhline(numbers["sent_full"], color="black", linestyle="-.", label="sent, gradient of f")
-    middle.set_ylabel("bytes a step (sent: a client)")
-    rows, goals = numbers["rows"], {"own": f"{numbers['accuracy']:.0%} of ‖x − x_D*‖²", "f": f"{numbers['f_goal']:.0%} of f"}
+    middle.set_ylabel("bytes a step")
+    middle.set_title("bytes: memory, and what a client sends")
+    rows, goals = (
+        numbers["rows"],
+        {"own": f"distance² to x_D* to {numbers['accuracy']:.0%}", "f": f"excess of f to {numbers['f_goal']:.0%}"},
+    )
     for place, (goal, way) in enumerate((g, w) for g in goals for w in ("paper", "best")):
-        label = f"to {goals[goal]}, {way} step"
+        label = f"{goals[goal]}, {way} step"
         draw_line(right, [row["keep"] for row in rows], [row["flops"][goal][way] for row in rows], place=place, label=label)
-    right.set_xlabel("keep = K/d (1: gradient descent)")
+    right.set_xlabel("share kept, K/d (1: gradient descent)")
     right.set_ylabel("operations to accuracy")
     right.set_yscale("log")
-    right.set_title("no point: not reached (for f: x_D* itself may be too bad)", fontsize=9)
-    for axes in figure.axes:
-        axes.legend(fontsize=7)
-    words = f"Rand-K, κ_f = {numbers['condition_number']:g}, v = 0, steps counted to within {numbers['resolution']}"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {words}", fontsize=10)
-    return figure
+    right.set_title("operations to a goal (no point: not reached; in f, x_D* itself may be too bad)")
+    words = f"Rand-K, v = 0, steps counted to within {numbers['resolution']}"
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, {words}", shared=False)

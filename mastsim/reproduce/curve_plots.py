@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mastsim.colours import COLOURS, DASHES, MARKERS
+from mastsim.layout import BOUND
 
+LINE: dict[str, Any] = {"linewidth": 1.2, "markersize": 4.0}
+"""How curves are drawn."""
 _MOST_MARKERS = 20
 
 
-def draw_curve(
-    axes: Axes, steps: Sequence[int], shown: dict[str, Any], *, place: int, label: str, bound: str | None = None
-) -> None:
+def draw_curve(axes: Axes, steps: Sequence[int], shown: dict[str, Any], *, place: int, label: str) -> None:
     """Draw a mean with two standard errors to both sides, and its bound, if any, broken in the same colour.
 
     Parameters
@@ -30,17 +31,16 @@ def draw_curve(
         Which colour, marker and dashes.
     label : str
         What the curve is called.
-    bound : str, optional
-        What its bound is called.
     """
     mean, error = (np.array(shown[key], dtype=float) for key in ("mean", "stderr"))
-    style: dict[str, Any] = {"color": COLOURS[place], "linewidth": 1.2}
     every = max(1, len(steps) // _MOST_MARKERS)
-    axes.plot(steps, mean, marker=MARKERS[place], markevery=every, markersize=3.5, label=label, **style)
+    style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
+    axes.plot(steps, mean, markevery=every, label=label, **style)
     # A band that reaches zero would fill a logarithmic axis.
     axes.fill_between(steps, np.maximum(mean - 2 * error, 0.1 * mean), mean + 2 * error, color=COLOURS[place], alpha=0.25)
     if "bound" in shown:
-        axes.plot(steps, np.array(shown["bound"], dtype=float), linestyle=DASHES[place], label=bound, **style)
+        bound = np.array(shown["bound"], dtype=float)
+        axes.plot(steps, bound, linestyle=DASHES[place], color=COLOURS[place], linewidth=1.2, label=f"{label}{BOUND}")
     axes.set_xlabel("step")
     axes.grid(visible=True, alpha=0.3)
 
@@ -59,7 +59,7 @@ def draw_band(axes: Axes, curve: dict[str, Any], *, place: int, label: str) -> N
     label : str
         What the curve is called.
     """
-    draw_curve(axes, curve["steps"], curve, place=place, label=label, bound=f"{label}, bound")
+    draw_curve(axes, curve["steps"], curve, place=place, label=label)
     axes.set_yscale("log")
 
 
@@ -81,7 +81,8 @@ def draw_line(axes: Axes, x: Any, y: Any, *, place: int, label: str, bound: bool
     error : sequence of float, optional
         Standard errors.
     """
-    style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4.5, "linewidth": 1.2}
+    style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
+    style["markevery"] = max(1, len(x) // _MOST_MARKERS)
     if bound:
         style |= {"linestyle": "--", "markerfacecolor": "white"}
     values = np.array(y, dtype=float)
@@ -92,8 +93,8 @@ def draw_line(axes: Axes, x: Any, y: Any, *, place: int, label: str, bound: bool
     axes.grid(visible=True, alpha=0.3)
 
 
-def logarithmic(axes: Axes, smallest: float, room: float = 1.0) -> None:
-    """Make the vertical axis logarithmic, with room for a legend below, and cut it where only rounding is seen.
+def logarithmic(axes: Axes, smallest: float) -> None:
+    """Make the vertical axis logarithmic, and cut it where only rounding is seen.
 
     Parameters
     ----------
@@ -101,8 +102,6 @@ def logarithmic(axes: Axes, smallest: float, room: float = 1.0) -> None:
         The axes.
     smallest : float
         Where to cut, above 0.
-    room : float, default 1.0
-        Factor by which the axis goes on below the curves.
     """
     axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(bottom=max(smallest, axes.get_ylim()[0]) / room)
+    axes.set_ylim(bottom=max(smallest, axes.get_ylim()[0]))

@@ -1,4 +1,4 @@
-"""The head of a figure's numbers, and the subtitle that is read from it."""
+"""The head of a figure's numbers, and the words that are read from it."""
 
 from __future__ import annotations
 
@@ -55,3 +55,20 @@ def subtitle(numbers: dict[str, Any]) -> str:
     data = numbers["data"]
     quick = ", quick run" if numbers["quick"] else ""
     return f"{data['name']} (n = {data['n']}, d = {data['d']}), seed {numbers['seed']}{quick}"
+
+
+def setting(numbers: dict[str, Any]) -> str:
+    """Return `subtitle` with the condition number L_f/μ_f of the problem.
+
+    Parameters
+    ----------
+    numbers : dict
+        With the head that `facts` returned, and ``condition_number``, perhaps under ``problem``.
+
+    Examples
+    --------
+    >>> import mastsim as ms
+    >>> setting(facts("gdci", ms.load("breast-cancer"), quick=True, seed=3) | {"condition_number": 100.0})
+    'breast-cancer (n = 569, d = 30), seed 3, quick run, L_f/μ_f = 100'
+    """
+    return f"{subtitle(numbers)}, L_f/μ_f = {numbers.get('problem', numbers)['condition_number']:g}"

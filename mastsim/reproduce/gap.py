@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.problems import Dataset, LogisticRegression, load
 from mastsim.problems.catalogue import DEFAULT_DATA, locate
 from mastsim.reproduce.curve_plots import draw_line
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.sketches import Bernoulli, RandK
 from mastsim.standard_errors import mean_and_error
@@ -171,8 +172,8 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     tables = numbers["tables"]
-    figure = Figure(figsize=(4.2 * len(tables), 4.6), layout="constrained")
-    for axes, table in zip(np.atleast_1d(figure.subplots(1, len(tables))), tables, strict=True):
+    figure, panels = page(-(-len(tables) // 2), min(2, len(tables)), height=2.5)
+    for axes, table in zip(panels, tables, strict=False):
         for place, family in enumerate(("Rand-K", "Bernoulli")):
             rows = [row for row in numbers["rows"] if (row["data"], row["family"]) == (table["name"], family)]
             keeps = [row["keep"] for row in rows]
@@ -184,10 +185,8 @@ def draw(numbers: dict[str, Any]) -> Figure:
             bound = [row["bound"] for row in rows]
             draw_line(axes, keeps, bound, place=place + 4, label=f"Lemma 1 (iii), {family}", bound=True)
         axes.set_yscale("log")
-        axes.set_xlabel("keep: K/d or probability")
+        axes.set_xlabel("share kept: K/d, or the probability")
         axes.set_ylabel("gap")
-        axes.set_title(f"{table['name'].split(':')[0]} (n = {table['n']}, d = {table['d']})", fontsize=9)
-        axes.legend(fontsize=6)
+        axes.set_title(f"{table['name'].split(':')[0]} (n = {table['n']}, d = {table['d']})")
     without = "".join(f"; without {name} ({why})" for name, why in numbers["left_out"].items())
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, κ_f = {numbers['condition_number']:g}, v = 0{without}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, v = 0{without}")

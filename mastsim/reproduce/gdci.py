@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Mast
+from mastsim.layout import BOUND, finish, page
 from mastsim.methods import DSGD, GDCI, Method
 from mastsim.problems import Dataset
+from mastsim.reproduce.curve_plots import LINE
 from mastsim.reproduce.curves import crosses
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, regression
 from mastsim.reproduce.plateaus import compressed_iterates_plateau, plateau
 from mastsim.simulation import simulate
@@ -32,6 +35,12 @@ _METHODS = {
     "gdci": "GDCI",
     "gdci_same": "GDCI, DSGD's step",
 }
+_ERRORS = {
+    "own_target": ("distance to the method's own target", "E‖x − own target‖²"),
+    "error": ("distance to the minimiser of f", "E‖x − x*‖²"),
+    "f_above_infimum": ("excess of f", "E f(x) − f^inf"),
+}
+"""What is drawn of the long run: a title, and the label of the axis."""
 _LONGEST, _QUICK_LONGEST = 1500, 150
 
 
@@ -184,28 +193,19 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     problems = list(dict.fromkeys(row["problem"] for row in numbers["rows"]))
-    figure = Figure(figsize=(14, 4.2 * len(problems)), layout="constrained")
-    grid = figure.subplots(len(problems), 3, squeeze=False)
-    titles = {
-        "own_target": "E‖x − own target‖² in the long run, bounds dashed",
-        "error": "E‖x − x*‖² in the long run",
-        "f_above_infimum": "E f(x) − f^inf in the long run",
-    }
-    for line, problem in zip(grid, problems, strict=True):
-        rows = [row for row in numbers["rows"] if row["problem"] == problem]
-        for axes, (key, title) in zip(line, titles.items(), strict=True):
-            _draw_panel(axes, rows, key)
-            axes.set_title(f"{problem}, κ_f = {numbers['condition_number']:g}", fontsize=9)
-            axes.set_ylabel(title, fontsize=8)
-    figure.suptitle(f"{TITLE}, Bernoulli sketches, v = 0\n{subtitle(numbers)}", fontsize=10)
-    return figure
+    figure, panels = page(len(_ERRORS), len(problems))
+    for axes, (key, problem) in zip(panels, itertools.product(_ERRORS, problems), strict=True):
+        _draw_panel(axes, [row for row in numbers["rows"] if row["problem"] == problem], key)
+        axes.set_title(f"{problem}: {_ERRORS[key][0]}")
+        axes.set_ylabel(_ERRORS[key][1])
+    return finish(figure, f"{TITLE}, Bernoulli sketches, v = 0, in the long run\n{setting(numbers)}")
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
     """Draw one long-run error of all methods over keep."""
     place_of = list(range(len(rows)))
     for place, (name, label) in enumerate(_METHODS.items()):
-        style = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}
+        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
         seen = [row[name]["seen"] for row in rows]
         means = np.array([np.nan if s is None else s[key] for s in seen])
         errors = np.array([0.0 if s is None else s.get(f"{key}_stderr", 0.0) for s in seen])
@@ -213,14 +213,13 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
         axes.errorbar(place_of, means, yerr=reach, label=label, capsize=3, **style)
         if key == "own_target":
             bounds = np.array([np.nan if row[name]["radius"] is None else row[name]["radius"] for row in rows])
-            axes.plot(place_of, bounds, linestyle="--", markerfacecolor="white", label=f"{label}, bound", **style)
+            axes.plot(place_of, bounds, linestyle="--", markerfacecolor="white", label=f"{label}{BOUND}", **style)
     if key == "error":
         axes.plot(place_of, [row["targets_apart"] for row in rows], "k:", label="‖x_D* − x*‖²")
     axes.set_yscale("log")
     axes.set_xticks(place_of, [f"{row['keep']:g}" for row in rows])
-    axes.set_xlabel("keep fraction")
+    axes.set_xlabel("share kept")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=7)
 
 
 def long_run_table(numbers: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import BOUND, finish, page
 from mastsim.methods import DSGD, Refreshed
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Dataset
@@ -110,18 +111,19 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, (left, right) = page(1, 2, height=2.9, width_ratios=(3, 2))
     for place, curve in enumerate(numbers["curves"]):
         draw_line(left, curve["steps"], curve["error"], place=place, label=f"p = {curve['probability']:g}")
         if curve["bound"][0] is not None:
-            label = f"bound, p = {curve['probability']:g}"
+            label = f"p = {curve['probability']:g}{BOUND}"
             draw_line(left, curve["steps"], curve["bound"], place=place, label=label, bound=True)
-    left.axhline(numbers["floor"], color="black", linestyle="-.", linewidth=1, label="‖x_D* − x*‖², v = 0")
+    left.axhline(
+        numbers["floor"], color="black", linestyle="-.", linewidth=1, label="‖x_D* − x*‖², the floor of a fixed v = 0"
+    )
     left.set_yscale("log")
     left.set_xlabel("step")
     left.set_ylabel("E‖x − x*‖²")
-    left.legend(fontsize=7)
+    left.set_title("squared distance to the minimiser of f")
     moving = [curve for curve in numbers["curves"] if curve["probability"] > 0]
     shrunk = [1 - curve["factor"] for curve in moving]
     draw_line(right, [curve["probability"] for curve in moving], shrunk, place=0, label="exact, second half of the path")
@@ -129,7 +131,6 @@ def draw(numbers: dict[str, Any]) -> Figure:
     right.set_yscale("log")
     right.set_xlabel("p, the probability that v moves to x")
     right.set_ylabel("1 − (factor of E‖x − x*‖² a step)")
-    right.legend(fontsize=7)
+    right.set_title("how fast it shrinks")
     words = f"{numbers['problem']}, {numbers['sketch']}, γ = {numbers['stepsize']:.3g}, exact moments"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {words}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{subtitle(numbers)}, {words}", shared=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.methods import DSGD, SGD, Nice
 from mastsim.problems import Dataset
 from mastsim.reproduce.curves import follow
@@ -203,28 +205,22 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     families = list(dict.fromkeys(row["family"] for row in numbers["rows"]))
-    counts = [sum(row["family"] == family for row in numbers["rows"]) for family in families]
-    figure = Figure(figsize=(13, 8), layout="constrained")
-    widths = [max(count, 1.6) for count in counts]
-    grid = figure.subplots(len(STOPPING), len(families), sharey=True, squeeze=False, width_ratios=widths)
-    for line, (stopping, words) in zip(grid, STOPPING.items(), strict=True):
-        for axes, family in zip(line, families, strict=True):
-            _draw_boxes(axes, [row for row in numbers["rows"] if row["family"] == family], stopping)
-            dense, majority = numbers["dense_baseline"][stopping]["mean"], numbers["network"]["majority_accuracy"]
-            axes.axhline(dense, color="k", linewidth=1, linestyle="--", label="SGD without masks, not pruned")
-            axes.axhline(majority, color="0.5", linewidth=1, linestyle=":", label="the more frequent label")
-            axes.set_title(f"{family}\n{words}", fontsize=9)
-            axes.set_xlabel("keep fraction (in training too)", fontsize=8)
-            axes.set_ylabel("test accuracy", fontsize=8)
-            axes.grid(visible=True, axis="y", alpha=0.3)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+    figure, panels = page(len(families), len(STOPPING), height=2.4, sharey=True)
+    for axes, (family, stopping) in zip(panels, itertools.product(families, STOPPING), strict=True):
+        _draw_boxes(axes, [row for row in numbers["rows"] if row["family"] == family], stopping)
+        dense, majority = numbers["dense_baseline"][stopping]["mean"], numbers["network"]["majority_accuracy"]
+        axes.axhline(dense, color="k", linewidth=1, linestyle="--", label="SGD without masks, not pruned")
+        axes.axhline(majority, color="0.5", linewidth=1, linestyle=":", label="the more frequent label")
+        axes.set_title(f"{family}: {STOPPING[stopping]}")
+        axes.set_xlabel("share kept (in training too)")
+        axes.set_ylabel("test accuracy")
+        axes.grid(visible=True, axis="y", alpha=0.3)
     used, budget = numbers["rows_used"], numbers["budget"]
     said = (
         f"{used['train']} rows to train, {used['validation']} to validate, {used['test']} to test; {budget['steps']} steps"
     )
     boxes = f"boxes: quartiles, whiskers: 5% and 95% of {numbers['masks']} masks × {numbers['seeds']} seeds"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}; {said} of {budget['minibatch']} rows; {boxes}", fontsize=9)
-    return figure
+    return finish(figure, f"{TITLE}\n{subtitle(numbers)}; {said} of {budget['minibatch']} rows; {boxes}")
 
 
 def _draw_boxes(axes: Axes, rows: list[dict[str, Any]], stopping: str) -> None:

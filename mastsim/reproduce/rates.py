@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.empirical_rates import measure_rates
+from mastsim.layout import finish, page, wrapped
 from mastsim.problems import Dataset
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES
@@ -74,8 +75,7 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     rows = [row for row in numbers["rows"] if row["claimed"]]
-    figure = Figure(figsize=(9, 1.8 + 0.4 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = page(1, 1, height=1.0 + 0.36 * len(rows))
     for place, row in enumerate(rows):
         low, value, high = (_finite(row[key]) / row["claimed"] for key in ("low", "value", "high"))
         exact = row["tier"] == "exact"
@@ -84,14 +84,13 @@ def draw(numbers: dict[str, Any]) -> Figure:
     axes.axvline(1.0, color="black", linestyle="--", linewidth=1)
     axes.axvline(0.5, color="0.5", linestyle=":", linewidth=1)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [wrapped(_name(row), 200.0) for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("measured order over the claimed one (dashed: as claimed, dotted: half of it)")
     axes.set_ylabel("circles exact, squares from replicas")
     axes.grid(visible=True, alpha=0.3)
     words = f"least squares, {numbers['sketch']}; all intervals hold at 99 %"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}\n{words}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{subtitle(numbers)}\n{words}")
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import BOUND, finish, page
 from mastsim.methods import DSGD, Method, Reshuffled
 from mastsim.moments import EnumeratedRecursion
 from mastsim.problems import Dataset, LeastSquares, Quadratic
@@ -120,18 +121,15 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(7, 4.8), layout="constrained")
-    axes, rows = figure.subplots(), numbers["rows"]
+    figure, (axes,) = page(1, 1, height=3.2)
+    rows = numbers["rows"]
     at = [row["share"] for row in rows]
     draw_line(axes, at, [row["independent"] for row in rows], place=0, label="independent masks")
-    draw_line(
-        axes, at, [row["reshuffled"] for row in rows], place=1, label=f"all {numbers['N']} masks, reshuffled every epoch"
-    )
-    draw_line(axes, at, [row["bound"] for row in rows], place=1, label="theorem", bound=True)
+    label = f"all {numbers['N']} masks, reshuffled every epoch"
+    draw_line(axes, at, [row["reshuffled"] for row in rows], place=1, label=label)
+    draw_line(axes, at, [row["bound"] for row in rows], place=1, label=f"{label}{BOUND}", bound=True)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("γL")
+    axes.set_xlabel("γL: the step over 1/L, L the largest curvature of a mask")
     axes.set_ylabel("E‖x^∞ − x_D*‖²")
-    axes.legend(fontsize=8)
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {numbers['sketch']}, exact moments", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{subtitle(numbers)}, {numbers['sketch']}, exact moments")

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import BOUND, finish, page
 from mastsim.problems import Dataset
 from mastsim.reproduce.curve_plots import draw_band, draw_line
 from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings, distances
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.held_out import accuracy
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k
 from mastsim.reproduce.pretrained_shifts import EARLY_STEPS, SHIFTS, RowsByUse, divided
@@ -137,22 +138,17 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(15, 4.9), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = page(1, 3, height=2.9)
     _draw_gap(left, numbers["rows"])
     _draw_accuracy(middle, numbers)
     for place, curve in enumerate(numbers["curves"]):
         draw_band(right, curve, place=place, label=SHIFTS[curve["shift"]])
     first = numbers["curves"][0]
-    right.set_title(f"DSGD, {first['sketch'].partition(',')[0]}, γ = {first['stepsize']:.3g}, Theorem 2 dashed", fontsize=9)
+    right.set_title(f"DSGD, {first['sketch'].partition(',')[0]}, γ = {first['stepsize']:.3g}, bounds of Theorem 2")
     right.set_ylim(bottom=0.1 * min(mean for curve in numbers["curves"] for mean in curve["mean"] if mean > 0))
     right.set_xlabel("step")
     right.set_ylabel("E‖x − x_D*‖²")
-    for axes in figure.axes:
-        axes.legend(fontsize=7)
-    head = f"{TITLE}\n{subtitle(numbers)}, κ_f = {numbers['condition_number']:g}"
-    figure.suptitle(f"{head}, f on {numbers['rows_used']['fit']} rows", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, f on {numbers['rows_used']['fit']} rows", shared=False)
 
 
 def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
@@ -161,13 +157,20 @@ def _draw_gap(axes: Axes, rows: list[dict[str, Any]]) -> None:
         line = sorted((row for row in rows if row["keep"] == keep and row["t"] is not None), key=lambda row: row["t"])
         seen = [row for row in line if row["t"] < 1]
         away = [row["distance_to_minimiser"] for row in seen]
-        draw_line(axes, away, [row["gap"] for row in seen], place=place, label=f"v = t·x*, keep {keep:g}")
-        draw_line(axes, away, [row["bound"] for row in seen], place=place, label=f"Lemma 1, keep {keep:g}", bound=True)
+        draw_line(axes, away, [row["gap"] for row in seen], place=place, label=f"v = t·x*, share {keep:g} kept")
+        draw_line(
+            axes,
+            away,
+            [row["bound"] for row in seen],
+            place=place,
+            label=f"v = t·x*, share {keep:g} kept{BOUND}",
+            bound=True,
+        )
         for name, marker in (("early", "x"), ("related", "*")):
             row = next(row for row in rows if (row["keep"], row["shift"]) == (keep, name))
             words = SHIFTS[name] if not place else None
             axes.plot(row["distance_to_minimiser"], row["gap"], marker, color="black", markersize=8, label=words)
-    axes.set_title("at v = x* the gap is 0 up to rounding (not on a log axis)", fontsize=9)
+    axes.set_title("gap of the minima, bounds of Lemma 1 (at v = x* it is 0: not on this axis)")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("‖x* − v‖")
@@ -187,6 +190,6 @@ def _draw_accuracy(axes: Axes, numbers: dict[str, Any]) -> None:
     for name, style in (("early", "-."), ("related", ":")):
         row = next(row for row in rows if row["shift"] == name)
         axes.axhline(row["accuracy"], color="black", linestyle=style, linewidth=1, label=f"dense x_D*, {SHIFTS[name]}")
-    axes.set_title(f"accuracy on {numbers['accuracy_on']}, keep {keep:g}", fontsize=9)
+    axes.set_title(f"accuracy on {numbers['accuracy_on']}, share {keep:g} kept")
     axes.set_xlabel("t, where v = t·x*")
     axes.set_ylabel("accuracy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -9,12 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Distributed, Mast, Objective
+from mastsim.layout import finish, page
 from mastsim.methods import Nice
 from mastsim.problems import Dataset, Problem
 from mastsim.problems.columns import widest
 from mastsim.reproduce.curve_plots import draw_curve, logarithmic
 from mastsim.reproduce.curves import CROSSING, curve, follow, spaced
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, LEAST_SQUARES, LOGISTIC
 from mastsim.reproduce.theory_trials import away_start
 from mastsim.sketches import PermK, Sketch, parse_sketch
@@ -27,7 +29,7 @@ from mastsim.theorems import (
 )
 
 NAME = "sketch-families"
-TITLE = "Sketch families of equal keep fraction"
+TITLE = "Sketch families that keep the same share"
 CLIENTS = (4, 2)
 """Clients among whom Perm-K deals the coordinates; the keep fractions are 1/4 and 1/2."""
 MINIBATCH = 32
@@ -213,22 +215,20 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     keeps = list(dict.fromkeys(run["keep"] for run in numbers["runs"]))
-    figure = Figure(figsize=(17, 0.8 + 4.2 * len(keeps)), layout="constrained")
-    grid = figure.subplots(len(keeps), len(PANELS), squeeze=False)
-    for line, keep in zip(grid, keeps, strict=True):
-        for axes, (panel, title) in zip(line, PANELS.items(), strict=True):
-            runs = [run for run in numbers["runs"] if run["keep"] == keep and run["panel"] == panel]
-            for place, run in enumerate(runs):
-                draw_curve(axes, run["steps"], run["distance"], place=place, label=f"{run['label']} ({run['theorem']})")
-                axes.set_xscale("log")
-            extra = f" of {numbers['minibatch']}" if panel == "minibatch" else ""
-            axes.set_title(f"{title}{extra}, d = {numbers['columns'][panel]}, keep = {keep:g}", fontsize=9)
-            missing = [s["label"] for s in numbers["skipped"] if s["keep"] == keep and s["panel"] == panel]
-            axes.set_xlabel(f"step (no bound, or does not fit: {', '.join(missing)})" if missing else "step")
-            axes.set_ylabel("E‖x − x_D*‖²")
-            if runs:
-                logarithmic(axes, 1e-12, room=50.0)
-                axes.legend(fontsize=7, loc="lower left", title="broken lines: bounds", title_fontsize=7)
-    title = f"{TITLE}, κ_f = {numbers['condition_number']:g}, v = 0, {numbers['replicas']} replicas ± 2 standard errors"
-    figure.suptitle(f"{title}\nwidest columns of {subtitle(numbers)}", fontsize=10)
-    return figure
+    figure, panels = page(len(PANELS), len(keeps), height=2.2)
+    for axes, (panel, keep) in zip(panels, itertools.product(PANELS, keeps), strict=True):
+        runs = [run for run in numbers["runs"] if run["keep"] == keep and run["panel"] == panel]
+        for place, run in enumerate(runs):
+            draw_curve(axes, run["steps"], run["distance"], place=place, label=run["label"])
+            axes.set_xscale("log")
+        extra = f" of {numbers['minibatch']}" if panel == "minibatch" else ""
+        axes.set_title(f"{PANELS[panel]}{extra}, d = {numbers['columns'][panel]}, share {keep:g} kept")
+        theorems = ", ".join(dict.fromkeys(run["theorem"].replace("theorem", "Theorem ") for run in runs))
+        missing = [s["label"] for s in numbers["skipped"] if s["keep"] == keep and s["panel"] == panel]
+        without = f"; no bound, or does not fit: {', '.join(missing)}" if missing else ""
+        axes.set_xlabel(f"step (bounds: {theorems or 'none'}{without})")
+        axes.set_ylabel("E‖x − x_D*‖²")
+        if runs:
+            logarithmic(axes, 1e-12)
+    title = f"{TITLE}, v = 0, {numbers['replicas']} replicas ± 2 standard errors"
+    return finish(figure, f"{title}\nwidest columns of {setting(numbers)}", shared=False)

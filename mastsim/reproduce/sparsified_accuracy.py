@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.problems import Dataset, LogisticRegression
 from mastsim.reproduce.early_stopping import Checked, checked, stopping
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.held_out import (
     VALIDATION_SHARE,
     LabelledRows,
@@ -234,27 +235,25 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(3.0 + 2.3 * len(numbers["rows"]), 5.2), layout="constrained")
-    axes, test, handles = figure.subplots(), numbers["test"], []
-    for place, name in enumerate(MODELS):
+    figure, (axes,) = page(1, 1, height=3.6)
+    test: dict[str, Any] = numbers["test"]
+    dense: list[Any] = []
+    for place, (name, label) in enumerate(MODELS.items()):
         at = np.arange(len(numbers["rows"])) + (place - 2.5) * 0.14
         models = [row["models"][name] for row in numbers["rows"]]
         boxes = boxplot_stats([np.array(m["correct"]) / test["rows"] for m in models])
         drawn = axes.bxp(boxes, positions=at, widths=0.12, patch_artist=True, manage_ticks=False,
                  boxprops=_face(place), flierprops={"markersize": 2, "markeredgecolor": "#555555"},
                  medianprops={"color": "black", "linewidth": 1.4})  # fmt: skip
-        handles.append(drawn["boxes"][0])
-        dense = [np.mean(m["dense_accuracy"]) for m in models]
-        (cross,) = axes.plot(at, dense, "kx", markersize=5)
-    handles += [cross, axes.axhline(test["majority_accuracy"], color="black", linestyle=":")]
-    axes.set_xticks(range(len(numbers["rows"])), [f"{r['keep']:g}\n({r['sketch']})" for r in numbers["rows"]], fontsize=8)
-    axes.set_xlabel("keep fraction")
-    axes.set_ylabel(f"accuracy on {test['source']}", fontsize=9)
+        drawn["boxes"][0].set_label(label)
+        dense.append((at, [np.mean(m["dense_accuracy"]) for m in models]))
+    axes.plot(*np.concatenate(dense, axis=1), "kx", markersize=4, label="the same without a mask")
+    axes.axhline(test["majority_accuracy"], color="black", linestyle=":", label="always the more frequent label")
+    axes.set_xticks(range(len(numbers["rows"])), [f"{r['keep']:g}\n({r['sketch']})" for r in numbers["rows"]])
+    axes.set_xlabel("share kept")
+    axes.set_ylabel(f"accuracy on {test['source']}")
     axes.grid(visible=True, axis="y", alpha=0.3)
-    axes.legend(handles, [*MODELS.values(), "without a mask", "majority class"], fontsize=8, loc="lower right")
-    title = f"{TITLE}, κ_f = {numbers['condition_number']:g}, {numbers['masks']} masks"
-    figure.suptitle(f"{title}\n{subtitle(numbers)}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}, {numbers['masks']} masks\n{setting(numbers)}")
 
 
 def _face(place: int) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
+from mastsim.layout import BOUND, finish, page
 from mastsim.methods import DistributedDSGD
 from mastsim.problems import Dataset, LeastSquares, Quadratic, split
 from mastsim.problems.columns import widest
+from mastsim.reproduce.curve_plots import LINE
 from mastsim.reproduce.curves import crosses
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.reproduce.paper_problems import rand_k
@@ -180,45 +182,42 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(14, 4.8), layout="constrained")
-    panels = figure.subplots(1, 3)
+    figure, panels = page(1, 3, height=2.9)
     for axes, share in zip(panels[:2], SHARES, strict=True):
         _draw_clients(axes, numbers, share)
     rows = numbers["permk"]
     for place, (key, label) in enumerate((("permk", "Perm-K"), ("independent", "independent Rand-(d/M)"))):
-        style = {"color": COLOURS[place], "marker": MARKERS[place]}
+        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
         # At one coordinate a client the neighbourhood is zero, which a logarithmic axis cannot show.
         seen = [r[key] if r[key] > 1e-12 * r["bound"] else np.nan for r in rows]
         panels[2].loglog([r["clients"] for r in rows], seen, label=label, **style)
     panels[2].loglog([r["clients"] for r in rows], [r["bound"] for r in rows], "k--", label="bound for both")
-    panels[2].set_title("d/M coordinates a client, step 1/L̃ for that M", fontsize=9)
+    panels[2].set_title("d/M coordinates a client, at the largest step for that M")
     few = numbers["simulated"]["clients"]
     for axes, ticks in zip(panels, (few, few, [r["clients"] for r in rows]), strict=True):
         axes.set_xlabel("clients M")
         axes.set_ylabel("E‖x − x_D*‖² in the long run")
         axes.set_xticks(ticks, [str(M) for M in ticks])
-        axes.set_ylim(bottom=axes.get_ylim()[0] / 60)
         axes.minorticks_off()
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize=7, loc="lower left")
-    figure.suptitle(f"{TITLE}\n{numbers['problem']['columns']} columns of {subtitle(numbers)}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{numbers['problem']['columns']} columns of {subtitle(numbers)}", shared=False)
 
 
 def _draw_clients(axes: Any, numbers: dict[str, Any], share: float) -> None:
     """Draw neighbourhoods over the number of clients, at one share of the step."""
     for place, curve in enumerate(c for c in numbers["curves"] if c["share"] == share):
-        style = {"color": COLOURS[place], "marker": MARKERS[place]}
+        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
         label = f"{curve['sketch']}, {curve['clients_hold']}"
-        axes.loglog(curve["clients"], curve["plateau"], linestyle="-", label=f"{label}: exact", **style)
-        axes.loglog(curve["clients"], curve["predicted"], linestyle=":", linewidth=1, color=COLOURS[place])
-        axes.loglog(curve["clients"], curve["bound"], linestyle="--", markerfacecolor="white", **style)
+        axes.loglog(curve["clients"], curve["plateau"], linestyle="-", label=label, **style)
+        axes.loglog(
+            curve["clients"], curve["bound"], linestyle="--", markerfacecolor="white", label=f"{label}{BOUND}", **style
+        )
+    first = next(curve for curve in numbers["curves"] if curve["share"] == share)
+    axes.loglog(first["clients"], first["predicted"], linestyle=":", linewidth=1, color="black", label="1/M of one client")
     seen = numbers["simulated"]
     if share == 1.0:
         two = 2 * np.array(seen["stderr"])
         label = f"{seen['sketch']}: replicas ± 2 standard errors"
         axes.errorbar(seen["clients"], seen["mean"], yerr=two, fmt="k_", capsize=4, label=label)
-    axes.plot([], [], "k:", label="1/M of one client")
-    axes.plot([], [], "k--", label="bound")
     gamma = numbers["curves"][0]["stepsize"] if share == 1.0 else numbers["curves"][1]["stepsize"]
-    axes.set_title(f"step {share:g} of the largest for one client, γ = {gamma:.3g}", fontsize=9)
+    axes.set_title(f"γ = {gamma:.3g}, {share:g} of the largest step for one client")

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, Quadratic
 from mastsim.reproduce.curve_plots import draw_band, draw_line
 from mastsim.reproduce.curves import CONFIDENCE, beside_bound, bound_findings
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.step_search import ACCURACY, RESOLUTION, RULES, Search, late, runs, searched, to_accuracy
 from mastsim.theorems import StronglyConvexDSGD
@@ -22,12 +23,12 @@ from mastsim.theorems import StronglyConvexDSGD
 NAME = "step-sizes"
 TITLE = "How conservative is the step size of DSGD?"
 STEPS = {
-    "paper": "paper, 1/(L_f·L_S^max)",
-    "sharp": "sharp, 1/sup λ_max(SᵀLS)",
-    "quadratic": "1/ℒ, proved for quadratics",
-    "stable": "largest stable, quadratic",
-    "best": "fastest to 5%, simulated",
-    "usable": "largest usable, simulated",
+    "paper": "paper: 1/(L_f·L_S^max)",
+    "sharp": "sharp: 1/sup λ_max(SᵀLS)",
+    "quadratic": "1/ℒ: proved for quadratics",
+    "stable": "largest stable: on the quadratic",
+    "best": "fastest to 5%: simulated",
+    "usable": "largest usable: simulated",
 }
 _KEEPS, _QUICK_KEEPS = (0.1, 0.3, 0.5, 0.7, 0.9), (0.3, 0.9)
 _LISTED = 200
@@ -136,32 +137,29 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(15, 4.9), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = page(1, 3, height=2.9)
     rows = numbers["rows"]
     keeps = [row["keep"] for row in rows]
     for place, (name, label) in enumerate(STEPS.items()):
         draw_line(left, keeps, [row["stepsizes"][name] for row in rows], place=place, label=label)
         draw_line(middle, keeps, [row["to_accuracy"][name] for row in rows], place=place, label=label)
-    middle.set_title(f"no point: not reached within {numbers['search']['steps']} steps", fontsize=9)
-    middle.set_ylabel(f"steps until E‖x − x_D*‖² is {numbers['accuracy']:.0%} of the start", fontsize=8)
-    left.set_title("logistic regression, Rand-K", fontsize=9)
+    middle.set_title(f"steps to accuracy (no point: not reached in {numbers['search']['steps']})")
+    middle.set_ylabel(f"steps to {numbers['accuracy']:.0%} of E‖x⁰ − x_D*‖²")
+    left.set_title("step sizes: logistic regression, Rand-K")
     left.set_ylabel("step size γ")
     for axes in (left, middle):
-        axes.set_xlabel("keep = K/d")
+        axes.set_xlabel("share kept, K/d")
         axes.set_yscale("log")
     _draw_runs(right, rows[0])
-    for axes in figure.axes:
-        axes.legend(fontsize=7)
-    words = f"κ_f = {numbers['condition_number']:g}, v = 0, steps counted to within {numbers['resolution']}"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {words}", fontsize=10)
-    return figure
+    words = f"v = 0, steps counted to within {numbers['resolution']}"
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, {words}")
 
 
 def _draw_runs(axes: Axes, row: dict[str, Any]) -> None:
     """Draw the runs at the proved steps."""
     for place, (name, curve) in enumerate(row["curves"].items()):
-        draw_band(axes, curve, place=place, label=f"{name}, γ = {curve['stepsize']:.3g}")
-    axes.set_title(f"{row['sketch']}, {row['curves']['paper']['replicas']} replicas, Theorem 2 dashed", fontsize=9)
+        draw_band(axes, curve, place=place, label=STEPS[name])
+    gammas = " and ".join(dict.fromkeys(f"{curve['stepsize']:.3g}" for curve in row["curves"].values()))
+    axes.set_title(f"{row['sketch']}, γ = {gammas}, {row['curves']['paper']['replicas']} replicas, bounds of Theorem 2")
     axes.set_xlabel("step")
     axes.set_ylabel("E‖x − x_D*‖²")

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed
+from mastsim.layout import finish, page
 from mastsim.methods import DistributedDSGD
 from mastsim.moments import recursion, standard_forms
 from mastsim.problems import Dataset
+from mastsim.reproduce.curve_plots import LINE
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.simulation import simulate
 from mastsim.standard_errors import mean_and_error
@@ -210,59 +212,56 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(16, 6), layout="constrained")
-    panels = figure.subplots(1, 3)
+    figure, panels = page(1, 3, height=3.1)
     for axes, draw_panel in zip(panels, (_draw_family, _draw_witnesses, _draw_path), strict=True):
         draw_panel(axes, numbers)
         axes.axhline(1.0, color="0.35", linewidth=1.4)
         axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
-    figure.suptitle(f"{TITLE}\nno data enter; made beside {subtitle(numbers)}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\nno data enter; made beside {subtitle(numbers)}", shared=False)
 
 
 def _draw_family(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw the ratio over how rare the wild sketch is."""
     for place, each in enumerate(numbers["family"]):
-        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
+        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
         rare = [1 / row["probability"] for row in each["rows"]]
         quoted = [row["quoted"]["ratio"] for row in each["rows"]]
         corrected = [row["corrected"]["ratio"] for row in each["rows"]]
         axes.loglog(rare, quoted, label=f"as quoted, T = {each['T']}", **style)
-        axes.loglog(rare, corrected, linestyle="--", markerfacecolor="white", label=f"corrected, T = {each['T']}", **style)
+        axes.loglog(rare, corrected, linestyle="--", markerfacecolor="white", **style)
         axes.axhline(each["limit"], color=COLOURS[place], linestyle=":", linewidth=1)
-    axes.plot([], [], "k:", linewidth=1, label="√T/3, the limit as quoted for p → 0")
+    axes.plot([], [], "k--", label="with the corrected constant")
+    axes.plot([], [], "k:", linewidth=1, label="√T/3: the limit for p → 0")
     axes.set_xlabel("1/p, where p is how often the second client's sketch is not zero")
-    axes.set_ylabel("left / right side of Theorem 6  (above 1: refuted)")
-    axes.set_title("after T steps, exact moments", fontsize=9)
+    axes.set_ylabel("left over right side of Theorem 6 (above 1: refuted)")
+    axes.set_title("after T steps, exact moments")
 
 
 def _draw_witnesses(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw the ratio over the number of steps."""
     for place, row in enumerate(numbers["witnesses"]):
-        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4, "linewidth": 1.2}
+        style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], **LINE}
         style["markevery"] = 6
         quoted, corrected = row["quoted"], row["corrected"]
-        label = f"p = {row['probability']:g}, T = {row['T']}: "
-        axes.loglog(quoted["steps"], quoted["ratios"], label=f"{label}{quoted['ratio']:.5f} as quoted", **style)
-        dashed = {"linestyle": "--", "markerfacecolor": "white"}
-        axes.loglog(
-            corrected["steps"], corrected["ratios"], label=f"{label}{corrected['ratio']:.2g} corrected", **dashed, **style
-        )
+        end = f"in the end {quoted['ratio']:.2f}, corrected {corrected['ratio']:.2g}"
+        label = f"p = {row['probability']:g}, T = {row['T']}: {end}"
+        axes.loglog(quoted["steps"], quoted["ratios"], label=label, **style)
+        axes.loglog(corrected["steps"], corrected["ratios"], linestyle="--", markerfacecolor="white", **style)
+    axes.plot([], [], "k--", label="with the corrected constant")
     axes.set_xlabel("number of steps, at the step size for T steps")
-    axes.set_ylabel("left / right side of Theorem 6  (above 1: refuted)")
-    axes.set_title("the four witnesses, exact moments", fontsize=9)
+    axes.set_ylabel("left over right side of Theorem 6 (above 1: refuted)")
+    axes.set_title("the four witnesses, exact moments")
 
 
 def _draw_path(axes: Axes, numbers: dict[str, Any]) -> None:
     """Draw replicas beside the exact mean."""
     seen = numbers["simulated"]
     steps, mean, error = (np.array(seen[key]) for key in ("steps", "mean", "stderr"))
-    axes.plot(steps, seen["exact"], color="k", linewidth=1.2, label="exact")
-    style: dict[str, Any] = {"color": COLOURS[0], "marker": MARKERS[0], "markersize": 3.5, "linewidth": 0.8}
+    axes.plot(steps, seen["exact"], color="k", linewidth=2.4, label="exact")
+    style: dict[str, Any] = {"color": COLOURS[0], "marker": MARKERS[0], **LINE}
     axes.plot(steps, mean, label=f"{seen['replicas']} replicas ± 2 standard errors", **style)
     axes.fill_between(steps, mean - 2 * error, mean + 2 * error, color=COLOURS[0], alpha=0.25)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("step t ≥ 1")
     axes.set_ylabel("E‖∇f_D(x^t)‖² / bound as quoted for T steps")
-    axes.set_title(f"one witness: p = {seen['probability']:g}, T = {seen['T']}, step as quoted", fontsize=9)
+    axes.set_title(f"one witness: p = {seen['probability']:g}, T = {seen['T']}, step as quoted")

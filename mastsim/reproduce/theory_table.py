@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed, Mast, Objective
+from mastsim.layout import finish, page, wrapped
 from mastsim.plots import LABELS
 from mastsim.problems import Dataset, LogisticRegression, split
 from mastsim.reproduce.curve_plots import draw_band
 from mastsim.reproduce.curves import DISTANCE_ROUNDING, crosses
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.theory_trials import FULL, QUICK, tried
 from mastsim.sketches import Bernoulli, Identity
@@ -29,6 +32,7 @@ WEAK = 0.99
 """A keep fraction at which the bound on compressed iterates says something."""
 
 _RATES = tuple(kind for kind in ALL if issubclass(kind, Rate) and kind.status != "refuted as quoted" and not kind.beyond)
+_FAMILIES = ("Rand-K", "Bernoulli", "Identity")
 _NEEDS_EXACT_GRADIENTS = (LooplessSVRDSG, DoubleSketchedPAGE)
 
 
@@ -119,32 +123,70 @@ def _todo(f: LogisticRegression, keeps: tuple[float, ...], seed: int) -> Iterato
 
 
 def draw(numbers: dict[str, Any]) -> Figure:
-    """Return small multiples: one panel for each theorem and keep fraction, both sketches in it.
+    """Return an overview: for every rate, what was measured over its bound at the last step, a point for each sketch.
 
     Parameters
     ----------
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    panels: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    rates: dict[str, list[dict[str, Any]]] = {}
     for row in numbers["rows"]:
-        panels.setdefault((row["theorem"], row["settings"], row["keep"]), []).append(row)
-    columns = 4
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(13, 2.5 * lines + 0.8), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, ((theorem, settings, keep), rows) in zip(grid, panels.items(), strict=False):
+        rates.setdefault(f"{row['title']}{', ' if row['settings'] else ''}{row['settings']}", []).append(row)
+    figure, (axes,) = page(1, 1, height=0.36 * len(rates) + 0.5)
+    for line, rows in enumerate(rates.values()):
         for row in rows:
-            draw_band(axes, row["curve"], place=int(row["family"] == "Bernoulli"), label=row["family"])
-        axes.set_title(f"{theorem}{', ' if settings else ''}{settings}, keep {keep:g}", fontsize=8)
-        axes.set_ylabel(_label(rows[0]), fontsize=7)
-        axes.set_xlabel("steps T", fontsize=7)
-        axes.tick_params(labelsize=7)
-        axes.legend(fontsize=6)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    figure.suptitle(f"{TITLE}: logistic regression, κ_f = {numbers['problem']['condition_number']:g}, {subtitle(numbers)}")
-    return figure
+            place = _FAMILIES.index(row["family"])
+            at = line + 0.2 * (place - 1)
+            style: dict[str, Any] = {"color": COLOURS[place], "marker": _marker(row["keep"]), "markersize": 4.5}
+            axes.plot([row["ratio"]], [at], linestyle="none", **style)
+    for place, family in enumerate(_FAMILIES):
+        axes.plot([], [], color=COLOURS[place], linewidth=3, label="without a sketch" if family == "Identity" else family)
+    for keep in sorted({row["keep"] for row in numbers["rows"]}):
+        axes.plot([], [], color="0.35", marker=_marker(keep), linestyle="none", label=f"share {keep:g} kept")
+    axes.axvline(1.0, color="0.35", linewidth=1.4, linestyle="--", label="the bound")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rates)), [wrapped(name, 200.0) for name in rates])
+    axes.invert_yaxis()
+    axes.set_ylabel("rate")
+    axes.set_xlabel("mean over replicas at the last step over its bound (above 1 it would be crossed)")
+    axes.grid(visible=True, alpha=0.3)
+    return finish(figure, f"{TITLE}: logistic regression\n{setting(numbers)}")
+
+
+def draw_parts(numbers: dict[str, Any]) -> dict[str, Figure]:
+    """Return a picture for each theorem, by the name of its file: a panel for each share kept, both sketches in it.
+
+    Parameters
+    ----------
+    numbers : dict
+        What `compute` returned, or its JSON.
+    """
+    theorems: dict[str, list[dict[str, Any]]] = {}
+    for row in numbers["rows"]:
+        theorems.setdefault(row["theorem"], []).append(row)
+    return {f"{NAME}-{theorem}": _draw_theorem(numbers, rows) for theorem, rows in theorems.items()}
+
+
+def _draw_theorem(numbers: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
+    """Return the picture of one theorem."""
+    panels: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for row in rows:
+        panels.setdefault((row["settings"], row["keep"]), []).append(row)
+    columns = min(2, len(panels))
+    figure, grid = page(-(-len(panels) // columns), columns, height=2.3 if columns > 1 else 3.0)
+    for axes, ((settings, keep), shown) in zip(grid, panels.items(), strict=False):
+        for row in shown:
+            draw_band(axes, row["curve"], place=_FAMILIES.index(row["family"]), label=row["family"])
+        axes.set_title(f"{settings}{', ' if settings else ''}share {keep:g} kept")
+        axes.set_ylabel(_label(shown[0]))
+        axes.set_xlabel("steps T")
+    return finish(figure, f"{TITLE}: {rows[0]['title']}\nlogistic regression, {setting(numbers)}")
+
+
+def _marker(keep: float) -> str:
+    """Return the marker of a share kept."""
+    return MARKERS[int(np.searchsorted((*KEEPS, WEAK), keep))]
 
 
 def _label(row: dict[str, Any]) -> str:

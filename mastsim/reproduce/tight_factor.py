@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, MARKERS
+from mastsim.layout import BOUND, finish, page
 from mastsim.problems import Dataset
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.tables import markdown_table
@@ -151,21 +152,17 @@ def draw(numbers: dict[str, Any]) -> Figure:
         What `compute` returned, or its JSON.
     """
     shapes = list(dict.fromkeys((c["blocks"], c["keep"]) for c in numbers["curves"]))
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
-    panels = figure.subplots(1, len(shapes), sharey=True, squeeze=False)[0]
+    figure, panels = page(1, len(shapes), height=3.0, sharey=True)
     for axes, (blocks, keep) in zip(panels, shapes, strict=True):
         for curve in numbers["curves"]:
             if (curve["blocks"], curve["keep"]) == (blocks, keep):
                 _draw_curve(axes, numbers["steps"], curve)
         axes.axvline(1.0, color="0.5", linewidth=0.8, linestyle=":")
-        scale = blocks / keep
-        axes.set_title(f"keep {keep} of {blocks} blocks: L_S^max = {scale**2:g}, μ_D = {scale:g}", fontsize=10)
-        axes.set_xlabel("step size γ·L_f·L_S^max  (dotted: the largest of Theorem 2)")
+        axes.set_title(f"{keep} of {blocks} blocks kept")
+        axes.set_xlabel("step size over the largest of Theorem 2, 1/(L_f·L_S^max) (dotted: 1)")
         axes.set_ylabel("one-step factor of E‖x − y‖²")
         axes.grid(visible=True, alpha=0.3)
-    panels[0].legend(fontsize=8, loc="lower left")
-    figure.suptitle(f"{TITLE}\nno data enter; made beside {subtitle(numbers)}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\nno data enter; made beside {subtitle(numbers)}")
 
 
 def _draw_curve(axes: Axes, steps: list[float], curve: dict[str, Any]) -> None:
@@ -173,9 +170,10 @@ def _draw_curve(axes: Axes, steps: list[float], curve: dict[str, Any]) -> None:
     place, kappa = _STYLES[curve["condition_number"]], curve["condition_number"]
     style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 5}
     style["markevery"] = max(1, len(steps) // 10)
-    axes.plot(steps, curve["tight"], label=f"tight, κ = {kappa}", **style)
+    axes.plot(steps, curve["tight"], label=f"tight, L_f/μ_f = {kappa}", **style)
     proven = [(step, bound) for step, bound in zip(steps, curve["proven"], strict=True) if bound is not None]
-    axes.plot(*zip(*proven, strict=True), linestyle="--", markerfacecolor="white", label=f"proven, κ = {kappa}", **style)
+    label = f"tight, L_f/μ_f = {kappa}{BOUND}"
+    axes.plot(*zip(*proven, strict=True), linestyle="--", markerfacecolor="white", label=label, **style)
 
 
 def reference_table(numbers: dict[str, Any]) -> str:

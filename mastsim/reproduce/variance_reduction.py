@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.expected import Mast
+from mastsim.layout import finish, page
 from mastsim.moments import recursion
 from mastsim.plots import LABELS
 from mastsim.problems import Dataset
@@ -156,14 +157,14 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, 2, sharey=True), numbers["panels"], strict=True):
+    figure, panels = page(1, 2, height=2.9, sharey=True)
+    for axes, panel in zip(panels, numbers["panels"], strict=True):
         for place, name in enumerate(("L-SVRDSG", "DSGD")):
-            draw_band(axes, panel[name], place=place, label=f"{name} ({panel[name]['theorem']})")
-        axes.set_title(f"{panel['problem']}, {panel['sketch']}\n{panel['tier']}, γ = {panel['stepsize']:.3g}", fontsize=9)
+            draw_band(
+                axes, panel[name], place=place, label=f"{name}: {panel[name]['theorem'].replace('theorem', 'Theorem ')}"
+            )
+        axes.set_title(f"{panel['problem']}, {panel['sketch']}\n{panel['tier']}, γ = {panel['stepsize']:.3g}")
         axes.set_xlabel("step")
         axes.set_ylabel(LABELS["distance"])
         axes.set_ylim(bottom=1e-34)
-        axes.legend(fontsize=7)
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}", fontsize=10)
-    return figure
+    return finish(figure, f"{TITLE}\n{subtitle(numbers)}")

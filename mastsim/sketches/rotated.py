@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-from array_api_compat import is_cupy_array
 
 from mastsim.backend import Array, contiguous, namespace, rows_times
+from mastsim.namespaces import is_cupy
 from mastsim.readonly import frozen
 from mastsim.sketches.base import Sketch
 from mastsim.sketches.batches import SketchBatch
@@ -208,7 +208,7 @@ def _idct(y: Array) -> Array:
 
 
 def _transforms(x: Array) -> Any:
-    if is_cupy_array(x):
+    if is_cupy(x):
         return importlib.import_module("cupyx.scipy.fft")
     if isinstance(x, np.ndarray) or not hasattr(x, "__array_namespace__"):
         return scipy.fft

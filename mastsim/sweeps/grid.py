@@ -35,10 +35,10 @@ def read_grid(grid: Mapping[str, Any] | str | os.PathLike[str]) -> list[Task]:
     grid : mapping, or path of a TOML file
         Keys are ``data``, ``problem``, ``l2`` or ``condition_number``, ``weights``, ``intercept``, ``sketch``, ``shift``,
         ``clients``, ``split``, ``method``, ``stepsize``, ``steps``, ``replicas`` and ``seed``, each with a value or a list
-        of values, and those that are the same for all tasks: ``measures``, ``measure_accuracy`` and ``every`` as in `simulate`,
-        ``module`` as in `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based`` as in `mastsim.load`. Only
-        ``sketch`` has no default. A method is a name or a table of its name and settings, which may be lists too:
-        ``{name = "page", probability = [0.1, 0.5]}``.
+        of values, and those that are the same for all tasks: ``measures``, ``measure_accuracy`` and ``every`` as in
+        `simulate`, ``module`` as in `Spec`, and ``target``, ``standardise``, ``positive``, ``features`` and ``zero_based``
+        as in `mastsim.load`. Only ``sketch`` has no default. A method is a name or a table of its name and settings, which
+        may be lists too: ``{name = "page", probability = [0.1, 0.5]}``.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import numpy as np
 
 from mastsim.expected import Distributed, Objective
 from mastsim.testing.pasted_tests import by_instance, by_verdict, runnable
-from mastsim.testing.theorem_mutants import looked_up, mutants, rebuilt
+from mastsim.testing.theorem_mutants import looked_up, mutants, rebuilt, says_less
 from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.validation import instances as all_instances
 from mastsim.validation import integer, shown
@@ -43,10 +43,14 @@ class MutantOutcome(NamedTuple):
         What was changed, for example ``mu_fD × 1.1``.
     ratio : float
         The largest left/right found; above 1 the trial tells it from the claim.
+    says_less : bool
+        Whether it allows no larger step and promises no more wherever the two were compared, so that it is true if the claim
+        is.
     """
 
     what: str
     ratio: float
+    says_less: bool = False
 
     @property
     def told_apart(self) -> bool:
@@ -69,8 +73,8 @@ class TheoremReport:
     evaluations : int
         How many ratios the attack computed.
     mutants : tuple of MutantOutcome
-        Changed versions of the claim, and whether they were refuted. One that was not is true as well, or says less, or
-        differs where no instance was tight.
+        Changed versions of the claim, and whether they were refuted. One that says more and was not refuted shows what the
+        trial cannot see: the claim may be true with it as well, or differ only where no instance was tight.
     alpha : float
         Error probability of all that samples decided, together.
     seed : int
@@ -89,14 +93,16 @@ class TheoremReport:
         tally = Counter(f"{v.words} ({v.tier})" for v in self.verdicts)
         decided = ", ".join(f"{count} × {words}" for words, count in tally.items())
         told = [m.what for m in self.mutants if m.told_apart]
-        silent = [m.what for m in self.mutants if not m.told_apart]
+        less = [m.what for m in self.mutants if not m.told_apart and m.says_less]
+        silent = [m.what for m in self.mutants if not m.told_apart and not m.says_less]
         return "\n".join(
             [
                 f"{self.title}: nothing against it; {decided}",
                 f"attack: left/right at most {self.largest:.6g} in {self.evaluations} evaluations (seed {self.seed}); "
                 f"samples may err with probability {self.alpha:g}, all together",
                 f"changed versions refuted: {', '.join(told) or 'none'}",
-                f"changed versions not refuted: {', '.join(silent) or 'none'}",
+                f"changed versions that say less, and are true if the claim is: {', '.join(less) or 'none'}",
+                f"changed versions that say more and were not refuted: {', '.join(silent) or 'none'}",
             ]
         )
 
@@ -163,13 +169,14 @@ def check_theorem(
     _require_somewhere(kind, instances, verdicts)
     _refuse_refuted(kind, instances, verdicts, seed)
     hunters = _attacked(kind, budget, seed)
-    names = looked_up(_first_case(kind, instances))
+    cases: list[Theorem] = [case for F in instances.whole for case in kind.cases(F)]
+    names = looked_up(cases[0])
     return TheoremReport(
         title=kind.title,
         verdicts=tuple(verdicts),
         largest=max([h.best for h in hunters] + [v.max_ratio for v in verdicts]),
         evaluations=sum(h.count for h in hunters),
-        mutants=tuple(_outcomes(kind, names, hunters, budget, seed)),
+        mutants=tuple(_outcomes(kind, names, cases, hunters, budget, seed)),
         alpha=alpha,
         seed=seed,
     )
@@ -191,10 +198,6 @@ def _require_somewhere(kind: type[Theorem], instances: Instances, verdicts: list
     raise AssertionError(
         f"{kind.title} applies to none of {len(instances.whole)} objectives{said}; pass some that it is about as objectives"
     )
-
-
-def _first_case(kind: type[Theorem], instances: Instances) -> Theorem:
-    return next(case for F in instances.whole for case in kind.cases(F))
 
 
 def _refuse_refuted(kind: type[Theorem], instances: Instances, verdicts: list[Verdict], seed: int) -> None:
@@ -264,11 +267,16 @@ def _refutation(kind: type[Theorem], instance: Any, seed: int) -> str:
     return _message(kind, ratio, f"at {instance}", changed, pasted)
 
 
-def _outcomes(kind: type[Theorem], names: set[str], hunters: list[Evaluator], budget: int, seed: int) -> list[MutantOutcome]:
+def _outcomes(
+    kind: type[Theorem], names: set[str], cases: list[Theorem], hunters: list[Evaluator], budget: int, seed: int
+) -> list[MutantOutcome]:
     """Try each changed version where the claim itself is tightest, on drawn instances, and by a short search."""
     found = []
     tight = [h.instance for h in sorted(hunters, key=lambda h: -h.best) if h.instance is not None]
     for what, changed in mutants(kind, names):
+        if all(says_less(rebuilt(changed, case), case) for case in cases):
+            found.append(MutantOutcome(what, 0.0, says_less=True))
+            continue
         ratio = 0.0
         for each in (*_decided(changed), *(confirmed(at, changed) for at in (*tight, *_drawn(changed, seed)))):
             if (ratio := max(ratio, each)) > _ENOUGH:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cached_property
@@ -12,6 +13,7 @@ from mastsim.provenance import Constant
 from mastsim.theorems import Rate, Theorem
 
 FACTORS = (0.5, 0.9, 1.1)
+_STEPS, _SLACK = (1, 3, 30, 1000), 1 + 1e-12
 GAPS = frozenset(("gap", "gap_sharp", "component_gap"))
 
 
@@ -108,6 +110,26 @@ def looked_up(claim: Theorem) -> set[str]:
         for part in twin.parts:  # type: ignore[attr-defined]
             twin.spectral_sides(part)  # type: ignore[attr-defined]
     return seen
+
+
+def says_less(changed: Theorem, claim: Theorem) -> bool:
+    """Return whether a changed rate allows no larger step than the claim, and promises no more wherever it is looked at.
+
+    Parameters
+    ----------
+    changed, claim : Theorem
+        A changed version of a record and the record, on one objective; False for records that are no rates.
+    """
+    if not (isinstance(changed, Rate) and isinstance(claim, Rate)):
+        return False
+    largest = float(changed.stepsize)
+    if not largest <= float(claim.stepsize) * _SLACK:
+        return False
+    places = itertools.product(_STEPS, (largest, 0.5 * largest, 0.01 * largest), (0.0, 1e-6, 1.0, 1e6))
+    return all(
+        float(changed.claim(steps, gamma, start)) * _SLACK >= float(claim.claim(steps, gamma, start))
+        for steps, gamma, start in places
+    )
 
 
 def mutants(kind: type[Theorem], names: set[str]) -> Iterator[Mutant]:

@@ -48,7 +48,7 @@ class NonconvexDistributedRate(DistributedRate, HorizonRate):
 
 @dataclass(frozen=True, eq=False)
 class NonconvexDistributedQuoted(NonconvexDistributedRate):
-    """Theorem 6 with the constant as quoted, 𝔇_max = max L_{f_i}²·L_{D_i}·L_{S_i}^max: false when clients differ.
+    """Theorem 6 with the constant as quoted in public reviews, which is false when clients differ.
 
     Parameters
     ----------

@@ -75,56 +75,50 @@ class MissingScale(StronglyConvexDSGD):
     source = "negative control"
 
 
+class ScaledRight(Inequality):
+    """An inequality with its right sides multiplied by a factor, one half unless it says otherwise."""
+
+    factor: ClassVar[float] = 0.5
+
+    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
+        """Return both sides, the right one scaled."""
+        return self._scaled(super().sides(part, x, y, batch))  # type: ignore[safe-super]
+
+    def spectral_sides(self, part: str) -> Sides | None:
+        """Return both sides, the right one scaled, or None where there is no spectrum."""
+        found = super().spectral_sides(part)  # type: ignore[safe-super]
+        return None if found is None else self._scaled(found)
+
+    def _scaled(self, sides: Sides) -> Sides:
+        return Sides(sides.left, self.factor * sides.right, sides.scale)
+
+
 @dataclass(frozen=True, eq=False)
-class HalvedSmoothness(Lemma1):
+class HalvedSmoothness(ScaledRight, Lemma1):
     """Lemma 1 with every right side halved."""
 
     id = "lemma1/halved"
     title = "Lemma 1 with its constants halved"
     source = "negative control"
 
-    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
-        """Return both sides, the right one halved."""
-        return _scaled(super().sides(part, x, y, batch), 0.5)
-
-    def spectral_sides(self, part: str) -> Sides | None:
-        """Return both sides, the right one halved."""
-        return _scaled(super().spectral_sides(part), 0.5)
-
 
 @dataclass(frozen=True, eq=False)
-class DoubledConvexity(Lemma3):
+class DoubledConvexity(ScaledRight, Lemma3):
     """Lemma 3 with the convexity it promises doubled."""
 
     id = "lemma3/doubled"
     title = "Lemma 3 with its constants doubled"
     source = "negative control"
 
-    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
-        """Return both sides, the right one halved."""
-        return _scaled(super().sides(part, x, y, batch), 0.5)
-
-    def spectral_sides(self, part: str) -> Sides | None:
-        """Return both sides, the right one halved."""
-        return _scaled(super().spectral_sides(part), 0.5)
-
 
 @dataclass(frozen=True, eq=False)
-class ShrunkSuboptimality(MinimizerSuboptimality):
+class ShrunkSuboptimality(ScaledRight, MinimizerSuboptimality):  # type: ignore[misc]
     """Theorem 1 with its right side multiplied by 0.4; one half would be true in one dimension."""
 
     id = "theorem1/x0.4"
     title = "Theorem 1 with its right side × 0.4"
     source = "negative control"
-    factor: ClassVar[float] = 0.4
-
-    def sides(self, part: str, x: Array, y: Array, batch: SketchBatch) -> Sides:
-        """Return both sides, the right one shrunk."""
-        return _scaled(super().sides(part, x, y, batch), self.factor)
-
-    def spectral_sides(self, part: str) -> Sides:
-        """Return both sides, the right one shrunk."""
-        return _scaled(super().spectral_sides(part), self.factor)
+    factor = 0.4
 
 
 def false_inequalities() -> list[Inequality]:
@@ -141,8 +135,3 @@ def false_rates() -> list[Trial]:
     unscaled = Mast(F.problem, Unscaled(F.sketch))
     trials = [Trial(claim, claim.stepsize, claim.objective, "refuted") for claim in claims]
     return [*trials, Trial(MissingScale(F), MissingScale(F).stepsize, unscaled, "refuted")]
-
-
-def _scaled(sides: Sides | None, factor: float) -> Sides:
-    assert sides is not None
-    return Sides(sides.left, factor * sides.right, sides.scale)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.methods import Method
-from mastsim.problems import GeneralizedLinearModel, Problem
+from mastsim.problems import GeneralizedLinearModel, Loss, Problem
 from mastsim.sketches import Sketch
 from mastsim.theorems import Theorem
 from mastsim.validation import shown
@@ -56,6 +56,12 @@ class OwnParts:
     def method_kinds(self) -> dict[str, type[Method]]:
         """Methods by name."""
         return {_name(kind): kind for kind in map(_kind, self.methods)}
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """The losses of problems that are generalised linear models."""
+        models = (each for part in self.problems for each in members(part))
+        return tuple(each.loss for each in models if isinstance(each, GeneralizedLinearModel))
 
     def method(self, name: str) -> Method | None:
         """Return the instance of a method that is named, or None where its class is."""

@@ -141,8 +141,8 @@ def run_suite(
     kinds = records(also)
     known = [kind.id for kind in kinds]
     chosen = [one_of("theorem", name, known) for name in texts("only", only)] or known
-    texts("sketches", [each for each in sketches if not isinstance(each, Sketch)])
-    named = sketches or DEFAULT_SKETCHES
+    ready = isinstance(sketches, (tuple, list)) and any(isinstance(each, Sketch) for each in sketches)
+    named = (sketches if ready else texts("sketches", sketches)) or DEFAULT_SKETCHES
     drawn = [each if isinstance(each, Sketch) else parse_sketch(each, data.d) for each in named]
     tried = [kind for kind in kinds if kind.id in chosen]
     tasks = [*_claims(Instances.of(data, drawn), tried, seed, effort), *_controls(chosen, seed, effort)]

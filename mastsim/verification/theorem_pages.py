@@ -16,18 +16,18 @@ from mastsim.verification.grouping import Group, grouped, where
 from mastsim.verification.verdict import Verdict
 
 _MEASURES = {
-    "distance": "E‖x − x_D*‖²",
-    "gap": "E f_D(x) − f_D^inf",
-    "gradient_norm2": "E‖∇f_D(x)‖²",
-    "error": "E‖x − x*‖², where x* minimises f",
-    "f_gap": "E f(x) − f^inf",
-    "f_gradient_norm2": "E‖∇f(x)‖²",
-    "lyapunov": "the Lyapunov function E Ψ of the statement",
+    "distance": r"the mean squared distance $\mathbb E\|x - x_D^*\|^2$",
+    "gap": r"the mean gap $\mathbb E f_D(x) - f_D^{\inf}$",
+    "gradient_norm2": r"the mean squared gradient $\mathbb E\|\nabla f_D(x)\|^2$",
+    "error": r"the mean squared distance $\mathbb E\|x - x^*\|^2$ to the minimiser of f",
+    "f_gap": r"the mean gap $\mathbb E f(x) - f^{\inf}$",
+    "f_gradient_norm2": r"the mean squared gradient $\mathbb E\|\nabla f(x)\|^2$",
+    "lyapunov": "the mean of the Lyapunov function in the statement",
 }
 _OVER = {
     "last": "after T steps",
-    "average": "averaged over x^0, …, x^{T−1}",
-    "minimum": "at the best of x^0, …, x^{T−1}",
+    "average": r"averaged over $x^0, \dots, x^{T-1}$",
+    "minimum": r"at the best of $x^0, \dots, x^{T-1}$",
 }
 
 
@@ -41,7 +41,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str, also: Seque
     Parameters
     ----------
     folder : Path
-        The folder; it is made.
+        The folder; it is made. What it holds as ``proofs/ID.md`` goes into the page of that theorem.
     verdicts : sequence of Verdict
         What was decided.
     how : str
@@ -53,7 +53,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str, also: Seque
     groups = {group.id: group for group in grouped(verdicts, also)}
     kinds = (*ALL, *also)
     texts = {"README.md": _index(groups, how, kinds)}
-    texts |= {f"{kind.id}.md": page(kind, verdicts, how) for kind in kinds}
+    texts |= {f"{kind.id}.md": page(kind, verdicts, how, _proof(folder, kind)) for kind in kinds}
     for group in groups.values():
         texts |= {name: standing_alone(chart) for name, (_, _, chart) in _charts(group).items()}
     for name, text in texts.items():
@@ -61,7 +61,7 @@ def write_pages(folder: Path, verdicts: Sequence[Verdict], how: str, also: Seque
     return [folder / name for name in texts]
 
 
-def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
+def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str, proof: str = "") -> str:
     """Return the page of one theorem.
 
     Parameters
@@ -72,6 +72,8 @@ def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
         What was decided, also about other theorems.
     how : str
         The command that decided it.
+    proof : str, default ""
+        Its proof, in Markdown; left out when empty.
     """
     mine = [v for v in verdicts if v.theorem == kind.id or v.theorem.startswith(f"{kind.id}/")]
     group = next(iter(grouped(mine, [kind])), Group(kind.id, kind, ()))
@@ -90,8 +92,14 @@ def page(kind: type[Theorem], verdicts: Sequence[Verdict], how: str) -> str:
         f"By `{how}`. *Left/right* is what the theorem bounds, divided by its bound: 1 means that the bound is attained.",
         *_decided(group),
         *_false_variants(group),
+        *(["## Proof", proof] if proof else []),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _proof(folder: Path, kind: type[Theorem]) -> str:
+    path = folder / "proofs" / f"{kind.id}.md"
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
 def _words(kind: type[Theorem]) -> list[str]:

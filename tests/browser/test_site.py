@@ -56,6 +56,18 @@ def test_pages_are_silent_narrow_enough_and_typeset(browser, served, judged, pag
         assert typeset > 0
 
 
+def test_no_page_is_wider_than_a_phone(driver, served, site):
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    wide = []
+    for path in sorted(site.glob("[dn]o*/**/*.html")):
+        driver.get(f"{served}/{path.relative_to(site).as_posix()}")
+        if driver.execute_script("return document.documentElement.scrollWidth") > 390:
+            wide.append(path.name)
+    assert wide == []
+
+
 def test_search_finds_rand_k(browser, served, judged):
     browser.get(f"{served}/search.html?q=Rand-K")
     from selenium.webdriver.support.ui import WebDriverWait

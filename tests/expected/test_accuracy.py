@@ -52,7 +52,7 @@ def test_less_accuracy_takes_fewer_exponentials():
     pairs, errors = [], []
     for accuracy in ACCURACIES[1:]:
         F = ms.Mast(f, ms.RandK(40, 16), accuracy=accuracy)
-        pairs.append(sum(len(part.weights) for part in F.expectation._selected.columns.plan(x[None])[1]))
+        pairs.append(sum(len(part.weights) for part in F.expectation._selected.columns.plan(x[None]).pack.parts))
         errors.append(F.error_bound(x))
     assert (np.diff(pairs) < 0).all()
     assert (np.diff(errors) >= 0).all()

@@ -119,8 +119,17 @@ def test_rows_of_invariant_laws_are_within_their_bound(loss, family, seed):
     assert error <= F.error_bound(x), (error, F.error_bound(x))
 
 
-@pytest.mark.parametrize("loss", SUMS)
-@pytest.mark.parametrize(("family", "d", "k"), [("Gaussian", 1, 2), ("Gaussian", 2, 1), ("Haar", 2, 1), ("Haar", 3, 2)])
+SIMPLE, DOUBLE = (("Gaussian", 1, 2), ("Haar", 2, 1)), (("Gaussian", 2, 1), ("Haar", 3, 2))
+"""Laws whose oracle is one integral, and those where it is two, one inside the other."""
+
+
+@pytest.mark.parametrize(
+    ("loss", "family", "d", "k"),
+    [
+        *((loss, *law) for loss in SUMS for law in SIMPLE),
+        *((loss, *law) for loss in ("logistic", "Poisson") for law in DOUBLE),
+    ],
+)
 def test_gradients_of_invariant_laws_are_within_their_bound(loss, family, d, k):
     """The slope along coordinates, by differences so small that their error is far below rounding."""
     rng, step = np.random.default_rng(d + k), mp.mpf(10) ** -12

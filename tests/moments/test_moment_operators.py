@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 import mastsim as ms
 from mastsim.recursions import (
@@ -745,13 +746,10 @@ def test_stability_limit_is_where_the_enumerated_contraction_is_one(name):
     sketch, values, rank = CONTRACTIONS[name]
     A = contraction_matrix(name, rank)
     found = stability_limit(sketch.moment_operators(A))
-    low, high = 1e-12, 100.0 / np.trace(A)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if contraction_by_enumeration(values, A, middle) < 1 else (low, middle)
-    assert found.lower <= low * (1 + 1e-9)
-    assert low <= found.upper * (1 + 1e-9)
-    assert found.upper - found.lower <= 1e-6 * low
+    limit = brentq(lambda gamma: contraction_by_enumeration(values, A, gamma) - 1, 1e-3 / np.trace(A), 100.0 / np.trace(A))
+    assert found.lower <= limit * (1 + 1e-9)
+    assert limit <= found.upper * (1 + 1e-9)
+    assert found.upper - found.lower <= 1e-6 * limit
 
 
 def test_contraction_where_coordinates_do_not_mix():

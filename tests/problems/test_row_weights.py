@@ -217,3 +217,19 @@ def test_sweeps_go_over_weights_and_intercepts(tmp_path):
     found = ms.sweep(grid | {"weights": ["balanced", "column:size"], "intercept": [False, True]}, tmp_path / "out")
     assert (found.done, len(found.failures)) == (4, 0)
     assert {task.weights_column for task in found.tasks} == {None, "size"}
+
+
+def test_weights_of_softmax_regression_are_repeated_rows():
+    rng = np.random.default_rng(0)
+    A, y, weights = rng.standard_normal((6, 2)), np.array([0, 1, 2, 0, 1, 2]), np.array([1, 2, 3, 1, 1, 2])
+    which = np.repeat(np.arange(6), weights)
+    for table in (A, sp.csr_array(A)):
+        f = ms.SoftmaxRegression(table, y, l2=0.1, weights=2.0 * weights)
+        g = ms.SoftmaxRegression(table[which], y[which], l2=0.1)
+        x, w = rng.standard_normal((2, 3, 6))
+        for name, arguments in (("value", (x,)), ("gradient", (x,)), ("hessian_product", (x, w))):
+            np.testing.assert_allclose(getattr(f, name)(*arguments), getattr(g, name)(*arguments), rtol=1e-13)
+        assert float(f.L_f) == pytest.approx(float(g.L_f))
+        np.testing.assert_allclose(f.upper_curvature.matrix, g.upper_curvature.matrix, rtol=1e-13)
+        every = ms.methods.Minibatch(np.tile(np.arange(6), (3, 1)), np.full((3, 6), 1 / 6))
+        np.testing.assert_allclose(f.minibatch_gradient(x, every), f.gradient(x), rtol=1e-12)

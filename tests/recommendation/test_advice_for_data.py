@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,3 +153,55 @@ def test_advice_with_intercept_and_weights_says_what_they_do(table):
     squares = ms.advise(path, "bought", problem="least-squares", intercept=True)
     assert squares.keeps[0].stable >= squares.keeps[0].guarantee.stepsize
     assert "theorems about strongly convex f do not" not in squares.notes[0]
+
+
+@pytest.fixture(scope="module")
+def tumours(tmp_path_factory):
+    """Return the path of the set that comes with scikit-learn as a CSV file."""
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    rows = [",".join([*map(repr, map(float, row)), bunch.target_names[i]]) for row, i in zip(*bunch_of(bunch), strict=True)]
+    path = tmp_path_factory.mktemp("real") / "tumours.csv"
+    path.write_text("\n".join([",".join([*bunch.feature_names, "diagnosis"]), *rows]), encoding="utf-8")
+    return path
+
+
+def bunch_of(bunch):
+    return bunch.data, bunch.target
+
+
+@pytest.mark.parametrize("name", ["tumours", "a5a", "mushrooms"])
+def test_on_real_files_the_proven_step_is_stable(name, request):
+    if name == "tumours":
+        found = ms.advise(request.getfixturevalue(name), "diagnosis", keep=[0.5, 0.9])
+    else:
+        if not (Path(os.environ.get("MASTSIM_DATA", "")) / name).is_file():
+            pytest.skip(f"{name} is not in $MASTSIM_DATA")
+        found = ms.advise(name, keep=[0.5, 0.9])
+    for each in found.keeps:
+        # The largest step that was simulated without leaving the neighbourhood of where it started.
+        stable = max(multiple for multiple, size in each.tried.items() if size < 10)
+        assert stable >= 1
+        assert each.run.divergence is None
+
+
+def test_on_the_bundled_set_the_proven_step_is_below_the_limit_of_moments(tumours):
+    found = ms.advise(tumours, "diagnosis", keep=[0.5, 0.9], problem="least-squares")
+    data = ms.load(tumours, target="diagnosis", standardise=True)
+    scaled = ms.advise(data, keep=[0.5, 0.9], problem="least-squares")
+    for advice in (found, scaled):
+        for each in advice.keeps:
+            assert 0 < each.guarantee.stepsize <= each.stable
+
+
+def test_parquet_is_read_as_csv_is(table, tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed; it comes with mastsim[frames]")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed; it comes with mastsim[frames]")
+    path = tmp_path / "mine.parquet"
+    pandas.read_csv(table[0]).to_parquet(path)
+    read, known = ms.load(path, target="bought"), ms.load(table[0], target="bought")
+    np.testing.assert_array_equal(read.A, known.A)
+    np.testing.assert_array_equal(read.y, known.y)
+    assert read.columns == known.columns
+    assert ms.advise(path, "bought", keep=0.5).answer == ms.advise(table[0], "bought", keep=0.5).answer

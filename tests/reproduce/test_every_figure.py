@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 import mastsim as ms
 from mastsim.backend import Streams
 from mastsim.cli import main
-from mastsim.documents import dumps
 from mastsim.problems import Dataset, TwoLayerNetwork
 from mastsim.reproduce import ALL_FIGURES, pruned_accuracy, pruned_network, theorem6
 from mastsim.reproduce.curves import follow
@@ -26,19 +25,6 @@ from mastsim.reproduce.pruned_accuracy import accuracy, chosen, diagonals, prune
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=24,d=3,condition=20"
 REFERENCE = {(1e-3, 900): 1.09357, (1e-4, 900): 2.35898, (1e-5, 2500): 6.02202, (1e-6, 10_000): 15.66883}
-
-
-@pytest.fixture(scope="module")
-def computed():
-    """Return the numbers of a figure, through their JSON, computed once."""
-    held = {}
-
-    def numbers(name):
-        if name not in held:
-            held[name] = json.loads(dumps(ALL_FIGURES[name].compute(ms.load(TINY), True, 3)))
-        return held[name]
-
-    return numbers
 
 
 # The contract --------------------------------------------------------------------------------------------------------

@@ -338,22 +338,28 @@ def test_the_drawn_boxes_are_the_recorded_ones(numbers):
     drawn = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
     recorded = [row["models"][name]["box"] for name in sparsified_accuracy.MODELS for row in document["rows"]]
     assert len(drawn) == len(recorded)
-    assert [text.get_text() for text in axes.get_legend().get_texts()][:6] == list(sparsified_accuracy.MODELS.values())
-    assert len(axes.get_legend().get_texts()) == 8
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[:6] == list(sparsified_accuracy.MODELS.values())
+    assert len(said) == 8
     for patch, stats in zip(drawn, recorded, strict=True):
         heights = patch.get_path().vertices[:, 1]
         assert (heights[:4].min(), heights[:4].max()) == pytest.approx((stats["q1"], stats["q3"]))
 
 
 # ---------------------------------------------------------------------------------------------- figures 2 and 3
+@pytest.mark.parametrize("rule", ["paper", "theorem3"])
 @pytest.mark.parametrize(("keep", "kept"), [(1.0, 4), (0.5, 2)])
-def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept):
+def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept, rule):
     document, (train, test) = numbers["convergence"], training_and_test_rows(DATA, 0)
-    (run,) = [r for r in document["runs"] if (r["keep"], r["rule"]) == (keep, "paper")]
+    (run,) = [r for r in document["runs"] if (r["keep"], r["rule"]) == (keep, rule)]
     l2, masks, T = ridge_of(train.A), diagonals(4, kept), document["steps"][-1]
     best, fD_inf = minimal(lambda x: sum(risk(c * x, train, l2) for c in masks) / len(masks), 4)
     assert run["fD_inf"] == pytest.approx(fD_inf, abs=1e-9)
-    assert run["stepsize"] == pytest.approx(1 / (100 * l2 * (4 / kept) ** 2), rel=1e-9)
+    largest = 1 / (100 * l2 * (4 / kept) ** 2)
+    # Theorem 3: 1/√(𝔇T), 𝔇 = L_f²·L_D·L_S^max with L_D = d/K and L_S^max = (d/K)².
+    wanted_step = largest if rule == "paper" else 1 / (100 * l2 * math.sqrt((4 / kept) ** 3 * T))
+    assert run["stepsize"] == pytest.approx(wanted_step, rel=1e-9)
+    assert run["stepsize"] <= largest * (1 + 1e-9)
     f = ms.LogisticRegression(train.A, train.y, l2=l2)
     F = ms.Mast(f, ms.Identity(4) if kept == 4 else ms.RandK(4, kept))
     shared = {"steps": T, "replicas": 3, "seed": 0, "x0": "normal"}
@@ -369,9 +375,12 @@ def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept):
         assert run[key]["mean"][-1] == pytest.approx(np.mean(values), rel=1e-4, abs=1e-7)
         assert run[key]["stderr"][-1] == pytest.approx(np.std(values, ddof=1) / math.sqrt(3), rel=1e-4, abs=1e-7)
     mu, gap = l2 * 4 / kept, fD_inf - document["f_inf"]
-    start = np.mean([((x - best) ** 2).sum() for x in first])
+    start, share = np.mean([((x - best) ** 2).sum() for x in first]), run["stepsize"] / largest
+    assert (run["rate"], run["radius"]) == pytest.approx(
+        (1 - run["stepsize"] * mu, 2 / mu * share * gap), rel=1e-4, abs=1e-7
+    )
     for t, bound in zip(document["steps"], run["distance"]["bound"], strict=True):
-        assert bound == pytest.approx((1 - run["stepsize"] * mu) ** t * start + 2 / mu * gap, rel=1e-4, abs=1e-7)
+        assert bound == pytest.approx((1 - run["stepsize"] * mu) ** t * start + 2 / mu * share * gap, rel=1e-4, abs=1e-7)
     H = sum(np.outer(c, c) for c in masks) / len(masks) * (train.A.T @ train.A / (4 * len(train.y)) + l2 * np.eye(4))
     half = np.linalg.eigvalsh(H)[-1] / 2
     assert np.allclose(run["gap"]["bound"], half * np.array(run["distance"]["bound"]), rtol=1e-9)
@@ -379,10 +388,11 @@ def test_a_run_of_dsgd_by_listing_masks(numbers, keep, kept):
 
 def test_gradient_descent_has_no_neighbourhood_and_the_sharp_step_is_no_smaller(numbers):
     runs = {(run["keep"], run["rule"]): run for run in numbers["convergence"]["runs"]}
-    assert set(runs) == set(itertools.product((1.0, 0.1, 0.5), ("paper", "sharp")))
+    assert set(runs) == set(itertools.product((1.0, 0.1, 0.5), ("paper", "theorem3", "sharp")))
     for (keep, rule), run in runs.items():
         assert run["radius"] == pytest.approx(0, abs=1e-9) if keep == 1 else run["radius"] > 0
-        assert run["stepsize"] >= runs[keep, "paper"]["stepsize"] * (1 - 1e-9)
+        larger = run["stepsize"] >= runs[keep, "paper"]["stepsize"] * (1 - 1e-9)
+        assert larger == (rule != "theorem3")
         same = run["stepsize"] == pytest.approx(runs[keep, "paper"]["stepsize"], rel=1e-9)
         assert (run["f"] == runs[keep, "paper"]["f"]) == same or rule == "paper"
     assert runs[0.1, "sharp"]["stepsize"] > 1.01 * runs[0.1, "paper"]["stepsize"]
@@ -484,7 +494,7 @@ def test_findings_are_numbers_with_names(numbers, name):
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize(("name", "panels"), [("test-accuracy", 1), ("convergence", 8), ("sketch-families", 8)])
+@pytest.mark.parametrize(("name", "panels"), [("test-accuracy", 1), ("convergence", 12), ("sketch-families", 8)])
 def test_drawings_come_from_json_alone(numbers, name, panels):
     figure = MODULES[name].draw(numbers[name])
     assert len(figure.axes) == panels
@@ -502,10 +512,25 @@ def test_bounds_are_drawn_beside_their_curves(numbers):
         assert run["distance"]["bound"] in drawn
 
 
-def test_one_row_of_panels_where_both_steps_are_the_same(numbers):
+def test_one_column_of_panels_where_both_steps_are_the_same(numbers):
     document = numbers["convergence"]
     runs = [run | {"rule": rule} for run in document["runs"] if run["rule"] == "paper" for rule in ("paper", "sharp")]
-    assert len(convergence.draw(document | {"runs": runs}).axes) == 4
+    figure = convergence.draw(document | {"runs": runs})
+    assert len(figure.axes) == 4
+    assert "(the sharp step of Theorem 2 is the same)" in " ".join(figure.axes[0].get_title().split())
+
+
+def test_a_step_that_theorem_2_does_not_allow_has_no_bound(numbers):
+    """Over one step, Theorem 3's step for one coordinate of four is twice the largest of Theorem 2."""
+    F = ms.Mast(ms.LogisticRegression(DATA.A, DATA.y, l2=0.1), ms.RandK(4, 1))
+    schedule = convergence._Schedule(training_and_test_rows(DATA, 0)[1], [1], 2, 0)
+    runs = {run["rule"]: run for run in convergence._runs(F, 0.25, schedule)}
+    assert runs["theorem3"]["stepsize"] == pytest.approx(2 * runs["paper"]["stepsize"])
+    assert "bound" not in runs["theorem3"]["distance"]
+    assert "bound" in runs["paper"]["distance"]
+    document = numbers["convergence"] | {"runs": list(runs.values()), "steps": [1]}
+    assert not [key for each in convergence._findings(document) for key in each if "bound" in key and "theorem3" in key]
+    assert len(convergence.draw(document).axes) == 12
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -166,7 +166,7 @@ def test_records_of_the_module_are_tried_with_pages_report_and_checks(module, tm
     done = run("verify", "--module", module, *only)
     assert done.exit_code == 1
     assert "curvature" in done.output
-    assert any("shorter" in line and "refuted" in line for line in done.output.splitlines())
+    assert any("Half of the step" in line and "refuted" in line for line in done.output.splitlines())
 
 
 def test_records_of_the_module_are_attacked_and_replayed(module, tmp_path):

@@ -54,6 +54,7 @@ def test_the_head_names_what_was_refuted_and_what_was_expected_to_be(tmp_path):
     unsure = replace(HELD, theorem="theorem5", title="Theorem 5", verdict="inconclusive")
     text = written(tmp_path, [HELD, FALSE, FALSE, wrong, missed, unsure])
     assert "Theorem 2, halved</a> (2 instances)" in outcome(text, "Refuted, as expected")
+    assert outcome(text, "Refuted, as expected").count("<li>") == 1
     assert outcome(text, "Refuted, though expected to hold").count("<li>") == 1
     assert "Theorem 3<" in outcome(text, "Refuted, though expected to hold")
     assert "Lemma 1, halved<" in outcome(text, "Expected to be refuted, but not")
