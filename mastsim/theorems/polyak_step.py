@@ -42,6 +42,7 @@ class PolyakRate(SketchedRate):
     least: ClassVar[float] = 0.5
     """What c must be at least, or above where `strict`."""
     strict: ClassVar[bool] = False
+    has_moments = False
     deepest = 4
 
     def __post_init__(self) -> None:

@@ -66,6 +66,8 @@ class Rate(Theorem):
     """The measure at the start that the bound is in proportion to."""
     beyond: ClassVar[bool] = False
     """Whether it is about more than the algorithms of the paper and its baselines; such rates have figures of their own."""
+    has_moments: ClassVar[bool] = True
+    """Whether its method has exact moments on quadratics, by which an attack judges an instance."""
     deepest: ClassVar[int] = 12
     """The most steps that a suite follows through all outcomes, where there are no exact moments."""
     longest: ClassVar[int] = 400

@@ -72,6 +72,11 @@ class SubnetworkConstants(Constants):
         return symmetric_part(self.hessian @ self.objective.curvature)
 
     @cached_property
+    def descends(self) -> bool:
+        """Whether W is positive definite, beyond rounding."""
+        return _is_definite(np.linalg.eigvalsh(self.W))
+
+    @cached_property
     def _chain(self) -> GradientRecursion:
         chain = DistributedDSGD(1.0).closed_recursion(self.objective)
         assert isinstance(chain, GradientRecursion)
@@ -120,7 +125,7 @@ class SubnetworkConstants(Constants):
     def _end(self, left: np.ndarray, right: np.ndarray, which: int, source: str) -> Constant:
         """Return an end of the eigenvalues of right^{-½}·left·right^{-½}; infinite where `right` is not definite."""
         values, vectors = np.linalg.eigh(right)
-        if values[0] <= 16 * len(values) * _EPS * float(np.abs(values).max()):
+        if not _is_definite(values):
             return Constant(math.inf if which else -math.inf, "upper" if which else "lower", f"{source}: not definite")
         root = vectors / np.sqrt(values)
         found = np.linalg.eigvalsh(symmetric_part(root.T @ left @ root))
@@ -129,8 +134,9 @@ class SubnetworkConstants(Constants):
         return Constant(float(found[which]), "exact", source, error)
 
 
-def _least(F: Any) -> float:
-    return float(np.linalg.eigvalsh(SubnetworkConstants(F).W)[0])
+def _is_definite(values: np.ndarray) -> bool:
+    """Whether eigenvalues, in ascending order, are all above what rounding leaves of zero."""
+    return bool(values[0] > 16 * len(values) * _EPS * float(np.abs(values).max()))
 
 
 def _slope(node: Any) -> float:
@@ -163,7 +169,12 @@ ONE_MINIMISER = Assumption(
 )
 DESCENT = Assumption(
     "W = ½(L̄H_D + H_DL̄) positive definite",
-    lambda F: SubnetworkConstants(F).descent_smoothness < math.inf,
-    lambda F: f"λ_min(W) = {_least(F):.4g}, so that f may grow at first, whatever the step, though iterates converge",
+    lambda F: F.is_quadratic and SubnetworkConstants(F).descends,
+    lambda F: (
+        f"λ_min(W) = {float(np.linalg.eigvalsh(SubnetworkConstants(F).W)[0]):.4g}, so that f may grow at first, whatever the "
+        "step, though iterates converge"
+        if F.is_quadratic
+        else f"{F.problem.name} has no constant Hessian"
+    ),
     "scale the coordinates so that the diagonal of L̄ is 1, or use subnetworks-distance",
 )

@@ -14,11 +14,14 @@ from mastsim.backend import Array
 from mastsim.expected import Objective
 from mastsim.methods import DistributedDSGD, Method
 from mastsim.theorems.agreeing_clients import agreeing_clients
-from mastsim.theorems.assumptions import DISTRIBUTED, UNBIASED, Assumption
+from mastsim.theorems.assumptions import BOUNDED, DISTRIBUTED, SMOOTH, UNBIASED, Assumption
 from mastsim.theorems.linear_and_sublinear import LinearRate, SublinearRate
 from mastsim.theorems.rates import Case, Rate
 from mastsim.theorems.subnetwork_constants import CURVED, DESCENT, ONE_MINIMISER, QUADRATIC_CLIENTS, SubnetworkConstants
 from mastsim.validation import UNLIMITED, nonnegative, positive
+
+CLIENTS = (DISTRIBUTED, UNBIASED, BOUNDED, SMOOTH, QUADRATIC_CLIENTS, CURVED)
+"""What all of them assume."""
 
 
 class SubnetworkRate(Rate):
@@ -102,10 +105,7 @@ class SubnetworkDescent(AgreeingSubnetworks, LinearRate):
         r"(f(x^0) - f^{\inf}),\quad \mathbf B = \tfrac1M\textstyle\sum_i\mathbf S_i^\top\mathbf L_i\mathbf S_i"
     )
     assumptions: ClassVar[tuple[Assumption, ...]] = (
-        DISTRIBUTED,
-        UNBIASED,
-        QUADRATIC_CLIENTS,
-        CURVED,
+        *CLIENTS,
         ONE_MINIMISER,
         DESCENT,
     )
@@ -215,7 +215,7 @@ class SubnetworkDistance(AgreeingSubnetworks, LinearRate):
         r"\mathbb E[\mathbf B^2] \preceq \theta_2\mathbf H_D,\ \gamma \le \tfrac1{\theta_2} \Rightarrow \mathbb E\|x^T -"
         r" x^*\|^2 \le (1 - \gamma\lambda_{\min}(\mathbf H_D))^T\|x^0 - x^*\|^2"
     )
-    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, QUADRATIC_CLIENTS, CURVED, ONE_MINIMISER)
+    assumptions: ClassVar[tuple[Assumption, ...]] = (*CLIENTS, ONE_MINIMISER)
     constants_used = ("square_smoothness", "mu_fD_sharp")
     measure = "error"
     starts_from = "error"
@@ -233,7 +233,7 @@ class SubnetworkDistance(AgreeingSubnetworks, LinearRate):
 class NoisySubnetworks(SubnetworkRate):
     """Those about clients whose minimisers differ; the centre is x_D*, not x*."""
 
-    assumptions: ClassVar[tuple[Assumption, ...]] = (DISTRIBUTED, UNBIASED, QUADRATIC_CLIENTS, CURVED)
+    assumptions: ClassVar[tuple[Assumption, ...]] = CLIENTS
 
     @property
     def stepsize(self) -> float:
