@@ -58,7 +58,8 @@ def row_pass(model, points, sums, slopes):
         _accumulate(model, start // model.block, slopes, sums)
 
 
-@njit(forceinline=True)
+# Not inlined, all three: the compiler would keep the arrays of all loops at once and run out of registers.
+@njit(inner=True)
 def _predict(model, start, stop, points, slopes):
     width = uint64(width_of(points))
     for i in range(start, stop):
@@ -70,7 +71,7 @@ def _predict(model, start, stop, points, slopes):
         _put(slopes, uint64(i - start) * width, u)
 
 
-@njit(forceinline=True)
+@njit(inner=True)
 def _differentiate(model, start, stop, slopes):
     lanes, narrow = lanes_of(slopes), slopes.itemsize == 4
     for i in range(start, stop):
@@ -79,7 +80,7 @@ def _differentiate(model, start, stop, slopes):
             store(slopes, at, row_slope(model.slopes, i, load(slopes, at), narrow))
 
 
-@njit(forceinline=True)
+@njit(inner=True)
 def _accumulate(model, block, slopes, sums):
     width, data, index = uint64(width_of(slopes)), model.list_data, model.list_rows
     one, two, three = uint64(1), uint64(2), uint64(3)
