@@ -183,7 +183,7 @@ class Draw(ABC):
 
     def inner(self, number: int, count: int, **held: Any) -> Draw:
         """Return the randomness of one of the `count` steps that this one is made of, from 0; `held` values stay."""
-        return InnerDraw(self, number, held)
+        return InnerDraw(self, number, count, held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,20 +194,21 @@ class InnerDraw(Draw):
     ----------
     outer : Draw
         The randomness of the whole step.
-    number : int
-        Which of the steps within it, from 0.
+    number, count : int
+        Which of the steps within it, from 0, and how many there are.
     held : dict of str to values
         What some purposes drew for the whole step.
     """
 
     outer: Draw
     number: int
+    count: int
     held: dict[str, Any]
 
     @property
     def step(self) -> int:  # type: ignore[override]
-        """The number of the whole step."""
-        return self.outer.step
+        """The number of the step, counted through all steps within steps."""
+        return self.outer.step * self.count + self.number
 
     def of(self, purpose: str, element: RandomElement) -> Any:
         """Return what is held for the purpose, or a value of `element` a replica, a fresh one in every step within."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
 from mastsim.advice import covering
@@ -77,11 +77,12 @@ class AskedStep:
         if keyword.strip() not in rules:
             raise ValueError(f"stepsize={given!r} is not accepted: a rule is one of {', '.join(rules)}")
         rule, (size, *others) = rules[keyword.strip()], rest.split(":")
-        names = [field.name for field in fields(rule)[1:]]
+        others_of = fields(rule)[1:]
+        names = [field.name for field in others_of]
         form = ":".join([rule.keyword, "SIZE", *(name.upper() for name in names)])
         if len(others) != len(names):
             raise ValueError(f"stepsize={given!r} is not accepted: write {form}, SIZE being {_FORM}")
-        numbers = tuple(number(name, text, form) for name, text in zip(names, others, strict=True))
+        numbers = tuple(_read(field, text, form) for field, text in zip(others_of, others, strict=True))
         rule(1.0, *numbers)
         return cls(*_size(size), rule, numbers)
 
@@ -97,6 +98,12 @@ class AskedStep:
         """Return the rule that starts from ``factor`` times a step size."""
         rule: StepRule = self.rule(self.factor * gamma, *self.numbers)
         return rule
+
+
+def _read(field: Field[Any], text: str, form: str) -> float:
+    """Return the number that a text spells for a field, whole where the field is."""
+    value = number(field.name, text, form)
+    return int(value) if field.type == "int" and value.is_integer() else value
 
 
 def _size(text: str) -> tuple[float, str | None]:

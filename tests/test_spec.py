@@ -75,6 +75,7 @@ METHODS = {
     "distributed": ms.DistributedDSGD,
     "sgd": ms.SGD,
     "gdci": ms.GDCI,
+    "averaged-momentum:growth=0.7": lambda gamma: ms.AveragedMomentum(gamma, growth=0.7),
 }
 # What each method's own theorem is, by what f is: strongly convex, nonconvex, no smoothness at all.
 OWN = {
@@ -83,6 +84,7 @@ OWN = {
     ("lsvrdsg", "strongly convex"): "theorem5",
     ("page", "strongly convex"): "page",
     ("page", "nonconvex"): "page",
+    ("averaged-momentum", "strongly convex"): "averaged-momentum",
     ("distributed", "strongly convex"): "distributed-independent",
     ("distributed", "nonconvex"): "theorem6",
 }
@@ -248,7 +250,7 @@ def test_the_tables_have_every_sampling_compressor_and_rule():
     assert {text.partition(":")[0] for text in SAMPLINGS} == {kind.keyword for kind in ALL_SAMPLINGS}
     built = {type(compressor) for compressor in COMPRESSORS.values()}
     assert built == set(ALL_COMPRESSORS)
-    assert {kind.keyword for kind in ALL_STEP_RULES} == {"constant", "inverse-sqrt", "harmonic"}
+    assert {kind.keyword for kind in ALL_STEP_RULES} == {"constant", "inverse-sqrt", "harmonic", "stagewise"}
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

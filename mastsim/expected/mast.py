@@ -19,7 +19,7 @@ from mastsim.expected.evaluations import ALL_EXPECTATIONS, expectation_of
 from mastsim.expected.objective import Objective, gap_between
 from mastsim.expected.rows import ACCURACY
 from mastsim.expected.sketched_curvature import sketched_curvature
-from mastsim.expected.sketched_infimum import sketched_infimum
+from mastsim.expected.sketched_infimum import listed_infima, sketched_infimum
 from mastsim.linalg import Curvature, QuadraticForm, SparseCurvature
 from mastsim.problems import Minimum, Problem
 from mastsim.problems.base import DENSE_LIMIT
@@ -85,7 +85,9 @@ class Mast(Objective):
         instance("problem", self.problem, Problem)
         instance("sketch", self.sketch, Sketch)
         if self.problem.dim != self.sketch.dim:
-            raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
+            hint = "; Unmasked(sketch) leaves the intercept alone" if getattr(self.problem, "intercept", False) else ""
+            said = f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}"
+            raise ValueError(f"{said}{hint}")
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])
@@ -300,6 +302,11 @@ class Mast(Objective):
     def sketched_infimum(self) -> Constant:
         """Return E inf_x f_S(x) ≥ f^inf: exact where the sketch can be enumerated, otherwise the lower bound f^inf."""
         return sketched_infimum(self.problem, self.sketch, self.center)
+
+    @cached_property
+    def listed_infima(self) -> tuple[np.ndarray, np.ndarray] | str:
+        """inf_x f_S(x) for every value of the sketch, in the order of `support`, and bounds on their errors; or why not."""
+        return listed_infima(self.problem, self.sketch, self.center)
 
     def nodes_minimum(self) -> Minimum:
         """Return the minimum of f."""

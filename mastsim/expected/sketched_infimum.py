@@ -35,31 +35,52 @@ def sketched_infimum(problem: Problem, sketch: Sketch, shift: np.ndarray) -> Con
     Constant
         Exact up to its certified error, or a lower bound.
     """
+    found = listed_infima(problem, sketch, shift)
+    if isinstance(found, str):
+        return _without_sketch(problem, found)
+    values, errors = found
+    weights = sketch.support()[1]
+    size = float(weights @ np.abs(values))
+    error = float(weights @ errors) + 2 * len(weights) * float(np.finfo(float).eps) * size
+    # The values are differences of f(v) and what a sketch gains.
+    scale = size + abs(float(problem.value(shift)))
+    return graded(float(weights @ values), error, "enumeration of E inf f_S", "lower", scale)
+
+
+def listed_infima(problem: Problem, sketch: Sketch, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray] | str:
+    """Return inf_x f(v + S(x − v)) for every value of the sketch, and bounds on their errors, or why they are not known.
+
+    Parameters
+    ----------
+    problem, sketch, shift
+        As for `sketched_infimum`.
+
+    Returns
+    -------
+    tuple of ndarray, shape (support_size,), or str
+        The infima and their errors; or the reason.
+    """
     limit = QUADRATIC_LIMIT if problem.is_quadratic else GENERAL_LIMIT
     if sketch.support_size > limit or not (problem.is_quadratic or problem.mu_f > 0):
-        return _without_sketch(problem, "the sketch is not enumerated")
+        return "the sketch is not enumerated"
     if problem.is_quadratic and problem.dim > DENSE_LIMIT:
-        return _without_sketch(problem, "the dimension is too large for a matrix")
+        return "the dimension is too large for a matrix"
     batch, weights = sketch.support()
     matrices = (np.asarray(batch.take(np.array([i])).matrices())[0] for i in range(len(weights)))
     if problem.is_quadratic:
         form = problem.quadratic_form.around(shift)
         bottoms = [_bottom_on(form, S) for S in matrices]
         if not all(bottom.proven for bottom in bottoms):
-            return _without_sketch(problem, "the rank of a sketched function is not decided by floats")
+            return "the rank of a sketched function is not decided by floats"
         found = [(bottom.value, bottom.error) for bottom in bottoms]
     else:
         ranges = [_range(S, _is_exact(sketch)) for S in matrices]
         spans = [span for span in ranges if span is not None]
         if len(spans) < len(ranges):
-            return _without_sketch(problem, "the rank of a sketch is not decided by floats")
+            return "the rank of a sketch is not decided by floats"
         found = [_infimum_on(problem, shift, *span) for span in spans]
     values, errors = np.array(found).T
-    size = float(weights @ np.abs(values))
-    error = float(weights @ errors) + 2 * len(weights) * float(np.finfo(float).eps) * size
-    # The values are differences of f(v) and what a sketch gains.
-    scale = size + abs(float(problem.value(shift)))
-    return graded(float(weights @ values), error, "enumeration of E inf f_S", "lower", scale)
+    return values, errors
 
 
 def _without_sketch(problem: Problem, why: str) -> Constant:

@@ -169,6 +169,8 @@ def _descent(method: Method, objective: Objective, dtype: type) -> tuple[Descent
     assert isinstance(method, DSGD | SGD)
     if type(method.compression) is not Uncompressed:
         return None, "directions are compressed"
+    if method.rule.adapts:
+        return None, f"the step sizes of {method.name} depend on the iterate"
     if isinstance(method, DSGD) and not method.is_alike:
         return None, f"the steps of {method.name} are not alike and independent"
     plain = isinstance(method, SGD)

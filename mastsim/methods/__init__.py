@@ -1,6 +1,7 @@
 """x⁺: the methods."""
 
 from mastsim.keywords import named
+from mastsim.methods.averaged_momentum import AveragedMomentum
 from mastsim.methods.base import Method, StochasticMethod
 from mastsim.methods.compression import Compressor, SketchCompressor, Uncompressed
 from mastsim.methods.distributed import DistributedDSGD
@@ -9,12 +10,13 @@ from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
 from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
 from mastsim.methods.participation import Participation
+from mastsim.methods.polyak import PolyakStep
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.shifting import ShiftingMethod
 from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
 from mastsim.methods.states import ShiftedState, State
-from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StepRule
+from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StagewiseStep, StepRule
 from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
 from mastsim.methods.weighted_sampling import IndependentSampling, WithReplacement, importance_sampling
@@ -34,6 +36,7 @@ __all__ = [
     "LSVRDSG",
     "PAGE",
     "SGD",
+    "AveragedMomentum",
     "Compressor",
     "ConstantStep",
     "DistributedDSGD",
@@ -53,6 +56,7 @@ __all__ = [
     "Nice",
     "Order",
     "Participation",
+    "PolyakStep",
     "Refreshed",
     "Reshuffled",
     "Sampling",
@@ -60,6 +64,7 @@ __all__ = [
     "ShiftedState",
     "ShiftingMethod",
     "SketchCompressor",
+    "StagewiseStep",
     "State",
     "StepRule",
     "StochasticMethod",

@@ -44,15 +44,31 @@ def steps_are_constant(method: Method) -> bool:
     return implementation(method.rule) is ConstantStep
 
 
+def steps_are_alike(method: Method) -> bool:
+    """Whether every step has the same law."""
+    return steps_are_constant(method) and not method.changes_with_time
+
+
+def require_alike(method: Method, what: str) -> None:
+    """Refuse a method whose steps change with their number, in which what is asked for has no meaning."""
+    if not steps_are_constant(method):
+        raise ValueError(f"{method.name} has a step size that changes: {what} needs a constant one")
+    if method.changes_with_time:
+        raise ValueError(f"the steps of {method.name} change with their number: {what} needs steps that are alike")
+
+
 def rules_of(method: Method) -> tuple[Any, ...]:
     """Return the rules that a step of a method follows: how the shift moves, and in which order sketches come."""
     return tuple(getattr(method, name) for name in ("shift", "order", "participation") if hasattr(method, name))
 
 
 def require_affine(method: Method) -> None:
-    """Refuse a method that does not say that every step is one random affine map of its state, the same law every step."""
-    if not steps_are_constant(method):
-        raise ValueError(f"{method.name} has a step size that changes: exact moments need a constant one")
+    """Refuse a method that does not say that every step is one random affine map of its state."""
+    if method.rule.adapts:
+        raise ValueError(
+            f"the step sizes of {method.name} depend on the iterate, so that its steps are not affine: there are no exact "
+            "moments; use simulate, or verify for verdicts from trees and replicas"
+        )
     if declared(method, "affine") is not True:
         kind = implementation(method).__name__
         raise ValueError(

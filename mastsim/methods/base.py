@@ -68,17 +68,28 @@ class Method(ReadOnly, ABC):
     nodes: ClassVar[Literal["one", "many", "any"]] = "one"
     """Whether the method is for one node, for the clients of a distributed objective, or for both."""
 
+    changes_with_time: ClassVar[bool] = False
+    """Whether steps of one size differ by their number; each is affine where the method says so."""
+
     compresses_points: ClassVar[bool] = False
     """Whether a step sketches the point itself, not only the point at which a gradient is taken and the gradient."""
 
+    adapts: ClassVar[bool] = False
+    """Whether step rules that look at the iterate are accepted, such as `PolyakStep`."""
+
     affine: ClassVar[bool] = False
-    """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a constant step size.
+    """Whether a step is an affine map of the state for every outcome of its draws, on a quadratic at a given step size.
 
     Exact moments need it. A subclass that changes anything about the step must say it again.
     """
 
     def __post_init__(self) -> None:
         rule = step_rule(self.stepsize)
+        if rule.adapts and not self.adapts:
+            raise ValueError(
+                f"stepsize={rule} is not accepted: the step sizes of {type(self).__name__} may not depend on the iterate; "
+                "use DSGD, or a number"
+            )
         object.__setattr__(self, "_rule", rule)
         if not isinstance(self.stepsize, StepRule):
             object.__setattr__(self, "stepsize", rule.largest)
@@ -249,9 +260,13 @@ class StochasticMethod(Method):
     def step(self, state: Any, objective: Objective, draw: Draw) -> Any:
         """Return the state after one more step."""
         gradient = self.oracle(objective, draw)
+        return self.carry(state, self.moved(state, objective, gradient, draw), objective, gradient, draw)
+
+    def moved(self, state: Any, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
+        """Return the next iterate x⁺ = x − γ_t Q(g), shape (replicas, dim)."""
         direction = self.compressed(self.direction(state, objective, gradient, draw), objective, draw)
-        x = state.x - self.rule.at(draw.step) * direction
-        return self.carry(state, x, objective, gradient, draw)
+        moved: Array = state.x - self.rule.at(draw.step) * direction
+        return moved
 
     def oracle(self, objective: Objective, draw: Draw) -> Oracle:
         """Return the gradients of this step, all with one minibatch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mastsim.keywords import by_keyword
+from mastsim.methods.averaged_momentum import AveragedMomentum
 from mastsim.methods.base import Method
 from mastsim.methods.distributed import DistributedDSGD
 from mastsim.methods.gradient_descent import DSGD, GD, GDCI, SGD
@@ -16,6 +17,7 @@ ALL_METHODS: tuple[type[Method], ...] = (
     DistributedDSGD,
     SGD,
     GDCI,
+    AveragedMomentum,
 )
 """Every method; tests, command line and documentation are generated from this tuple."""
 

@@ -8,21 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, namespace
+from mastsim.backend import Array, inner, namespace
 from mastsim.draws import Draw
 from mastsim.expected import Mast, Objective
 from mastsim.methods.base import Method, Oracle, StochasticMethod, require_one_node
 from mastsim.methods.compression import Compressor
 from mastsim.methods.orders import IndependentSketches, Order, Reshuffled
+from mastsim.methods.polyak import PolyakStep
 from mastsim.methods.quadratic_moments import listed_gradients, sampled_gradient, sketched_quadratic
 from mastsim.methods.shifting import ShiftingMethod
-from mastsim.methods.shifts import FixedShift, Refreshed
+from mastsim.methods.shifts import FixedShift, Held, Refreshed
 from mastsim.methods.states import State
 from mastsim.problems import Problem
 from mastsim.provenance import Constant
 from mastsim.recursions import (
     GDRecursion,
     GradientRecursion,
+    HeldRecursion,
     MomentRecursion,
     ReshuffledRecursion,
     ShiftRecursion,
@@ -85,7 +87,7 @@ class DSGD(ShiftingMethod):
     Parameters
     ----------
     stepsize : float or StepRule
-        γ > 0, or a rule that gives γ_t.
+        γ > 0, or a rule that gives γ_t; with exact gradients, a fixed shift and independent sketches also `PolyakStep`.
     sampling : Sampling, optional
         Which components of f = (1/n)Σf_i a gradient sees; all by default (Algorithm 1, I).
     compression : Compressor, optional
@@ -116,6 +118,7 @@ class DSGD(ShiftingMethod):
 
     keyword = "dsgd"
     affine = True
+    adapts = True
     order: Order = field(default_factory=IndependentSketches, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -124,6 +127,11 @@ class DSGD(ShiftingMethod):
         if not (isinstance(self.shift, FixedShift) or isinstance(self.order, IndependentSketches)):
             raise ValueError(
                 f"order={self.order.name!r} is not accepted with shift={self.shift.name!r}: it needs a fixed shift"
+            )
+        if self.rule.adapts and not (self.is_exact and self.is_alike):
+            raise ValueError(
+                f"stepsize={self.rule} is not accepted for {self.name}: it takes the value and the whole gradient of f_S, "
+                "without sampling and compression, and a fixed shift and independent sketches"
             )
 
     @property
@@ -164,10 +172,23 @@ class DSGD(ShiftingMethod):
             u0 = None if self.shift.is_iterate else objective.center - self.target(objective)
             operators = sketched_quadratic(objective)[0]
             return ShiftRecursion(operators, self.rule.largest, self.shift.probability, self.shift.variant, u0)
-        if self.is_exact and type(self.order) is Reshuffled and type(self.shift) is FixedShift:
+        if alone and type(self.shift) is Held and self.rule.constant:
+            return HeldRecursion(sketched_quadratic(objective).operators, self.rule.largest, self.shift.tau)
+        if self.is_exact and type(self.order) is Reshuffled and type(self.shift) is FixedShift and self.rule.constant:
             self.order.length(objective.sketch)
             return ReshuffledRecursion(*listed_gradients(objective), self.rule.largest)
         return super().closed_recursion(objective)
+
+    def moved(self, state: Any, objective: Objective, gradient: Oracle, draw: Draw) -> Array:
+        """Return the next iterate, after a step whose size may depend on f_S(x)."""
+        if not isinstance(self.rule, PolyakStep):
+            return super().moved(state, objective, gradient, draw)
+        assert isinstance(objective, Mast)
+        x, batch = state.x, draw.of("sketch", objective.sketch)
+        g = gradient.sketched(x, batch)
+        sizes = self.rule.sizes(objective.sketched_value(x, batch), inner(g, g), self.rule.bounds(objective, batch, x))
+        moved: Array = x - sizes[:, None] * g
+        return moved
 
     def direction(self, state: Any, objective: Mast, gradient: Oracle, draw: Draw) -> Array:
         """Return the sketched gradient."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ class StepRule(ABC):
 
     keyword: ClassVar[str] = ""
     """The rule's name in a text such as ``harmonic:0.5*theory:0.01``; empty for rules that cannot be written in one."""
+    adapts: ClassVar[bool] = False
+    """Whether a step size depends on where the iterate is, so that there is none for the number of a step alone."""
 
     @abstractmethod
     def at(self, step: int) -> float:
@@ -160,7 +163,71 @@ class HarmonicStep(StepRule):
         return self.initial
 
 
-ALL_STEP_RULES: tuple[type[StepRule], ...] = (ConstantStep, InverseSqrtStep, HarmonicStep)
+@dataclass(frozen=True)
+class StagewiseStep(StepRule):
+    """γ_t = γ₀·factor^k during stage k = 0, 1, …, of which each is 1/factor times as long as the one before.
+
+    Parameters
+    ----------
+    initial : float
+        γ₀ > 0.
+    length : int
+        The number of steps of the first stage, at least 1; stage k has ⌈length/factor^k⌉.
+    factor : float, default 0.5
+        In (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    Examples
+    --------
+    >>> [StagewiseStep(1.0, length=2).at(t) for t in range(7)]
+    [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]
+    """
+
+    initial: float
+    length: int
+    factor: float = 0.5
+
+    keyword = "stagewise"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
+        object.__setattr__(self, "length", integer("length", self.length, 1, _LONGEST_STAGE))
+        factor = positive("factor", self.factor)
+        if factor >= 1:
+            raise ValueError(f"factor={factor} is not accepted: it must lie in (0, 1)")
+        object.__setattr__(self, "factor", factor)
+
+    def stages(self) -> Iterator[tuple[float, int]]:
+        """Yield step size and number of steps of every stage, without end."""
+        scale = 1.0
+        while True:
+            steps = self.length / scale if scale > 0 else math.inf
+            yield self.initial * scale, math.ceil(min(steps, _LONGEST_STAGE))
+            scale *= self.factor
+
+    def at(self, step: int) -> float:
+        """Return the step size of the stage in which a step is."""
+        left = integer("step", step, 0)
+        for stepsize, length in self.stages():
+            if left < length:
+                return stepsize
+            left -= length
+        raise AssertionError("stages have no end")
+
+    @property
+    def largest(self) -> float:
+        """γ₀."""
+        return self.initial
+
+
+_LONGEST_STAGE = 1 << 62
+"""No stage is longer: as many steps as nobody takes."""
+
+ALL_STEP_RULES: tuple[type[StepRule], ...] = (ConstantStep, InverseSqrtStep, HarmonicStep, StagewiseStep)
 """Every step rule."""
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.memory import check_room
 from mastsim.methods import Method
+from mastsim.methods.affine import require_affine, steps_are_alike
 from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
+from mastsim.moments.limits import Stationary, stationary
 from mastsim.moments.stability import contraction, largest_stable_stepsize
 from mastsim.recursions import FactorBracket
 from mastsim.validation import ENTRIES, instance, integer, shown, vector
@@ -21,12 +23,16 @@ __all__ = [
     "Form",
     "Moments",
     "Recursion",
+    "Stationary",
     "contraction",
     "largest_stable_stepsize",
     "propagate",
     "recursion",
     "standard_forms",
+    "stationary",
 ]
+
+_SHORT_CYCLE = 6
 
 
 def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) -> Moments:
@@ -37,7 +43,7 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     objective : Objective
         f must be quadratic.
     method : Method
-        Its step must be affine in its state, with a constant step size: anything but the quantising compressors.
+        Its steps must be affine in its state: anything but the quantising compressors and `PolyakStep`.
     x0 : array, shape (dim,)
         Starting point.
     steps : int
@@ -80,10 +86,14 @@ def recursion(objective: Objective, method: Method) -> Recursion:
     require_quadratic(objective)
     if not isinstance(method, Method):
         raise TypeError(f"method={shown(method)} is not accepted: it must be a Method, for example DSGD(0.1)")
+    require_affine(method)
+    # Maps of steps that are not alike would have to be read off one after another, and long cycles have many outcomes.
+    listed = steps_are_alike(method) and method.gradient_steps(objective) <= _SHORT_CYCLE
+    first, second = (EnumeratedRecursion, ClosedRecursion) if listed else (ClosedRecursion, EnumeratedRecursion)
     try:
-        return EnumeratedRecursion(objective, method)
-    except ValueError as too_many:
+        return first(objective, method)
+    except ValueError as refused:
         try:
-            return ClosedRecursion(objective, method)
-        except ValueError as unknown:
-            raise ValueError(f"{unknown}, and {too_many}") from unknown
+            return second(objective, method)
+        except ValueError as too:
+            raise ValueError(f"{too}, and {refused}") from too

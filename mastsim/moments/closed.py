@@ -9,7 +9,7 @@ import numpy as np
 
 from mastsim.expected import Objective
 from mastsim.methods import Method
-from mastsim.methods.affine import declared, implementation, require_affine
+from mastsim.methods.affine import declared, implementation, require_affine, steps_are_constant
 from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.recursions import MomentRecursion
 from mastsim.recursions.base import MomentPath, nonnegative_values
@@ -25,9 +25,9 @@ class ClosedRecursion(Recursion):
     objective : Objective
         A quadratic.
     method : Method
-        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed shift or reshuffled
-        sketches; or `LSVRDSG`, `PAGE` or `DistributedDSGD` with exact gradients and no compression; with a constant step
-        size.
+        `DSGD` with any sampling and with compression by a mask, or with exact gradients and a refreshed or held shift or
+        reshuffled sketches; `AveragedMomentum` with any sampling and compression by a mask; or `LSVRDSG`, `PAGE` or
+        `DistributedDSGD` with exact gradients and no compression. The step size may change; not within an epoch.
 
     Raises
     ------
@@ -66,7 +66,8 @@ class ClosedRecursion(Recursion):
     def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
         """Return the expectations of forms along the path from every `x0`; see `Recursion.follow`."""
         whole = [written_out(form, self.chain.fields, self.objective.dim) for form in forms]
-        path = MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, whole)
+        stepsizes = None if steps_are_constant(self.method) else self.method.rule.at
+        path = MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, whole, stepsizes)
 
         @np.errstate(over="ignore", invalid="ignore")
         def rounding() -> np.ndarray:

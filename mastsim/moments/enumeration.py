@@ -15,7 +15,7 @@ from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
 from mastsim.linalg import outer, symmetric_part
 from mastsim.methods import Method
-from mastsim.methods.affine import implementation, require_affine, rules_of
+from mastsim.methods.affine import implementation, require_affine, rules_of, steps_are_alike
 from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
 from mastsim.moments.probes import STEPS, probing_points
 from mastsim.recursions.base import UNIT, absolute, convolved, nonnegative_values
@@ -42,7 +42,7 @@ class EnumeratedRecursion(Recursion):
     Raises
     ------
     ValueError
-        If f is not quadratic, the step size changes, the method does not say that its step is affine or a point shows that
+        If f is not quadratic, the method does not say that its step is affine or a point shows that
         it is not, its state is not made of vectors, or there are too many outcomes to list.
 
     References
@@ -111,21 +111,45 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def maps(self) -> tuple[np.ndarray, np.ndarray]:
-        """The affine map of every outcome, shape (outcomes, size, size), and its probability."""
-        size, wide = self.size, self.size - 1
+        """The affine map of every outcome of the first step, shape (outcomes, size, size), and its probability."""
+        size = self.size
         if size**4 > TABLE_LIMIT:
             raise ValueError(f"a table of {size**4:.3g} numbers is not accepted: at most {TABLE_LIMIT} for exact moments")
-        points = probing_points(wide, self._reach) * self.units
-        starts = np.concatenate([np.zeros((1, wide)), np.diag(self._reach * self.units), points])
-        ends, weights = self._ends(starts, STEPS[0])
+        maps, weights = self._read(STEPS[0])
+        if not self._is_of_this_package and self._alike:
+            self._probe_later(maps, weights, STEPS[1:])
+        return maps, weights
+
+    @property
+    def _alike(self) -> bool:
+        return steps_are_alike(self.method)
+
+    @cached_property
+    def _maps_of_steps(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """The maps of steps that are not alike, as they are asked for."""
+        return {}
+
+    def maps_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine map of every outcome of a step, shape (outcomes, size, size), and its probability."""
+        if self._alike or step == STEPS[0]:
+            return self.maps
+        if step not in self._maps_of_steps:
+            self._maps_of_steps[step] = self._read(step)
+        return self._maps_of_steps[step]
+
+    def _read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the maps of a step as they are read off the method, which is tried at other points as well."""
+        size, wide = self.size, self.size - 1
+        points = probing_points(wide, self.reach) * self.units
+        starts = np.concatenate([np.zeros((1, wide)), np.diag(self.reach * self.units), points])
+        ends, weights = self._ends(starts, number)
         maps = np.zeros((len(weights), size, size))
-        maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self._reach * self.units)
+        maps[:, :wide, :wide] = (ends[1:size] - ends[0]).transpose(1, 2, 0) / (self.reach * self.units)
         maps[:, :wide, wide] = ends[0]
         maps[:, wide, wide] = 1.0
-        self._compare(maps, points, ends[size:], STEPS[0])
+        self._compare(maps, points, ends[size:], number)
         if not self._is_of_this_package:
-            self._probe_closer(maps)
-            self._probe_later(maps, weights, STEPS[1:])
+            self._probe_closer(maps, number)
         return maps, weights
 
     @property
@@ -135,7 +159,7 @@ class EnumeratedRecursion(Recursion):
         return all(is_of_this_package(implementation(part)) for part in parts)
 
     @property
-    def _reach(self) -> float:
+    def reach(self) -> float:
         """How far from the origin maps are read off."""
         points = (self.origin, self.objective.center, self.objective.problem.minimize().x)
         return 1.0 + max(float(np.abs(point).max()) for point in points)
@@ -155,15 +179,15 @@ class EnumeratedRecursion(Recursion):
             ends, weights = outcomes(step, len(starts), number, limit=max(WORK_LIMIT // self.size**4, 1))
         return ends.reshape(len(starts), len(weights), starts.shape[1]), weights
 
-    def _probe_closer(self, maps: np.ndarray) -> None:
+    def _probe_closer(self, maps: np.ndarray, number: int) -> None:
         """Refuse a method whose steps bend at and around points that an outcome does not move, where gradients vanish."""
         wide = self.size - 1
         chosen = maps[np.unique(np.linspace(0, len(maps) - 1, _FIXED_POINTS).round().astype(int))]
         pull = (np.eye(wide) - chosen[:, :wide, :wide]) * self.units
         still = np.einsum("nij,nj->ni", np.linalg.pinv(pull, rcond=1e-10), chosen[:, :wide, wide])
-        around = probing_points(wide, 1e-3 * self._reach)[:4]
+        around = probing_points(wide, 1e-3 * self.reach)[:4]
         starts = np.concatenate([still, *(still + away for away in around)]) * self.units
-        self._compare(maps, starts, self._ends(starts, STEPS[0])[0], STEPS[0])
+        self._compare(maps, starts, self._ends(starts, number)[0], number)
 
     @cached_property
     def _probed(self) -> set[int]:
@@ -172,14 +196,14 @@ class EnumeratedRecursion(Recursion):
 
     def _probe_all(self, steps: int) -> None:
         """Refuse a method of which any of its first `steps` steps is not what the maps of the first say."""
-        if not self._is_of_this_package:
+        if not self._is_of_this_package and self._alike:
             fresh = [number for number in range(steps) if number not in self._probed]
             self._probe_later(*self.maps, fresh)
             self._probed.update(fresh)
 
     def _probe_later(self, maps: np.ndarray, weights: np.ndarray, numbers: Sequence[int]) -> None:
         """Refuse a method whose later steps are not what the maps of the first say."""
-        starts = probing_points(self.size - 1, self._reach)[:2] * self.units
+        starts = probing_points(self.size - 1, self.reach)[:2] * self.units
         for number in numbers:
             ends, again = self._ends(starts, number)
             if not np.array_equal(again, weights):
@@ -193,7 +217,7 @@ class EnumeratedRecursion(Recursion):
         said = np.einsum("nij,sj->sni", linear, inside) + constant
         off = np.linalg.norm(ends / self.units - said, axis=2)
         size = (1 + self._stretch + np.linalg.norm(linear, axis=(1, 2))) * self.method.gradient_steps(self.objective)
-        allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self._reach) + _AGREE * np.linalg.norm(
+        allowed = _AGREE * size * (np.linalg.norm(inside, axis=1)[:, None] + self.reach) + _AGREE * np.linalg.norm(
             constant, axis=1
         )
         bad = ~(off <= allowed)
@@ -231,41 +255,57 @@ class EnumeratedRecursion(Recursion):
         for t in range(steps + 1):
             out[..., t, :] = second.reshape(*x0.shape[:-1], -1) @ forms.T
             if t < steps:
-                second = self.after(second)
+                second = self.after(second, t)
         return out
 
-    def after(self, second: np.ndarray) -> np.ndarray:
-        """Return E[M second Mᵀ], the second moments after one more step, shape (…, size, size)."""
-        moved = second.reshape(*second.shape[:-2], -1) @ self.table.T
-        return symmetric_part(moved.reshape(second.shape))
+    def after(self, second: np.ndarray, step: int = 0) -> np.ndarray:
+        """Return E[M second Mᵀ], the second moments after step `step`, counted from 0, shape (…, size, size)."""
+        if self._alike:
+            moved = second.reshape(*second.shape[:-2], -1) @ self.table.T
+            return symmetric_part(moved.reshape(second.shape))
+        maps, weights = self.maps_at(step)
+        return symmetric_part(np.einsum("n,nij,...jk,nlk->...il", weights, maps, second, maps, optimize=True))
 
     def _rounding(self, traces: np.ndarray, whole: list[np.ndarray]) -> np.ndarray:
         """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms).
 
         Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
-        all steps and all starts.
+        all steps and all starts where steps are alike.
         """
         sizes, units = [absolute(Q) for Q in whole], self.units**2
-        u, rate, reach = UNIT * self.size, max(self._amplification, self._terms), self._reach * math.sqrt(self._terms)
+        steps, u, reach = traces.shape[-1], UNIT * self.size, self.reach * math.sqrt(self.terms)
+        count = 1 if self._alike else max(steps - 1, 1)
+        rate = max(self.terms, *(self._amplification(t) for t in range(count)))
         # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
         large = u * (traces + 2 * reach * np.sqrt(traces) + u * reach**2)
         added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
-        flat, steps = np.stack([Q.ravel() for Q in sizes]), traces.shape[-1]
+        local = u * traces[..., None] * np.array([Q[:-1, :-1].diagonal() @ units for Q in sizes])
+        flat = np.stack([Q.ravel() for Q in sizes])
+        if not self._alike:
+            return self._carried(added, u * rate, flat) + local
         E, measured = np.stack([np.diag(np.append(units, 0.0)), np.diag(np.append(0.0 * units, 1.0))]), []
         for _ in range(steps):
             measured.append(E.reshape(2, -1) @ flat.T)
             E = self.after(E)
         spread, ones = np.stack(measured, axis=1)
-        of_ones = u * rate * (np.cumsum(ones, axis=0) - ones)
-        local = u * traces[..., None] * np.array([Q[:-1, :-1].diagonal() @ units for Q in sizes])
-        return convolved(added, spread) + of_ones + local
+        return convolved(added, spread) + u * rate * (np.cumsum(ones, axis=0) - ones) + local
+
+    def _carried(self, added: np.ndarray, one: float, flat: np.ndarray) -> np.ndarray:
+        """Return what forms measure of errors where steps are not alike, shape (…, steps + 1, forms)."""
+        state, last = np.diag(np.append(self.units**2, 0.0)), np.diag(np.append(0.0 * self.units, 1.0))
+        E, out = np.zeros((*added.shape[:-1], *state.shape)), np.empty((*added.shape, len(flat)))
+        for t in range(added.shape[-1]):
+            E = E + added[..., t, None, None] * state + (one * last if t else 0.0)
+            out[..., t, :] = E.reshape(*added.shape[:-1], -1) @ flat.T
+            E = self.after(E, t)
+        return out
 
     @cached_property
     def _misplaced(self) -> float:
         return misplacement(self.objective, self.center)
 
     @cached_property
-    def _terms(self) -> float:
+    def terms(self) -> float:
         """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
 
         It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
@@ -292,10 +332,9 @@ class EnumeratedRecursion(Recursion):
         """How much a sketch may enlarge a vector, and its rounding."""
         return max(math.sqrt(node.sketch.L_max) for node in self._nodes)
 
-    @cached_property
-    def _amplification(self) -> float:
-        """At least the sum of the sizes of the terms of E[M X Mᵀ], for ‖X‖ = 1 in balanced units."""
-        maps, weights = self.maps
+    def _amplification(self, step: int) -> float:
+        """At least the sum of the sizes of the terms of E[M X Mᵀ] at a step, for ‖X‖ = 1 in balanced units."""
+        maps, weights = self.maps_at(step)
         linear = maps[:, :-1, :-1] * self.units / self.units[:, None]
         return 1.0 + float(weights @ np.square(linear).sum(axis=(1, 2)))
 

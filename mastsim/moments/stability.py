@@ -10,6 +10,7 @@ import scipy.linalg
 from mastsim.expected import Distributed, Objective
 from mastsim.linalg import symmetric_part
 from mastsim.methods import DSGD, DistributedDSGD, Method
+from mastsim.methods.affine import require_affine, require_alike
 from mastsim.moments.closed import closed_chain
 from mastsim.moments.enumeration import EnumeratedRecursion
 from mastsim.recursions import FactorBracket, MomentRecursion, stability_limit
@@ -69,7 +70,7 @@ def contraction(objective: Objective, method: Method) -> FactorBracket:
     objective : Objective
         f must be quadratic.
     method : Method
-        It must say that its step is affine, with a constant step size.
+        It must say that its step is affine, and its steps must be alike: of one size.
 
     Returns
     -------
@@ -97,6 +98,8 @@ def contraction(objective: Objective, method: Method) -> FactorBracket:
     0.25
     """
     instance("method", method, Method)
+    require_affine(method)
+    require_alike(method, "a factor of contraction")
     try:
         chain = closed_chain(objective, method)
     except ValueError:

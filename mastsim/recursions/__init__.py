@@ -1,5 +1,6 @@
 """The moment recursions that the linear operators E[HMH], E[HMS], E[SᵀMS] of a sketch's law close."""
 
+from mastsim.recursions.averaged_momentum import AveragedRecursion
 from mastsim.recursions.base import MomentRecursion, MomentState, run
 from mastsim.recursions.gradient_descent import (
     GDRecursion,
@@ -7,6 +8,7 @@ from mastsim.recursions.gradient_descent import (
     stability_limit,
 )
 from mastsim.recursions.gradient_moments import DistributedGradient, GradientMoments, SketchedGradient
+from mastsim.recursions.held_shift import HeldRecursion
 from mastsim.recursions.moving_shift import ShiftRecursion
 from mastsim.recursions.positive_map import FactorBracket
 from mastsim.recursions.reshuffled import ReshuffledRecursion
@@ -14,11 +16,13 @@ from mastsim.recursions.sampled import SampledGradient
 from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
 __all__ = [
+    "AveragedRecursion",
     "DistributedGradient",
     "FactorBracket",
     "GDRecursion",
     "GradientMoments",
     "GradientRecursion",
+    "HeldRecursion",
     "MomentRecursion",
     "MomentState",
     "PAGERecursion",

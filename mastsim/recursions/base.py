@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
@@ -42,6 +42,9 @@ class MomentRecursion(ABC):
 
     fields: ClassVar[tuple[str, ...]] = ("x",)
     """What is carried, in blocks of `dim`: points counted from x_D*, and "g", a gradient."""
+
+    alike: ClassVar[bool] = True
+    """Whether steps of one size are the same whatever their number."""
 
     keeps_range: bool = True
     """Whether a step only moves along range(H_D)."""
@@ -82,6 +85,10 @@ class MomentRecursion(ABC):
     @abstractmethod
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X), what a step does to symmetric second moments, shape (…, size, size), apart from noise."""
+
+    def at(self, step: int, stepsize: float | None = None) -> MomentRecursion:
+        """Return the recursion of one step, from 0, at a step size: this one, where steps are alike."""
+        return self if stepsize is None else replace(self, stepsize=stepsize)  # type: ignore[type-var]
 
     @property
     def units(self) -> np.ndarray:
@@ -178,11 +185,29 @@ class MomentPath:
         x⁰ − x_D*.
     forms : list of ndarray, shape (size + 1, size + 1)
         Quadratic forms of the state with a 1 appended.
+    stepsizes : callable, optional
+        Maps the number of a step, from 0, to its size, none above that of the recursion, which all have when left out.
     """
 
     chain: MomentRecursion
     y0: np.ndarray
     forms: list[np.ndarray]
+    stepsizes: Callable[[int], float] | None = None
+
+    @property
+    def alike(self) -> bool:
+        """Whether every step is the same."""
+        return self.chain.alike and self.stepsizes is None
+
+    def at(self, step: int) -> MomentRecursion:
+        """Return the recursion of one step."""
+        if self.stepsizes is None:
+            return self.chain.at(step)
+        stepsize = self.stepsizes(step)
+        if stepsize > self.chain.stepsize:
+            most = f"that its rule gives as the largest, {self.chain.stepsize:g}"
+            raise ValueError(f"step {step} has the size {stepsize:g}, which is above the one {most}")
+        return self.chain.at(step, stepsize)
 
     @cached_property
     def _projector(self) -> np.ndarray | None:
@@ -205,7 +230,7 @@ class MomentPath:
         for t in range(steps + 1):
             yield state
             if t < steps:
-                state = self.chain.step(state)
+                state = self.at(t).step(state)
                 if whole is not None:
                     state = MomentState(state.mean @ whole, symmetric_part(whole @ state.second @ whole))
 
@@ -238,7 +263,7 @@ class MomentPath:
         """Return bounds on the rounding of what was seen, shape (…, steps + 1, forms).
 
         A matrix E with −E ⪯ error ⪯ E obeys E⁺ = Φ(E) + (what one step rounds by), since Φ keeps the order. Every step
-        rounds by a multiple of one matrix, the units, so that a single path of Φ from it serves all steps and all starts.
+        rounds by a multiple of one matrix, the units, and steps of smaller size by no more than those of the largest.
         """
         chain, steps = self.chain, seen.sizes.shape[-1]
         unit, rate = UNIT * self.y0.shape[-1], chain.rounding_rate
@@ -248,18 +273,28 @@ class MomentPath:
         first = unit * (np.sum(self.y0**2, axis=-1) + np.sum(self.still**2, axis=-1))[..., None]
         added = np.concatenate([first, (weights * N + rate * seen.sizes + noise)[..., :-1]], axis=-1)
         sizes = [absolute(Q) for Q in self.forms]
-        own = convolved(added, self._spread(steps, sizes))
+        own = convolved(added, self._spread(steps, sizes)) if self.alike else self._carried(added, sizes)
         local = unit * seen.sizes[..., None] * np.array([Q[:-1, :-1].diagonal() @ chain.units**2 for Q in sizes])
         fixed = (weights + unit)[:, None] * np.array([Q[-1, -1] for Q in sizes])
         return np.where(np.isnan(found := own + local + fixed), np.inf, found)
 
     def _spread(self, steps: int, sizes: list[np.ndarray]) -> np.ndarray:
-        """Return what forms measure of Φᵏ(units), shape (steps, forms)."""
+        """Return what forms measure of Φᵏ(units), which serves all steps and all starts, shape (steps, forms)."""
         flat, E, out = np.stack([Q[:-1, :-1].ravel() for Q in sizes]), np.diag(self.chain.units**2), []
         for _ in range(steps):
             out.append(flat @ E.ravel())
             E = symmetric_part(self.chain.linear(E))
         return np.array(out)
+
+    def _carried(self, added: np.ndarray, sizes: list[np.ndarray]) -> np.ndarray:
+        """Return what forms measure of E where steps are not alike, shape (…, steps + 1, forms)."""
+        flat, units = np.stack([Q[:-1, :-1].ravel() for Q in sizes]), np.diag(self.chain.units**2)
+        E, out = np.zeros((*added.shape[:-1], *units.shape)), np.empty((*added.shape, len(sizes)))
+        for t in range(added.shape[-1]):
+            E = E + added[..., t, None, None] * units
+            out[..., t, :] = E.reshape(*added.shape[:-1], -1) @ flat.T
+            E = symmetric_part(self.at(t).linear(E))
+        return out
 
 
 def convolved(added: np.ndarray, spread: np.ndarray) -> np.ndarray:

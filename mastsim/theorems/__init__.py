@@ -2,15 +2,18 @@
 
 from mastsim.keywords import named
 from mastsim.theorems.assumptions import Assumption, AssumptionError
+from mastsim.theorems.averaged_momentum import ConvexAveragedMomentum
 from mastsim.theorems.base import Inequality, Sides, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
 from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
+from mastsim.theorems.decreasing_step import DecreasingStepDSGD, StagewiseStepDSGD
 from mastsim.theorems.distributed import (
     ConvexDistributed,
     IndependentDistributed,
     NonconvexDistributed,
     NonconvexDistributedQuoted,
 )
+from mastsim.theorems.held_shift import StronglyConvexHeld
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
 from mastsim.theorems.moving_shift import (
@@ -22,6 +25,7 @@ from mastsim.theorems.moving_shift import (
 )
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
+from mastsim.theorems.polyak_step import ConvexPolyakStep, StronglyConvexPolyakStep
 from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
@@ -32,6 +36,13 @@ from mastsim.theorems.sketched_gradient import (
     SketchedGradientAverage,
     SketchedGradientDistance,
     StronglyConvexSketchedGradient,
+)
+from mastsim.theorems.subnetworks import (
+    SubnetworkBias,
+    SubnetworkDescent,
+    SubnetworkDistance,
+    SubnetworkGradient,
+    SubnetworkNoise,
 )
 from mastsim.theorems.suboptimality import MinimizerSuboptimality
 from mastsim.theorems.variance_reduced import DoubleSketchedPAGE, LooplessSVRDSG
@@ -72,6 +83,17 @@ ALL: tuple[type[Theorem], ...] = (
     ParticipationByProbability,
     ParticipationByNumber,
     DependentParticipation,
+    ConvexPolyakStep,
+    StronglyConvexPolyakStep,
+    ConvexAveragedMomentum,
+    DecreasingStepDSGD,
+    StagewiseStepDSGD,
+    SubnetworkDescent,
+    SubnetworkGradient,
+    SubnetworkDistance,
+    SubnetworkNoise,
+    SubnetworkBias,
+    StronglyConvexHeld,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
 
@@ -82,12 +104,15 @@ __all__ = [
     "Assumption",
     "AssumptionError",
     "CompressedIterates",
+    "ConvexAveragedMomentum",
     "ConvexDSGD",
     "ConvexDSGDAnyStep",
     "ConvexDistributed",
+    "ConvexPolyakStep",
     "ConvexQuadraticShift",
     "ConvexReshuffled",
     "ConvexSketchedGradient",
+    "DecreasingStepDSGD",
     "DependentParticipation",
     "DoubleSketchedPAGE",
     "HorizonRate",
@@ -116,12 +141,20 @@ __all__ = [
     "SketchedGradientAverage",
     "SketchedGradientDistance",
     "SketchedRate",
+    "StagewiseStepDSGD",
     "StronglyConvexDSGD",
+    "StronglyConvexHeld",
+    "StronglyConvexPolyakStep",
     "StronglyConvexQuadraticShift",
     "StronglyConvexReshuffled",
     "StronglyConvexSGD",
     "StronglyConvexShift",
     "StronglyConvexSketchedGradient",
     "SublinearRate",
+    "SubnetworkBias",
+    "SubnetworkDescent",
+    "SubnetworkDistance",
+    "SubnetworkGradient",
+    "SubnetworkNoise",
     "Theorem",
 ]

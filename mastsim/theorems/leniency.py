@@ -20,7 +20,7 @@ ULPS = 8 * float(np.finfo(float).eps)
 SMALLER_IS_WEAKER = frozenset(
     (
         *("mu_f", "mu_D", "mu_fD", "mu_fD_sharp", "mu_PL", "f_inf", "fS_inf", "clients_inf", "components_inf"),
-        *("mu_f_PL", "step_second_moment_least"),
+        *("mu_f_PL", "step_second_moment_least", "descent_gain", "gradient_gain"),
     )
 )
 """Constants whose smaller values make a theorem claim less; of all others larger values do."""

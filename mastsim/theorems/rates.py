@@ -66,6 +66,12 @@ class Rate(Theorem):
     """The measure at the start that the bound is in proportion to."""
     beyond: ClassVar[bool] = False
     """Whether it is about more than the algorithms of the paper and its baselines; such rates have figures of their own."""
+    has_moments: ClassVar[bool] = True
+    """Whether its method has exact moments on quadratics, by which an attack judges an instance."""
+    deepest: ClassVar[int] = 12
+    """The most steps that a suite follows through all outcomes, where there are no exact moments."""
+    longest: ClassVar[int] = 400
+    """The most steps for which a suite follows exact moments, where the theorem is not for a planned number."""
     part: ClassVar[str] = "distance"
     """The measure that a Lyapunov function is at least, for where it cannot be computed."""
     instead: ClassVar[tuple[str, ...]] = ("distance", "gap")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from mastsim.backend import Array
 from mastsim.expected import Mast
-from mastsim.methods import Refreshed
+from mastsim.methods import Held, Refreshed
 from mastsim.problems import Quadratic
 from mastsim.sketches import FiniteSupport, RandK
 from mastsim.theorems import (
     ConvexSketchedGradient,
     PolyakLojasiewiczSketchedGradient,
     SketchedGradientDistance,
+    StronglyConvexHeld,
     StronglyConvexQuadraticShift,
 )
 from mastsim.theorems.base import Status
@@ -156,6 +157,37 @@ class WithoutTheValue(ConvexSketchedGradient):
         return np.ones_like(steps)
 
 
+@dataclass(frozen=True, eq=False)
+class FewSteps(StronglyConvexHeld):
+    """A held shift at the rate 1 − 1/(2κ), after eight steps whatever the condition.
+
+    Parameters
+    ----------
+    objective, sharp, shift
+        As in `StronglyConvexHeld`.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> FewSteps(rare_and_large()).shift, StronglyConvexHeld(rare_and_large()).shift
+    (Held(tau=8), Held(tau=256))
+    """
+
+    shift: Held | None = field(default=Held(8), kw_only=True)
+
+    id = "moving-shift-held/few-steps"
+    title = "Held shift for eight steps"
+    source = "negative control; this package"
+    status: ClassVar[Status] = "refuted as quoted"
+
+    def contraction(self, stepsize: float) -> float:
+        """Return 1/(2κ)."""
+        return 1 / (2 * self.kappa)
+
+
 ALL_FALSE_SHIFTS = (SketchOnTheRight, DistanceAtTheStepOfTheValue, StepOfTheGradient)
 """Those that an attack finds instances against."""
 
@@ -185,5 +217,6 @@ def false_shifts() -> list[Trial]:
         (WithoutTheValue(many, sharp=True), np.full(24, 1 / 24)),
         *((StepOfTheGradient(rare_and_large(), shift=Refreshed(p)), np.ones(1)) for p in (0.2, 0.5)),
         (StepOfTheGradient(rare_and_large(), shift=Refreshed(1.0, variant="a")), np.ones(1)),
+        (FewSteps(rare_and_large()), np.ones(1)),
     ]
     return [Trial(claim, claim.stepsize, claim.objective, "refuted", start) for claim, start in claims]

@@ -51,9 +51,10 @@ def pathmeans_along_tree(trial: Trial, x0: np.ndarray, steps: int) -> Measured:
     """Return what a rate bounds after 1, 2, …, `steps` steps, with the errors of values and of x_D*, and rounding."""
     theorem = trial.theorem
     means, errors = means_along_tree(trial, x0, steps)
-    root = theorem.rounding(trial.stepsize, np.arange(len(means))) + STEP_ROUNDING * np.sqrt(means.max())
+    roots = np.sqrt(np.maximum(means, 0.0))
+    root = theorem.rounding(trial.stepsize, np.arange(len(means))) + STEP_ROUNDING * roots.max()
     with np.errstate(over="ignore", invalid="ignore"):
-        found = Measured.of(means, 2 * np.sqrt(means) * root + root**2 + errors)
+        found = Measured.of(means, 2 * roots * root + root**2 + errors)
     return bounded_means(found, theorem.over)
 
 

@@ -17,8 +17,11 @@ from mastsim.theorems import Inequality, Rate, Theorem
 from mastsim.theorems.assumptions import EXACT
 from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
 from mastsim.verification.exact_rates import decide_rate_exactly
+from mastsim.verification.false_falling_steps import false_falling_steps
+from mastsim.verification.false_polyak_steps import false_polyak_steps
 from mastsim.verification.false_reshuffling import false_reshuffling
 from mastsim.verification.false_shifts import false_shifts
+from mastsim.verification.false_subnetworks import false_subnetworks
 from mastsim.verification.inequalities import decide_inequality, expected_outcome
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.negative_controls import false_inequalities, false_rates
@@ -217,7 +220,17 @@ def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
     """Return the false variants of the chosen theorems: exactly, and the rates also from replicas."""
     wrong = [_inequality(claim, seed, effort, "refuted") for claim in false_inequalities() if _root(claim) in chosen]
     trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
-    shown = [trial for trial in (*false_shifts(), *false_reshuffling()) if _root(trial.theorem) in chosen]
+    shown = [
+        trial
+        for trial in (
+            *false_shifts(),
+            *false_reshuffling(),
+            *false_polyak_steps(),
+            *false_falling_steps(),
+            *false_subnetworks(),
+        )
+        if _root(trial.theorem) in chosen
+    ]
     exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]
     return [*wrong, *exact, *(_sampled(t, seed, effort) for t in trials)]
 
@@ -240,9 +253,9 @@ def _inequality(claim: Inequality, seed: int, effort: Effort, expected: Outcome)
 
 def _rate(trial: Trial, seed: int, effort: Effort) -> _Task:
     if (chain := exact_recursion(trial)) is None:
-        depth = tree_depth(trial, most=effort.depth)
+        depth = tree_depth(trial, most=min(effort.depth, trial.theorem.deepest))
         return _sampled(trial, seed, effort) if depth is None else _Task(lambda _: decide_rate_on_tree(trial, depth), False)
-    longest = trial.theorem.planned_steps or effort.steps
+    longest = trial.theorem.planned_steps or min(effort.steps, trial.theorem.longest)
     steps = longest if trial.start is not None else min(longest, effort.steps)
     return _Task(lambda _: decide_rate_exactly(trial, chain, steps), sampled=False)
 

@@ -426,6 +426,7 @@ METHODS = [
     ms.PAGE(0.01, WithReplacement(3), NaturalCompressor(), probability=0.3, sketches=2),
     ms.DistributedDSGD(0.01),
     ms.DistributedDSGD(0.01, Nice(2), NaturalCompressor()),
+    ms.AveragedMomentum(0.01, Nice(5), NaturalCompressor(), growth=0.7),
 ]
 
 

@@ -182,12 +182,6 @@ def test_what_is_neither_known_nor_short_to_list_is_refused(sketch, message):
             call()
 
 
-def test_step_sizes_that_change_are_refused():
-    F, x0 = oblique_case()
-    with pytest.raises(ValueError, match="a step size that changes: exact moments need a constant one"):
-        propagate(F, ms.DSGD(ms.InverseSqrtStep(0.1)), x0, 2)
-
-
 @pytest.mark.parametrize(
     ("sketch", "keep"), [(ms.RandK(40, k=20), 0.5), (ms.Identity(65), 1.0), (ms.Bernoulli(30, 0.25), 0.25)]
 )

@@ -21,6 +21,7 @@ from mastsim.run import Request, Run
 from mastsim.simulation import simulate
 from mastsim.sketches.laws import Law
 from mastsim.theorems import ALL, Inequality, Lemma1, Lemma2, Lemma3, MinimizerSuboptimality, Rate, StronglyConvexDSGD
+from mastsim.theorems.agreeing_clients import agreeing_clients
 from mastsim.theorems.assumptions import (
     CONVEX,
     DISTRIBUTED,
@@ -30,6 +31,8 @@ from mastsim.theorems.assumptions import (
     STRONGLY_CONVEX,
     AssumptionError,
 )
+from mastsim.theorems.held_shift import StronglyConvexHeld
+from mastsim.theorems.subnetwork_constants import ONE_MINIMISER
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
 
@@ -128,6 +131,10 @@ def distributed(sketches=None):
 
 def example(kind):
     """Return an objective that a record speaks about."""
+    if kind is StronglyConvexHeld:
+        return ms.Mast(ms.Quadratic(np.array([[3.0]]), np.array([6.0])), ms.Bernoulli(1, 0.9))
+    if ONE_MINIMISER in kind.assumptions:
+        return agreeing_clients()[1]
     if DISTRIBUTED in kind.assumptions:
         return distributed()
     if NO_SKETCH in kind.assumptions:
@@ -173,6 +180,9 @@ def test_records_say_what_is_tried(kind):
         method = case.method_at(case.stepsize)
         assert type(method).__name__ == kind.method
         assert method.rule.largest == case.stepsize > 0
+        if method.rule.adapts:
+            assert case.bound(3) >= case.radius >= 0
+            continue
         chain = recursion(F, method)
         found = chain.run(F.center + 1.0, 2, [case.form(case.stepsize, chain.center)])
         assert found.shape == (3, 1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.memory import check_room
+from mastsim.methods.affine import steps_are_alike
 from mastsim.methods.settings import parse_rule
 from mastsim.moments import EnumeratedRecursion, recursion
 from mastsim.problems import FiniteSum
@@ -168,7 +169,7 @@ class Instance:
     def measured(self, trial: Trial, *, quick: bool = False) -> np.ndarray:
         """Return the expectation of the measure after 0, 1, …, T steps."""
         start = np.array(self.start)
-        if quick:
+        if quick and steps_are_alike(trial.method):
             chain = EnumeratedRecursion(trial.objective, trial.method)
             return by_powers(chain, start, self.horizon, trial.theorem.form(trial.stepsize, chain.center))
         steps = recursion(trial.objective, trial.method)
