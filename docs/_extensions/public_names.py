@@ -20,6 +20,7 @@ MODULES = {
     "mastsim.verification": "Trials and verdicts",
     "mastsim.verification.attack": "Attacks",
     "mastsim.recommendation": "Advice for a data file",
+    "mastsim.empirical_rates": "Measured rates",
     "mastsim.sweeps": "Sweeps",
     "mastsim.constants": "Constants",
     "mastsim.expected": "Expected objectives",
