@@ -69,7 +69,7 @@ site-check: docs $(VENV)/.installed-test $(VENV)/.installed-browser
 	MASTSIM_SITE=site $(BIN)/python -m pytest tests/browser
 
 clean:
-	rm -rf $(VENV) $(VENV)-floors site docs/reference/generated
+	rm -rf $(VENV) $(VENV)-floors site docs/reference/generated docs/gallery/generated
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c '$(OLD_ENOUGH)'

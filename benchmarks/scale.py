@@ -1,6 +1,7 @@
 """Data of the size of text: constants, minimisers and guarantees beside a sparse pair A x, Aᵀr; time and memory.
 
-Goals are in pairs, so that a busy machine does not decide them: a pair of the text rows takes 3.5 ms on an idle one.
+Goals are in pairs, so that no machine decides them: a pair of the text rows takes 3.5 ms where they were set. Seconds are
+those of the processor. In a quick run the rows are few, and only the goals about a5a are judged, in pairs of all entries.
 """
 
 import resource
@@ -16,7 +17,7 @@ from benchmarks.text_data import text_rows
 from benchmarks.timing import interleaved, machine, median
 
 QUICK = {"n": 2_000, "dim": 5_000}
-PAIR = 3.5e-3  # seconds
+PAIR, ENTRIES = 3.5e-3, 1.457e6  # seconds; entries of the text rows
 
 
 def met(value, goal):
@@ -31,9 +32,9 @@ def verdict(taken, pair, goal):
 
 def once(call):
     """Return what a call returns, and its seconds."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = call()
-    return found, time.perf_counter() - begin
+    return found, time.process_time() - begin
 
 
 def text(quick):
@@ -58,10 +59,10 @@ def text(quick):
     rows.append((f"all {len(c)} constants and {len(told)} guarantees", rest + sum(row[1] for row in rows[1:]), 5.0))
     for title, taken, goal in rows:
         ratios = f"{taken / pair:7.4g} pairs = {taken / rule:6.3g} rules"
-        print(f"  {title:58s} {taken:7.3f} s = {ratios}{verdict(taken, pair, goal)}")
+        print(f"  {title:58s} {taken:7.3f} s = {ratios}{verdict(taken, pair, np.inf if quick else goal)}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"  {'peak memory':58s} {peak:7.3f} GiB{'':27s}   goal 1 GiB: {met(peak, 1.0)}")
-    return pair
+    return pair * ENTRIES / A.nnz
 
 
 def minimisers(pair):

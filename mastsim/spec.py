@@ -25,7 +25,7 @@ from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import spell_label
-from mastsim.problems.families import AUTO, EMPTY, problem_names, problem_settings
+from mastsim.problems.families import AUTO, DEFAULT_CONDITION, EMPTY, problem_names, problem_settings
 from mastsim.problems.least_squares import LeastSquares
 from mastsim.problems.row_weights import BALANCED, column_of_weights, label_weights, read_weights
 from mastsim.provenance import content_hash
@@ -35,8 +35,6 @@ from mastsim.validation import instance, integer, nonnegative, one_of, positive,
 from mastsim.vectors import read_vector
 from mastsim.verification.own_module import OwnParts, load_parts
 
-DEFAULT_CONDITION = 100.0
-"""κ_f where neither it nor λ is given, as in Section 5 of the paper."""
 SPLITS = ("iid", "label")
 _VECTORS = 16
 """How many vectors of d numbers constants and a minimiser take at the least."""

@@ -1,4 +1,4 @@
-"""The sources of the site: a page a figure, a proof for every theorem of this package, no page that nobody lists."""
+"""The sources of the site: pages of figures, a proof for every theorem of this package, no page that nobody lists."""
 
 import re
 from pathlib import Path
@@ -12,26 +12,21 @@ DOCS = Path(__file__).parent.parent / "docs"
 KINDS = {kind.id: kind for kind in ALL}
 
 
-@pytest.mark.parametrize("name", ALL_FIGURES)
-def test_every_figure_has_a_page_with_its_title_its_picture_and_its_numbers(name):
-    text = (DOCS / "gallery" / f"{name}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# {ALL_FIGURES[name].TITLE}\n")
-    assert f"](../../figures/{name}.png)" in text
-    assert f"](../../figures/{name}.json)" in text
-    assert f"gallery/{name}\n" in (DOCS / "gallery.md").read_text(encoding="utf-8")
-
-
-def test_proofs_and_figures_that_are_gone_have_no_page():
-    assert {path.stem for path in (DOCS / "theorems" / "proofs").glob("*.md")} <= set(KINDS)
-    assert {path.stem for path in (DOCS / "gallery").glob("*.md")} == set(ALL_FIGURES)
+def test_pages_of_figures_show_figures_that_there_are():
+    pages = list((DOCS / "gallery").glob("*.md"))
+    assert {path.stem for path in pages} <= set(ALL_FIGURES)
+    for path in pages:
+        for kind in ("png", "json"):
+            assert f"](../../figures/{path.stem}.{kind})" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_theorem_that_is_from_nowhere_else_is_proved(name):
     proof = DOCS / "theorems" / "proofs" / f"{name}.md"
     assert proof.exists() or "this package" not in KINDS[name].source
-    if proof.exists():
-        assert proof.read_text(encoding="utf-8").strip() in (DOCS / "theorems" / f"{name}.md").read_text(encoding="utf-8")
+    page = (DOCS / "theorems" / f"{name}.md").read_text(encoding="utf-8")
+    if "## Proof" in page:
+        assert page.endswith(proof.read_text(encoding="utf-8"))
 
 
 def test_every_page_is_listed_on_another():
@@ -42,4 +37,4 @@ def test_every_page_is_listed_on_another():
     )
     for path in pages:
         name = path.relative_to(DOCS).with_suffix("").as_posix()
-        assert re.search(rf"^{re.escape(name)}$", listed, re.MULTILINE) or name.startswith("theorems/"), name
+        assert re.search(rf"^{re.escape(name)}$", listed, re.MULTILINE) or name.startswith(("theorems/", "gallery/")), name

@@ -90,7 +90,7 @@ def contest(work, effort):
     blind = check(tested, found if tested is work else columns(tested, effort))
     forms = finalists(found, effort)
     calls = {(form.column, form.name): lambda form=form: form.run(form.steps, 2) for form in forms}
-    seconds = interleaved(calls, effort.rounds)
+    seconds = interleaved(calls, effort.rounds, time.perf_counter)
     rates = {
         (form.column, form.name): [form.steps * form.replicas / spent for spent in seconds[form.column, form.name]]
         for form in forms

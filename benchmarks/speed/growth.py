@@ -1,6 +1,7 @@
 """What doubling n, d, K or R costs, one replica against many, and how near the machine's ceilings a step comes."""
 
 import math
+import time
 
 import numpy as np
 from numba import njit, prange
@@ -39,7 +40,7 @@ def growth(effort):
         for name, works in pairs.items():
             forms = [calibrated("", "", simulation(work, **keywords), work.replicas, effort.seconds / 2) for work in works]
             calls = {i: lambda form=form: form.run(form.steps, 3) for i, form in enumerate(forms)}
-            spent = interleaved(calls, effort.rounds)
+            spent = interleaved(calls, effort.rounds, time.perf_counter)
             steps = [[s / form.steps for s in spent[i]] for i, form in enumerate(forms)]
             exponents = [math.log2(large / small) for small, large in zip(*steps, strict=True)]
             found[column][name] = spread(exponents)
@@ -57,7 +58,9 @@ def precision(work, effort):
         return None
     runs = {name: simulation(work, precision=name) for name in ("float32", "float64")}
     forms = {name: calibrated("", name, run, work.replicas, effort.seconds) for name, run in runs.items()}
-    spent = interleaved({name: lambda form=form: form.run(form.steps, 4) for name, form in forms.items()}, effort.rounds)
+    spent = interleaved(
+        {name: lambda form=form: form.run(form.steps, 4) for name, form in forms.items()}, effort.rounds, time.perf_counter
+    )
     per_step = {name: [s / forms[name].steps for s in spent[name]] for name in forms}
     return spread([b / a for a, b in zip(per_step["float32"], per_step["float64"], strict=True)])
 
@@ -79,7 +82,11 @@ def ceilings(rounds):
         for _ in range(repeats[where]):
             _triad(*triads[where])
 
-    spent = interleaved({"product": lambda: M @ M, **{where: lambda where=where: triad(where) for where in arrays}}, rounds)
+    spent = interleaved(
+        {"product": lambda: M @ M, **{where: lambda where=where: triad(where) for where in arrays}},
+        rounds,
+        time.perf_counter,
+    )
     rates = {where: 24 * size * repeats[where] / min(spent[where]) for where, size in arrays.items()}
     return {"flops": 2 * len(M) ** 3 / min(spent["product"]), **rates}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mastsim
 from mastsim import theorems
+from mastsim.reproduce import ALL_FIGURES
 
 MODULES = {
     "mastsim.extend": "Base classes for parts of your own",
@@ -19,6 +20,7 @@ MODULES = {
     "mastsim.verification": "Trials and verdicts",
     "mastsim.verification.attack": "Attacks",
     "mastsim.recommendation": "Advice for a data file",
+    "mastsim.empirical_rates": "Measured rates",
     "mastsim.sweeps": "Sweeps",
     "mastsim.constants": "Constants",
     "mastsim.expected": "Expected objectives",
@@ -30,6 +32,7 @@ MODULES = {
 """What is documented beside the names of the package itself, in this order."""
 
 FOLDER = Path(__file__).parent.parent / "reference" / "generated"
+GALLERY = Path(__file__).parent.parent / "gallery"
 
 
 def homes():
@@ -123,16 +126,36 @@ def keep_bars(app, what, name, thing, options, lines):
             lines[number] = "`".join(parts)
 
 
-def order_theorems(app, name, source):
-    """List the theorems in the order of the registry."""
+def write_figures(app):
+    """Write a page for every figure of the registry that has none written by hand."""
+    folder = GALLERY / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.md"):
+        old.unlink()
+    for name, figure in ALL_FIGURES.items():
+        if (GALLERY / f"{name}.md").exists() or not (GALLERY.parents[1] / "figures" / f"{name}.png").exists():
+            continue
+        picture = f"../../../figures/{name}"
+        words = [f"# {figure.TITLE}", inspect.getdoc(figure).splitlines()[0], f"![{figure.TITLE}]({picture}.png)"]
+        words.append(f"Made by `mastsim reproduce {name}`; [every number in it]({picture}.json).")
+        (folder / f"{name}.md").write_text("\n\n".join(words) + "\n", encoding="utf-8")
+
+
+def order(app, name, source):
+    """List theorems and figures in the order of their registries."""
     if name == "docs/theory":
         listed = "\n".join(f"theorems/{kind.id}" for kind in theorems.ALL)
         source[0] = source[0].replace("theorems/*", listed)
+    if name == "docs/gallery":
+        pages = [f"gallery/{figure}" for figure in ALL_FIGURES] + [f"gallery/generated/{figure}" for figure in ALL_FIGURES]
+        there = [page for page in pages if (GALLERY.parent / f"{page}.md").exists()]
+        source[0] = source[0].replace("gallery/*", "\n".join(there))
 
 
 def setup(app):
     """Write the pages before Sphinx looks for its sources."""
     app.connect("builder-inited", write, priority=100)
-    app.connect("source-read", order_theorems)
+    app.connect("builder-inited", write_figures, priority=100)
+    app.connect("source-read", order)
     app.connect("autodoc-process-docstring", keep_bars)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -72,10 +72,27 @@ class Curves:
 
     @property
     def has_floor(self) -> bool:
-        """Whether the bound has a second term; yes where nothing is known."""
+        """Whether the bound has a second term that stays; yes where nothing is known."""
         if self.theorem is None:
             return True
-        return float(np.max(self.theorem.terms(np.asarray(1.0), self.stepsize, 1.0)[1])) > 0
+        early, late = self._second_terms
+        return late > 0 and late >= early * (1 - 1e-9)
+
+    @property
+    def _second_terms(self) -> tuple[float, float]:
+        """The second term of the bound half way and at the end; it falls where step sizes do."""
+        assert self.theorem is not None
+        ends = np.array([max(float(self.steps[-1]) / 2, 1.0), max(float(self.steps[-1]), 1.0)])
+        terms = [self.theorem.terms(np.asarray(end), self.stepsize, self.initial)[1] for end in ends]
+        return float(np.max(terms[0])), float(np.max(terms[1]))
+
+    def bound_at(self, place: int, initial: float | None = None) -> float:
+        """Return the part of the bound that falls with the steps, after those of a column."""
+        assert self.theorem is not None
+        early, late = self._second_terms
+        start = self.initial if initial is None or late < early * (1 - 1e-9) else initial
+        first, second = self.theorem.terms(np.asarray(float(self.steps[place])), self.stepsize, start)
+        return float(first) + (float(np.max(second)) if late < early * (1 - 1e-9) else 0.0)
 
     def averaged(self) -> Curves:
         """Return the averages over the steps before each number of steps, from 1 on."""
@@ -225,9 +242,12 @@ def fit_curves(curves: Curves, kind: Kind, floor: bool | None, alpha: float) -> 
     window = (_linear_window if kind == "linear" else _sublinear_window)(pilots, steps, above)
     scale = steps if kind == "linear" else np.log(np.maximum(steps, 1))
     order = _order(rest[:1] if alike else rest, scale, window, alpha)
+    places = [place for place in window if place is not None]
+    over = f"steps {', '.join(str(int(steps[place])) for place in places)}"
+    if order.value == math.inf:
+        raise ValueError(f"run no longer falls over {over}: above its floor nothing is left to measure; look at fewer steps")
     claimed = _claimed(curves, scale, window)
     slopes: dict[str, Any] = {} if kind == "linear" else {"margin": SLOPE_MARGIN, "resolution": SLOPE_RESOLUTION}
-    places = [place for place in window if place is not None]
     return RateFit(
         "rate" if kind == "linear" else "exponent of T",
         *(curves.method, curves.objective, curves.measure),
@@ -237,7 +257,7 @@ def fit_curves(curves: Curves, kind: Kind, floor: bool | None, alpha: float) -> 
         theorem=None if curves.theorem is None else curves.theorem.id,
         tier="exact" if alike else "asymptotic",
         alpha=0.0 if alike else alpha,
-        over=f"steps {', '.join(str(int(steps[place])) for place in places)}",
+        over=over,
         begun=claimed is None or kind == "linear" or _has_begun(curves, window),
         **slopes,
     )
@@ -302,21 +322,15 @@ def _claimed(curves: Curves, scale: np.ndarray, window: _Window) -> float | None
     """Return the order of the first term of the bound over the window; None where there is none or it says nothing there."""
     if curves.theorem is None:
         return None
-    first, last = (_first_term(curves, place, 1.0) for place in (window.first, window.last))
+    first, last = (curves.bound_at(place, 1.0) for place in (window.first, window.last))
     if not (0 < first < math.inf and 0 <= last < math.inf):
         return None
     return minus_log(last / first) / float(scale[window.last] - scale[window.first])
 
 
-def _first_term(curves: Curves, place: int, initial: float) -> float:
-    assert curves.theorem is not None
-    return float(curves.theorem.terms(np.asarray(float(curves.steps[place])), curves.stepsize, initial)[0])
-
-
 def _has_begun(curves: Curves, window: _Window) -> bool:
-    """Whether the first term has fallen well below the measure at the start: before that averages need not have fallen."""
-    assert curves.theorem is not None
-    return _first_term(curves, window.first, curves.initial) * BEGUN <= float(curves.table[:, 0].mean())
+    """Whether the bound has fallen well below the measure at the start: before that averages need not have fallen."""
+    return curves.bound_at(window.first) * BEGUN <= float(curves.table[:, 0].mean())
 
 
 def fit_factor(found: FactorBracket, curves: Curves) -> RateFit:
@@ -331,7 +345,7 @@ def fit_factor(found: FactorBracket, curves: Curves) -> RateFit:
     """
     low, high = minus_log(found.upper), minus_log(found.lower)
     theorem = curves.theorem if curves.kind == "linear" else None
-    claimed = None if theorem is None else minus_log(_first_term(curves, 0, 1.0))
+    claimed = None if theorem is None else minus_log(curves.bound_at(0, 1.0))
     words: Any = {"claimed": claimed, "order_text": order_text("linear", claimed), "tier": "exact", "alpha": 0.0}
     words |= {"theorem": None if theorem is None else theorem.id, "over": "in the long run"}
     return RateFit("rate", curves.method, curves.objective, "second moments", low, low, high, **words)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,13 +81,15 @@ class _Subject:
         F = self.objective
         return F.is_quadratic and len(self.method.init(F, F.center[None])) * F.dim <= _SMALL
 
-    def fits(self) -> Iterator[RateFit]:
-        """Yield what is measured."""
-        yield self._factor()
-        if self.theorem is not None and self.linear is None:
-            yield self._exponent(self.theorem)
-        if self.theorem is not None and (floor := floor_in_stepsize(self.theorem, self.method, self._floor, self.alpha)):
-            yield floor
+    def fit(self, found: RateFits, name: str) -> None:
+        """Add what is measured; one part may be refused, and the others still be measured."""
+        for measured in (self._factor, self._exponent, self._floor):
+            try:
+                fit = measured()
+            except ValueError as refusal:
+                found.refused.append((name, str(refusal)))
+            else:
+                found.extend([] if fit is None else [replace(fit, method=self.label)])
 
     def _curves(self, theorem: Rate | None, table: np.ndarray, measure: str, first: int) -> Curves:
         steps = np.arange(first, first + table.shape[1])
@@ -97,9 +100,10 @@ class _Subject:
     def _factor(self) -> RateFit:
         """Return the factor a step, from the spectral radius of second moments or from replicas that start far out."""
         F, theorem = self.objective, self.linear
-        if self.is_small:
-            found = contraction(F, self.method)
-            return fit_factor(found, self._curves(theorem, np.zeros((1, 1)), "second moments", 1))
+        if self.is_small and self.method.rule.constant:
+            with suppress(ValueError):
+                found = contraction(F, self.method)
+                return fit_factor(found, self._curves(theorem, np.zeros((1, 1)), "second moments", 1))
         shrink = 0.0 if theorem is None else 1 - theorem.rate
         steps = _MOST_STEPS if shrink <= 0 else int(min(_MOST_STEPS, max(_RECORDS, _REACH / shrink)))
         measure = "distance" if theorem is None or theorem.measure not in MEASURES else theorem.measure
@@ -118,19 +122,26 @@ class _Subject:
             measures=measures,
             progress=False,
         )
-        floor = None if theorem is not None else not self.cost.alike and self.cost.gradients == 0
+        floor = None if theorem is not None else self._settles
         return fit_rate(run, theorem, measure=measure, floor=floor, alpha=self.alpha)
 
-    def _exponent(self, theorem: Rate) -> RateFit:
-        """Return the exponent of the number of steps, once the bound is below the start."""
-        F, start = self.objective, theorem.start
-        first = float(np.asarray(theorem.terms(np.asarray(1.0), self.method.rule.largest, theorem.initial)[0]))
-        wanted = BEGUN * first / start if 0 < start < math.inf else math.inf
+    @property
+    def _settles(self) -> bool:
+        """Whether a method whose rate is not claimed to be linear is expected to have a floor."""
+        if self.theorem is None:
+            return not self.cost.alike and self.cost.gradients == 0
+        return float(np.max(self.theorem.terms(np.asarray(1.0), self.method.rule.largest, 1.0)[1])) > 0
+
+    def _exponent(self) -> RateFit | None:
+        """Return the exponent of the number of steps, once the bound is below the start; None for linear rates."""
+        theorem, F = self.theorem, self.objective
+        if theorem is None or self.linear is not None:
+            return None
         costly = theorem.measure in _COSTLY and not F.is_quadratic
         most = GRADIENTS // _FEWEST if costly else _MOST_STEPS * (10 if self.is_small else 1)
-        if not 4 * wanted < most or theorem.measure not in MEASURES:
-            raise ValueError(f"exponent of T: no order shows before step {4 * wanted:.3g}, and at most {most} are followed")
-        steps = 4 * math.ceil(max(wanted, 1.0))
+        steps = self._begun(theorem, most)
+        if steps > most or theorem.measure not in MEASURES:
+            raise ValueError(f"exponent of T: no order shows within the {most} steps that are followed")
         if self.is_small:
             table = np.asarray(getattr(propagate(F, self.method, F.center, steps), theorem.measure))[None]
             return fit_curves(self._curves(theorem, table, theorem.measure, 0), "sublinear", None, self.alpha)
@@ -139,7 +150,21 @@ class _Subject:
         run = simulate(self.method, F, steps=steps, seed=self.seed, progress=False, **what)
         return fit_rate(run, theorem, alpha=self.alpha)
 
-    def _floor(self, setting: Setting) -> np.ndarray:
+    def _begun(self, theorem: Rate, most: int) -> int:
+        """Return steps at a quarter of which the bound is well below the start; more than `most` where that takes longer."""
+        steps = 4
+        while steps <= most:
+            first = theorem.terms(np.asarray(steps / 4), self.method.rule.largest, theorem.initial)[0]
+            if float(np.max(first)) * BEGUN <= theorem.start:
+                break
+            steps = 4 * math.ceil(0.3 * steps)
+        return steps
+
+    def _floor(self) -> RateFit | None:
+        """Return the slope of the floor in the step size; None where no floor is claimed."""
+        return None if self.theorem is None else floor_in_stepsize(self.theorem, self.method, self._floor_of, self.alpha)
+
+    def _floor_of(self, setting: Setting) -> np.ndarray:
         """Return a floor, exact where that is quick, with other random numbers for every setting."""
         if self.is_small:
             return setting.exact()
@@ -214,10 +239,10 @@ def measure_rates(
         mine = replace(spec, method=kind.keyword, settings=(), stepsize="theory", clients=clients)
         try:
             subject = _subject(mine, data, known, replicas, seed, float(alpha) / (2 * len(kinds)))
-            for fit in subject.fits():
-                found.append(replace(fit, method=subject.label))
         except ValueError as refusal:
             found.refused.append((kind.keyword, str(refusal)))
+        else:
+            subject.fit(found, kind.keyword)
     _add_slopes(found, family_for(data, spec.problem, spec.positive)[0], progress)
     return found
 

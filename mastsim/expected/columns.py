@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -93,6 +93,32 @@ class Totals:
     value: np.ndarray
     gradient: np.ndarray
     product: np.ndarray
+
+
+def totals_with_slope(
+    values: Iterable[np.ndarray], gradient: np.ndarray, product: np.ndarray, z: np.ndarray, slope: float, layout: RowLayout
+) -> Totals:
+    """Return the totals of values that are added up exactly, and of slope·w, which all rows share, with derivatives.
+
+    Parameters
+    ----------
+    values : iterable of ndarray
+        What is added up at each point.
+    gradient, product : ndarray, shape (points, dim), or with no columns
+        Their derivatives; the first is added to.
+    z : ndarray, shape (points, dim)
+        The points.
+    slope : float
+        The slope.
+    layout : RowLayout
+        The rows.
+    """
+    tilt, at_zero = layout.tilt
+    linear = [(slope * at_zero, slope * float(tilt @ point[: len(tilt)])) for point in z]
+    value = np.array([math.fsum([*part.ravel().tolist(), *each]) for part, each in zip(values, linear, strict=True)])
+    if gradient.size:
+        gradient[:, : len(tilt)] += slope * tilt
+    return Totals(value, gradient, product)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,23 +259,11 @@ class ColumnRows(ReadOnly, copy=False):
 
     def _collect(self, z: np.ndarray, plan: Plan, tasks: Tasks, out: Found) -> Totals:
         """Add up the tasks of every point, in their own order, and what is linear."""
-        base, (tilt, at_zero), first = (
-            plan.pack.found[0].slope,
-            self.layout.tilt,
-            np.searchsorted(tasks.point, range(len(z))),
-        )
+        first = np.searchsorted(tasks.point, np.arange(len(z)))
         constant = plan.pack.constant[tasks.bucket] * (tasks.last - tasks.first)
-        parts = np.column_stack([out.values, constant]).tolist()
-        value = np.array(
-            [
-                math.fsum([*itertools.chain(*parts[a:b]), base * at_zero, base * float(tilt @ p[: len(tilt)])])
-                for a, b, p in zip(first, [*first[1:], len(parts)], z, strict=True)
-            ]
-        )
+        values = np.split(np.column_stack([out.values, constant]), first[1:])
         gradient, product = (self._scatter(part, first, z) for part in (out.gradient, out.product))
-        if gradient.size:
-            gradient[:, : len(tilt)] += base * tilt
-        return Totals(value, gradient, product)
+        return totals_with_slope(values, gradient, product, z, plan.pack.found[0].slope, self.layout)
 
     def _scatter(self, parts: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Add up the derivatives of every point, and the atoms of every column; empty where there are none."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from mastsim.expected.columns import Totals, pairs
+from mastsim.expected.columns import Totals, pairs, totals_with_slope
 from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed
@@ -114,18 +113,11 @@ class EntryRows(ReadOnly, copy=False):
     def _collect(self, z: np.ndarray, level: int, out: Found, each: int) -> Totals:
         """Add up the tasks of every point, and what is linear."""
         points, dim = z.shape
-        base, (tilt, at_zero) = self.ladder[0].slope, self.layout.tilt
-        flat = out.values.reshape(points, -1)
-        value = np.array(
-            [math.fsum([*row, base * at_zero, base * float(tilt @ p[: len(tilt)])]) for row, p in zip(flat, z, strict=True)]
-        )
         gradient, product = (
             _in_order(part.reshape(points, each, dim)) if level >= least else np.zeros((points, 0))
             for least, part in ((1, out.gradient), (2, out.product))
         )
-        if level >= 1:
-            gradient[:, : len(tilt)] += base * tilt
-        return Totals(value, gradient, product)
+        return totals_with_slope(out.values.reshape(points, -1), gradient, product, z, self.ladder[0].slope, self.layout)
 
     def _pieces(self, points: int) -> Pieces:
         """Return the same pieces of the rows for every point."""

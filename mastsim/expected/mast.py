@@ -85,7 +85,9 @@ class Mast(Objective):
         instance("problem", self.problem, Problem)
         instance("sketch", self.sketch, Sketch)
         if self.problem.dim != self.sketch.dim:
-            raise ValueError(f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}")
+            hint = "; Unmasked(sketch) leaves the intercept alone" if getattr(self.problem, "intercept", False) else ""
+            said = f"the sketch has dimension {self.sketch.dim}, but the problem has dimension {self.problem.dim}"
+            raise ValueError(f"{said}{hint}")
         shift = vector("shift", np.zeros(self.dim) if self.shift is None else self.shift, self.dim, ENTRIES)
         object.__setattr__(self, "shift", shift)
         one_of("evaluate", self.evaluate, ["auto", *ALL_EXPECTATIONS])

@@ -71,7 +71,9 @@ def mix(found: ExponentialSum, kept: int, units: int, terms: int, accuracy: floa
     limits = bounds(kept, units, terms, 2 * covered * t * found.reach)
     size, share = np.abs(weights), accuracy * (1 + found.reach) / len(t)
     good = (size * limits.value <= share) & (size * t * limits.slope <= 10 * share)
-    good &= (size * t * np.minimum(t / _BENT, 1.0) * limits.slope <= 10 * share) & (limits.growth <= MOST_GROWTH)
+    good &= size * t * np.minimum(t / _BENT, 1.0) * limits.slope <= 10 * share
+    # Rounding that grows counts little at nodes of little weight.
+    good &= (limits.growth <= MOST_GROWTH) | (size * limits.growth <= size.max())
     if not good.any(axis=0).all():
         return None
     count = good.argmax(axis=0) + 1

@@ -18,12 +18,12 @@ from functools import lru_cache
 
 import numpy as np
 
-MOST_NODES = 16
+MOST_NODES = 24
 """The most laws of a mixture."""
 MOST_TERMS = 1024
 """The longest rows whose bounds are computed."""
 MOST_GROWTH = 64.0
-"""By how much the rounding of a mixture may exceed that of a single law."""
+"""By how much the rounding of a mixture may exceed that of a single law, at nodes whose weight is not small."""
 _RHO = np.geomspace(1e-2, 1e7, 160)
 
 Complex = tuple[int, int]

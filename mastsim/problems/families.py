@@ -35,6 +35,8 @@ ALL_PROBLEMS: tuple[type[Problem], ...] = (
 """Every family of problems on data of its own; tests, command line and documentation are generated from this tuple."""
 
 EMPTY: Mapping[str, type[Any]] = MappingProxyType({})
+DEFAULT_CONDITION = 100.0
+"""κ_f where neither it nor λ is given, as in Section 5 of the paper."""
 AUTO = "auto"
 """Logistic regression or least squares, whichever suits the labels."""
 _DATA = ("A", "y", "l2", "condition_number", "weights", "intercept")

@@ -77,7 +77,7 @@ def read_weights(given: str) -> str:
     if Path(given).is_file():
         return given
     pairs = [pair.strip().split(":") for pair in given.split(",")]
-    if any(len(pair) != 2 for pair in pairs):
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise ValueError(
             f"weights={shown(given)} is not accepted: it must be balanced, a weight for each label such as 0:1,1:5, "
             "column:NAME or an existing .npy or .csv file"

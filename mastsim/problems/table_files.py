@@ -78,7 +78,7 @@ def read_table(path: Path, content: bytes, target: str | None, weights: str | No
     names, columns, lines = _read_parquet(path) if kind == ".parquet" else _read_text(str(path), content, kind)
     where, heavy = _column_of(target, names, str(path)), None
     if weights is not None:
-        heavy = names.index(one_of("weights", weights, [name for i, name in enumerate(names) if i != where]))
+        heavy = names.index(one_of("column of weights", weights, [name for i, name in enumerate(names) if i != where]))
     y, said = _targets(names[where], columns[where], lines, str(path))
     features = [i for i in range(len(names)) if i not in (where, heavy)]
     if not features:

@@ -106,7 +106,9 @@ def advise(
     if design is not None:
         one_of("design", design, list(designs.OBJECTIVES))
     one_of("sketch", sketch, ["bernoulli", "randk"])
-    keeps = np.atleast_1d(keep_fraction("keep", keep)).tolist()
+    keeps = np.atleast_1d(keep_fraction("keep", keep)).ravel().tolist()
+    if not keeps:
+        raise ValueError("keep is empty, but at least one share in (0, 1] is needed")
     if design is not None and intercept:
         raise ValueError(
             f"design={design!r} is not accepted with intercept: keeps are designed for coordinates that are masked"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mastsim.problems import Dataset, LogisticRegression, load
 from mastsim.problems.catalogue import DEFAULT_DATA, locate
+from mastsim.problems.families import DEFAULT_CONDITION
 from mastsim.sketches import RandK
-from mastsim.spec import DEFAULT_CONDITION, Spec
+from mastsim.spec import Spec
 
 PREFERRED_DATA = "a5a"
 LOGISTIC = Spec(problem="logistic")

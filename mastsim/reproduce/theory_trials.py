@@ -12,6 +12,7 @@ from mastsim.backend import Array
 from mastsim.draws import Draw
 from mastsim.expected import Objective
 from mastsim.methods import Method
+from mastsim.request import LYAPUNOV
 from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.standard_errors import mean_and_error
@@ -104,7 +105,7 @@ def _paths(
         "replicas": budget.replicas,
         "seed": seed,
         "x0": start,
-        "measures": (trace_of(theorem.measure),),
+        "measures": (_trace(theorem),),
         "threads": 2,
         "chunk": 8,
     }
@@ -196,7 +197,7 @@ def average_along(theorem: Rate, steps: int, shared: dict[str, Any]) -> tuple[np
         # A stride beyond the end: each run records its start and its end only.
         method = theorem.method_at(theorem.stepsize)
         run = simulate(method, theorem.objective, steps=stop, every=steps + 1, resume=run, **shared)
-        table = run.traces[trace_of(theorem.measure)] ** power
+        table = run.traces[_trace(theorem)] ** power
         columns += [table[:, 0], table[:, -1]] if not columns else [table[:, -1]]
     seen, knots = np.stack(columns, axis=1), np.append(0, stops)
     hats = np.stack([np.interp(np.arange(steps), knots, row) for row in np.eye(len(knots))], axis=1)
@@ -286,13 +287,18 @@ def measured(theorem: Rate, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarra
     >>> measured(theorem, run)[:2]
     (array([1, 2]), array([0.5    , 0.28125]))
     """
-    table = run.traces[trace_of(theorem.measure)] ** (2 if theorem.measure == "gradient_norm2" else 1)
+    table = run.traces[_trace(theorem)] ** (2 if theorem.measure == "gradient_norm2" else 1)
     if theorem.over != "minimum":
         return run.recorded[1:], *mean_and_error(table[:, 1:])
     before = table[:, :-1]
     mean, error = mean_and_error(before)
     least = [int(np.argmin(mean[: c + 1])) for c in range(len(mean))]
     return run.recorded[2:], mean[least][1:], error[least][1:]
+
+
+def _trace(theorem: Rate) -> str:
+    """Return the trace that is looked at: of a Lyapunov function, which not every objective can compute, the distance."""
+    return "distance" if theorem.measure == LYAPUNOV else trace_of(theorem.measure)
 
 
 def _said(theorem: Rate) -> dict[str, Any]:

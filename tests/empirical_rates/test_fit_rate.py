@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim.empirical_rates import RateFit, RateFits, fit_rate
 from mastsim.empirical_rates.fit import SLOPE_RESOLUTION
+from mastsim.empirical_rates.fitting import Curves, fit_curves
 from mastsim.empirical_rates.floors import Setting, slope_between
 from mastsim.empirical_rates.ratios import independent_ratio, paired_ratio
 from mastsim.run import Run, stops
@@ -163,6 +164,35 @@ def test_an_exponent_is_not_judged_before_the_bound_is_below_the_start():
     found = fit_rate(many, theorem)
     assert (found.verdict, found.claimed) == ("consistent", pytest.approx(1.0))
     assert found.quantity == "exponent of T"
+
+
+class Falling:
+    """A theorem whose step sizes fall: both terms do, the second as 1/T."""
+
+    id, measure, over, rate, initial = "made up", "distance", "last", math.nan, 1.0
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def terms(self, steps, stepsize, initial):
+        return initial / np.asarray(steps) ** 2, self.noise / np.asarray(steps)
+
+
+@pytest.mark.parametrize(("noise", "claimed"), [(100.0, 1.0), (1e-9, 2.0)])
+def test_a_second_term_that_falls_is_no_floor_and_counts(noise, claimed):
+    steps = np.arange(1025)
+    for power, verdict in ((claimed, "consistent"), (claimed / 2, "not consistent")):
+        path = np.append(1e9, np.arange(1.0, 1025.0) ** -power)
+        curves = Curves(path[None], steps, "distance", "m", "f", Falling(noise), 0.1, 1.0)
+        found = fit_curves(curves, "sublinear", None, 0.01)
+        assert found.claimed == pytest.approx(claimed, abs=0.02)
+        assert found.value == pytest.approx(power, rel=1e-9)
+        assert (found.verdict, found.over) == (verdict, "steps 512, 1024")
+
+
+def test_a_run_that_sits_on_its_floor_after_one_record_has_no_rate():
+    with pytest.raises(ValueError, match="nothing is left to measure"):
+        fit_rate(ms.moments.Moments(*[np.append(10.0, np.ones(20))] * 6))
 
 
 # Slopes --------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
+from benchmarks.expected_rules import TrapezoidRows, plain
 from mastsim.expected.mixtures import mixture
 from mastsim.expected.transforms import mixed, pack
 from mastsim.expected.transforms.arguments import Rows, Transforms
@@ -149,3 +150,17 @@ def test_company_and_threads_change_no_bit(sketch, scale):
                 assert F.value_and_gradient(x[k])[0] == values[k] == F.value(x[k])
                 np.testing.assert_array_equal(F.gradient(x[k]), gradients[k])
             np.testing.assert_array_equal(F.hessian_product(x[1], w[1]), products[1])
+
+
+def test_dense_rows_with_few_of_many_kept_are_mixed_as_accurately_as_the_subset():
+    """Against the states of the subset, another algorithm, where one row in many reaches far."""
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((60, 300)) / np.sqrt(300)
+    f, x = ms.LogisticRegression(A, np.where(rng.random(60) < 0.5, 1.0, -1.0), l2=1e-2), 0.25 * rng.standard_normal(300)
+    F = ms.Mast(f, ms.RandK(300, 30))
+    rows = F.expectation._selected
+    assert rows.entries.buckets(x) is not None
+    value, gradient = TrapezoidRows(f, F.sketch).value_and_gradient(x)
+    found, slope = plain(F, x)
+    assert abs(found - value) <= F.error_bound(x)
+    assert np.linalg.norm(slope - gradient) <= F.gradient_error(x) + 1e-13

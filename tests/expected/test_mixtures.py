@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mastsim.expected.mixing import mix
-from mastsim.expected.mixtures import bounds, log_remainders, mixture
+from mastsim.expected.mixtures import MOST_NODES, bounds, log_remainders, mixture
 from mastsim.problems import ExponentialSum, LogisticLoss
 
 PAIRS = [(1, 5), (3, 8), (4, 8), (12, 123), (62, 123), (100, 123), (15, 30), (4700, 47000), (650000, 1300000)]
@@ -54,7 +54,7 @@ def mixed(e, kept, units, count):
 
 @pytest.mark.parametrize(("kept", "units"), PAIRS)
 def test_moments_are_those_of_the_law(kept, units):
-    for count in range(1, min(kept, units - kept, 10) + 1):
+    for count in [*range(1, min(kept, units - kept, 10) + 1), min(kept, units - kept, MOST_NODES)]:
         q, w = mixture(kept, units, count)
         assert len(set(q)) == count
         size = float(np.abs(w).sum())
@@ -200,6 +200,17 @@ def test_a_mixed_sum_is_as_near_the_sum_as_it_says(seed):
     assert float(abs(got - truth)) <= parts.value + noise * parts.sizes[0]
     assert max(float(abs(a - b)) for a, b in zip(turned, slope, strict=True)) <= parts.slope + noise * parts.sizes[1]
     assert parts.value <= accuracy * (1 + found.reach)
+
+
+def test_rounding_grows_only_where_weights_are_small():
+    """Wide rows take many laws at high frequencies, whose weights make up for the size of their terms."""
+    found = LogisticLoss().shortest_sum(17.0, 5e-15)
+    parts = mix(found, 30, 300, 300, 5e-15, crowded=False)
+    t, size = found.frequencies[found.weights != 0], np.abs(found.weights[found.weights != 0])
+    most = bounds(30, 300, 300, 2 * t * found.reach).growth
+    assert most.max() > 64
+    assert parts.sizes[0] < 3 * size.sum()
+    assert len(parts.weights) < 12 * len(t)
 
 
 def test_few_kept_units_are_left_to_the_subset():

@@ -181,6 +181,8 @@ def test_a_mask_that_belongs_to_clients_is_refused():
         ms.Unmasked(ms.PermK(4, clients=2))
     with pytest.raises((TypeError, ValueError), match="sketch"):
         ms.Unmasked(ms.Haar(4, k=2))
+    with pytest.raises(ValueError, match=r"dimension 4; Unmasked\(sketch\) leaves the intercept alone"):
+        ms.Mast(ms.LeastSquares(np.eye(3), np.ones(3), l2=0.1, intercept=True), ms.RandK(3, k=1))
 
 
 def test_descriptions_say_weights_and_intercept(tmp_path):

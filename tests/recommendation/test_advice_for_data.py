@@ -124,6 +124,8 @@ def test_what_cannot_be_advised_on_is_refused(table):
         ms.advise(table[0])
     with pytest.raises(ValueError, match=r"keep=1\.5"):
         ms.advise(counts, keep=[0.5, 1.5])
+    with pytest.raises(ValueError, match="keep is empty"):
+        ms.advise(counts, keep=[])
 
 
 def test_constant_columns_are_named():

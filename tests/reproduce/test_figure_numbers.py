@@ -15,8 +15,25 @@ import mastsim as ms
 from mastsim.reproduce import ALL_FIGURES, paper_problems, reproduce
 from mastsim.reproduce.plateaus import compressed_iterates_plateau, fixed_point, plateau
 from mastsim.reproduce.tables import TABLES, refreshed, spliced
-from mastsim.reproduce.theory_trials import QUICK, AverageIterate, average_along, measured, planned, tried
-from mastsim.theorems import ALL, ConvexDSGD, DoubleSketchedPAGE, NonconvexDSGD, Rate, StronglyConvexDSGD
+from mastsim.reproduce.theory_trials import (
+    QUICK,
+    AverageIterate,
+    TrialBudget,
+    average_along,
+    away_start,
+    measured,
+    planned,
+    tried,
+)
+from mastsim.theorems import (
+    ALL,
+    ConvexDSGD,
+    DoubleSketchedPAGE,
+    LooplessSVRDSG,
+    NonconvexDSGD,
+    Rate,
+    StronglyConvexDSGD,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=40,d=4,condition=20"
@@ -100,6 +117,28 @@ def test_no_mean_crosses_its_bound(numbers, name):
     assert len(curves) >= 4
     for curve in curves:
         assert_below(curve)
+
+
+def test_where_no_lyapunov_function_can_be_computed_the_distance_is_looked_at():
+    """The columns are too many to list all masks, so that what L-SVRDSG's theorem bounds cannot be recorded in full."""
+    rows = np.random.default_rng(0).standard_normal((3, 25))
+    F = ms.Mast(ms.LogisticRegression(rows, np.array([1.0, -1.0, 1.0]), l2=0.1), ms.Bernoulli(25, 0.5))
+    theorem = LooplessSVRDSG(F)
+    assert not theorem.method_at(theorem.stepsize).knows_lyapunov(F)
+    budget = TrialBudget(longest=4, horizon=4, exact_gradients=1, replicas=2)
+    row = tried(theorem, budget, seed=5)
+    run = ms.simulate(
+        theorem.method_at(theorem.stepsize),
+        F,
+        steps=row["T"],
+        replicas=2,
+        seed=5,
+        x0=away_start(theorem),
+        every=1,
+        measures=("distance",),
+        progress=False,
+    )
+    assert row["measured"] == pytest.approx(run.distance[:, -1].mean(), rel=1e-12)
 
 
 def test_every_rate_is_in_the_table(numbers):

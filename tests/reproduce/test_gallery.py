@@ -95,3 +95,12 @@ def test_the_list_of_figures_is_that_of_the_published_ones():
         f"`{name}`" in row and ALL_FIGURES[name].TITLE in row
         for name, row in zip([name for name in ALL_FIGURES if name in COMMITTED], rows, strict=True)
     )
+
+
+def test_what_is_said_of_designed_keeps_is_in_the_figure():
+    found, said = findings("designed-keeps"), (ROOT / "docs" / "gallery" / "designed-keeps.md").read_text(encoding="utf-8")
+    assert f"allow {found['step, designed over uniform, keep 0.3']:.1f} times the step of uniform keeps" in said
+    assert f"and {found['step, designed over rand-k, keep 0.3']:.1f} times that of Rand-K" in said
+    assert f"they leave {found['floor, designed over uniform, keep 0.3']:.0%} of it".replace("%", " %") in said
+    assert 1.2 < found["step, designed over uniform, keep 0.9"] < 1.3
+    assert found["most that other keeps could gain"] < 1e-4

@@ -118,6 +118,10 @@ def test_a_true_claim_is_reported_with_the_changes_that_would_be_noticed():
     # Changes that make the claim weaker are true as well.
     assert not told & {"expected_smoothness × 1.1", "mu_fD × 0.5", "mu_fD × 0.9", "gap × 1.1", "step × 0.5", "step × 0.9"}
     assert report.largest == pytest.approx(1.0, abs=1e-9)
+    # Nothing that says more than the theorem goes unnoticed.
+    assert all(m.told_apart or m.says_less for m in report.mutants)
+    assert not any(m.told_apart and m.says_less for m in report.mutants)
+    assert "say more and were not refuted: none" in str(report)
     assert "changed versions refuted: expected_smoothness × 0.5" in str(report)
 
 
