@@ -38,3 +38,12 @@ def test_every_page_is_listed_on_another():
     for path in pages:
         name = path.relative_to(DOCS).with_suffix("").as_posix()
         assert re.search(rf"^{re.escape(name)}$", listed, re.MULTILINE) or name.startswith(("theorems/", "gallery/")), name
+
+
+@pytest.mark.parametrize("name", ["index", "start", "practitioner"])
+def test_the_examples_of_the_first_pages_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / f"{name}.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, f"{name}.md", "exec"), {})

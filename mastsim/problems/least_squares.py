@@ -36,6 +36,7 @@ class LeastSquares(GeneralizedLinearModel):
 
     Examples
     --------
+    >>> import numpy as np
     >>> f = LeastSquares(np.eye(2), np.array([2.0, 0.0]), l2=0.5)
     >>> float(f.L_f), f.minimize().x
     (1.0, array([1., 0.]))

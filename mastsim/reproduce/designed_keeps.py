@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.designs import Design, design
+from mastsim.layout import finish, page
 from mastsim.problems import Dataset
 from mastsim.reproduce.curve_plots import draw_line
-from mastsim.reproduce.figure_head import facts, subtitle
+from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, regression
 
 NAME = "designed-keeps"
@@ -90,25 +91,23 @@ def draw(numbers: dict[str, Any]) -> Figure:
     numbers : dict
         What `compute` returned, or its JSON.
     """
-    figure = Figure(figsize=(15, 4.6), layout="constrained")
-    *panels, last = figure.subplots(1, 4)
+    figure, (*panels, last) = page(2, 2)
     rows = numbers["rows"]
     keeps = [row["keep"] for row in rows]
     for axes, (goal, label) in zip(panels, PANELS.items(), strict=True):
         for place, mask in enumerate(MASKS):
             draw_line(axes, keeps, [row[goal][mask] for row in rows], place=place, label=mask)
-        axes.set_xlabel("mean keep, Σ p_i / d")
-        axes.set_ylabel(label, fontsize=9)
+        axes.set_xlabel("mean share kept, Σ p_i / d")
+        axes.set_ylabel(goal)
+        axes.set_title(label)
         axes.set_yscale("log")
     middle = rows[min(2, len(rows) - 1)]
     for place, goal in enumerate(PANELS):
         ordered = np.sort(middle[f"keeps for the {goal}"])[::-1]
         draw_line(last, np.arange(1, len(ordered) + 1), ordered, place=place, label=f"for the {goal}")
     last.set_xlabel("columns, most kept first")
-    last.set_ylabel(f"designed keep p_i, mean {middle['keep']:g}", fontsize=9)
-    for axes in figure.axes:
-        axes.legend(fontsize=8)
+    last.set_ylabel("designed keep p_i")
+    last.set_title(f"designed keeps, mean {middle['keep']:g}")
     gained = max(max(row["to be gained"].values()) for row in rows)
-    words = f"κ_f = {numbers['condition_number']:g}, v = 0, at most {gained:.0e} from the best keeps (certified)"
-    figure.suptitle(f"{TITLE}\n{subtitle(numbers)}, {words}", fontsize=10)
-    return figure
+    words = f"v = 0, at most {gained:.0e} from the best keeps (certified)"
+    return finish(figure, f"{TITLE}\n{setting(numbers)}, {words}", shared=False)

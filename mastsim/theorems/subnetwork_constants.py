@@ -171,8 +171,8 @@ DESCENT = Assumption(
     "W = ½(L̄H_D + H_DL̄) positive definite",
     lambda F: F.is_quadratic and SubnetworkConstants(F).descends,
     lambda F: (
-        f"λ_min(W) = {float(np.linalg.eigvalsh(SubnetworkConstants(F).W)[0]):.4g}, so that f may grow at first, whatever the "
-        "step, though iterates converge"
+        f"λ_min(W) = {float(np.linalg.eigvalsh(SubnetworkConstants(F).W)[0]):.4g}, so that f may grow at first, "
+        "whatever the step, though iterates converge"
         if F.is_quadratic
         else f"{F.problem.name} has no constant Hessian"
     ),

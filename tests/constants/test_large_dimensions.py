@@ -14,9 +14,10 @@ from mastsim.expected import distributed as distributed_module
 from mastsim.expected import mast as mast_module
 from mastsim.problems import finite_sum as finite_sum_module
 from mastsim.problems import glm as glm_module
+from mastsim.problems import linear_model_curvature as curvature_module
 from tests.oracles.small_sketches import SKETCHES as SMALL
 
-MODULES = (glm_module, mast_module, node_module, distributed_module, finite_sum_module)
+MODULES = (glm_module, curvature_module, mast_module, node_module, distributed_module, finite_sum_module)
 NAMES = (
     "L_f",
     "mu_f",

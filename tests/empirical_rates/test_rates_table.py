@@ -43,7 +43,8 @@ def test_every_method_with_a_keyword_is_in_the_table(exact):
     said = " ".join([fit.method for fit in exact] + [name for name, _ in exact.refused])
     assert all(kind.__name__ in said for kind in ALL_METHODS if kind.keyword)
     assert {fit.verdict for fit in exact} <= {"consistent", "better than claimed", "no claim"}
-    assert {fit.tier for fit in exact} == {"exact"}
+    # Second moments of steps that change with their number have no spectral radius: those factors are from replicas.
+    assert {fit.method for fit in exact if fit.tier != "exact"} <= {"AveragedMomentum"}
 
 
 def test_factors_are_spectral_radii_found_by_enumeration(exact):
@@ -122,7 +123,7 @@ def test_the_command_prints_the_table_and_writes_it():
     found = CliRunner().invoke(main, ["rates", "--data", DATA, "--problem", "least-squares", "--json", "-"])
     document = json.loads(found.stdout)
     assert document["tiers"] == {"exact": "exact", "asymptotic": "estimate"}
-    assert {row["tier"] for row in document["rates"]} == {"exact"}
+    assert {row["tier"] for row in document["rates"] if row["claimed"] is not None} == {"exact"}
     assert document["spec"]["sketch"] == "randk:0.5"
 
 

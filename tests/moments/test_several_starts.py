@@ -95,6 +95,16 @@ def test_paths_of_many_starts_are_those_of_each(kind, case):
         np.testing.assert_allclose(together.rounding[row], alone.rounding, rtol=1e-6)
 
 
+@pytest.mark.parametrize("case", range(16))
+def test_closed_forms_are_what_every_outcome_gives(case):
+    closed, listed = (kind(*cases()[case]) for kind in (ClosedRecursion, EnumeratedRecursion))
+    forms = [form for name, form in standard_forms(closed.objective, closed.center).items() if name in ("distance", "gap")]
+    starts = np.array([[1.0, 2.0, 3.0], [-1e3, 1e3, 5.0]])
+    one, two = (chain.follow(starts, 30, forms) for chain in (closed, listed))
+    finite = np.isfinite(two.values)
+    assert (np.abs(one.values[finite] - two.values[finite]) <= one.rounding[finite] + two.rounding[finite]).all()
+
+
 def rounding_step_by_step(path, seen, misplaced):
     """Return the bounds by the recursion E⁺ = Φ(E) + what one step rounds by, for one start, without sharing anything."""
     chain, d = path.chain, len(path.y0)
