@@ -78,7 +78,7 @@ class Effort:
     replicas: int
 
 
-FULL = Effort(points=24, steps=400, depth=9, sampled_steps=40, replicas=2048)
+FULL = Effort(points=24, steps=400, depth=9, sampled_steps=40, replicas=512)
 QUICK = Effort(points=8, steps=100, depth=6, sampled_steps=16, replicas=512)
 
 
