@@ -11,8 +11,9 @@ from mastsim.advice import covering
 from mastsim.expected import Objective
 from mastsim.keywords import by_keyword
 from mastsim.methods import ConstantStep, Method, StepRule, steprules
-from mastsim.run import DEFAULT_MEASURES, MEASURES
+from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURES
 from mastsim.theorems import Rate, Theorem
+from mastsim.theorems.rates import trace_of
 from mastsim.validation import STEPS, number, positive
 
 UNITS = ("theory", "sharp")
@@ -150,8 +151,12 @@ class ChosenStep:
     @property
     def measures(self) -> tuple[str, ...]:
         """What a run records so that the claim can be held against it."""
-        more = () if self.claim is None or self.claim.measure not in MEASURES else (self.claim.measure,)
-        return tuple(dict.fromkeys((*DEFAULT_MEASURES, *more)))
+        claim = self.claim
+        if claim is None:
+            return DEFAULT_MEASURES
+        judged = [*claim.mixture(self.stepsize), *claim.start_mixture(self.stepsize)]
+        more = [*map(trace_of, judged), *(claim.instead if LYAPUNOV in judged else ())]
+        return tuple(dict.fromkeys((*DEFAULT_MEASURES, *(name for name in more if name in MEASURES))))
 
     def record(self) -> Mapping[str, Any]:
         """Return what was asked for and whose step it is, as a JSON-able dictionary."""

@@ -11,6 +11,7 @@ import mastsim as ms
 from mastsim import theorems
 from mastsim.advice import covering, guarantee_of, guarantees, minibatch
 from mastsim.guarantee import guarantee_table
+from mastsim.provenance import content_hash
 
 BOWLS = [ms.Quadratic(np.diag([1.0, 2.0]), np.ones(2)), ms.Quadratic(np.diag([3.0, 1.0]), -np.ones(2))]
 SINGLE = ms.Mast(ms.FiniteSum(BOWLS), ms.RandK(2, k=1), shift=np.array([1.0, 0.5]))
@@ -56,6 +57,16 @@ def test_accuracy_and_sampling_are_passed_on():
     assert [g.settings for g in sampled] == ["2-nice"]
     with pytest.raises(ValueError, match="accuracy=0"):
         guarantees(SINGLE, accuracy=0)
+
+
+@pytest.mark.parametrize("objective", [SINGLE, CLIENTS], ids=["one node", "clients"])
+def test_two_methods_never_go_by_the_same_name(objective):
+    methods: dict[str, set[str]] = {}
+    for kind in theorems.ALL:
+        for case in kind.cases(objective) if issubclass(kind, theorems.Rate) else ():
+            methods.setdefault(guarantee_of(case).who, set()).add(content_hash(case.method_at(1e-3)))
+    assert methods
+    assert {who: len(found) for who, found in methods.items() if len(found) > 1} == {}
 
 
 def test_covering_takes_the_largest_step_that_a_theorem_about_the_method_allows():

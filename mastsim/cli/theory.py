@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @main.command(listed=("Sketches", "Losses"))
 @options(*OBJECTIVE, JSON)
 def constants(json_to: str | None, **what: Any) -> None:
-    """Print every constant of the theory, with its tier of truth."""
+    """Print every constant of the theory, with what is promised of it."""
     from mastsim.constants import Constants
     from mastsim.spec import Spec
     from mastsim.tables import aligned_table
@@ -40,7 +40,7 @@ def constants(json_to: str | None, **what: Any) -> None:
     document = about(spec, dataset, None, F) | {"constants": {name: c.record() for name, c in found.items()}}
     rows = [[name, c.text, c.kind, c.source] for name, c in found.items()]
     head = [F.name, *label_lines(dataset), f"f_D by {F.evaluation.name}: {F.evaluation.reason}"]
-    emit(document, json_to, "\n".join([*head, "", aligned_table(["constant", "value", "tier", "source"], rows)]))
+    emit(document, json_to, "\n".join([*head, "", aligned_table(["constant", "value", "kind", "source"], rows)]))
 
 
 @main.command(listed=("Methods", "Sketches", "Losses"))

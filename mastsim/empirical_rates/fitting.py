@@ -14,9 +14,9 @@ from mastsim.moments import FactorBracket, Moments
 from mastsim.provenance import content_hash
 from mastsim.run import Run
 from mastsim.theorems import Rate
-from mastsim.theorems.rates import MEASURES
+from mastsim.theorems.rates import MEASURES, trace_of
 from mastsim.validation import flag, instance, one_of, real
-from mastsim.verification.trial import Trial, over_steps, recorded, trace_of
+from mastsim.verification.trial import Trial, over_steps, recorded
 
 BEGUN = 4
 """How many times smaller than the measure at the start the first term must be before an exponent is judged."""

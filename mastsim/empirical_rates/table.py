@@ -30,9 +30,8 @@ from mastsim.problems import Dataset, family_for
 from mastsim.simulation import REPLICAS, simulate
 from mastsim.spec import Spec
 from mastsim.theorems import Rate
-from mastsim.theorems.rates import MEASURES
+from mastsim.theorems.rates import MEASURES, trace_of
 from mastsim.validation import instance, integer, real, shown
-from mastsim.verification.trial import trace_of
 
 _CLIENTS, _RECORDS = 2, 40
 _MOST_STEPS, _REACH = 2000, 3.0

@@ -17,7 +17,7 @@ from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import DoubleSketchedPAGE, HorizonRate, LooplessSVRDSG, Rate
-from mastsim.verification.trial import trace_of
+from mastsim.theorems.rates import trace_of
 
 
 @dataclass(frozen=True)

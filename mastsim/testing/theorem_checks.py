@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,6 @@ from mastsim.verification.suite import FAMILY_ALPHA, QUICK, try_on
 from mastsim.verification.tolerances import ROUNDING
 from mastsim.verification.verdict import Verdict
 
-_NEEDED = ("id", "title", "source", "statement", "assumptions", "constants_used")
 _FLOOR = 1.05
 _SHRINKING = 1500
 _MUTANT_SHARE = 0.05
@@ -183,10 +181,7 @@ def check_theorem(
 
 
 def _require_complete(kind: type[Theorem]) -> None:
-    missing = [name for name in _NEEDED if not hasattr(kind, name)]
-    missing += ["method"] if issubclass(kind, Rate) and not hasattr(kind, "method") else []
-    missing += sorted(kind.__abstractmethods__) if inspect.isabstract(kind) else []
-    if missing:
+    if missing := kind.missing():
         raise AssertionError(f"{kind.__name__} lacks {', '.join(missing)}: give each in the body of the class")
 
 

@@ -51,6 +51,8 @@ class Theorem(ReadOnly, ABC):
 
     family: ClassVar[str] = "quadratic"
     """The family of instances that an attack searches: one of `verification.attack.FAMILIES`."""
+    needed: ClassVar[tuple[str, ...]] = ("id", "title", "source", "statement", "assumptions", "constants_used")
+    """What every record says of itself."""
     derived: ClassVar[dict[str, str]] = {}
     """Public members that follow from others, which are what a verdict judges: to be overridden in their place."""
     together: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -80,6 +82,11 @@ class Theorem(ReadOnly, ABC):
     def constants(self) -> Constants:
         """The constants of the objective."""
         return Constants(self.objective)
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        """Return the members that a record needs and the class does not give."""
+        return [name for name in cls.needed if not hasattr(cls, name)] + sorted(cls.__abstractmethods__)
 
     @classmethod
     def refuse(cls, objective: Objective) -> str | None:

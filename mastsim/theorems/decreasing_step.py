@@ -61,6 +61,11 @@ class FallingStep(SketchedRate):
         cheap = cls.refuse(objective) is None and objective.is_quadratic and objective.dim <= _SMALL
         return [cls(objective)] if cheap else []
 
+    @property
+    def settings(self) -> str:
+        """The step rule, for example ``harmonic step``."""
+        return f"{self.method_at(self.stepsize).rule.keyword} step"
+
     def stepsize_to_accuracy(self, accuracy: float) -> float:
         """Return the largest first step size, whatever the accuracy.
 

@@ -30,6 +30,11 @@ ABOUT_F = ("error", "f_gap", "f_gradient_norm2")
 _FINEST = 1e-14
 
 
+def trace_of(measure: str) -> str:
+    """Return the trace of a run that holds a measure, or its root."""
+    return measure.removesuffix("2") if measure.endswith("gradient_norm2") else measure
+
+
 class Case(NamedTuple):
     """A rate on an instance of its own: from where it starts, None for a choice of several, and what should come out."""
 
@@ -57,6 +62,7 @@ class Rate(Theorem):
 
     sharp: bool = False
 
+    needed = (*Theorem.needed, "method")
     method: ClassVar[str]
     measure: ClassVar[str] = "distance"
     """What is bounded: one of `MEASURES`, or lyapunov; see `moments.standard_forms`."""

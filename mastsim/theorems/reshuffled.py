@@ -67,6 +67,11 @@ class ReshuffledRate(SketchedRate):
         tried = cls.refuse(objective) is None and objective.sketch.support_size <= _TRIED  # type: ignore[attr-defined]
         return [cls(objective)] if tried else []
 
+    @property
+    def settings(self) -> str:
+        """For example ``reshuffled, 16 gradient steps a step``."""
+        return f"{self.order.name}, {self.N} gradient steps a step"
+
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` with reshuffled sketches and a step size."""
         return DSGD(stepsize, order=self.order)

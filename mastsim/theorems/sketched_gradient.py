@@ -79,6 +79,11 @@ class AboutF(Rate):
 class SketchedGradientRate(AboutF):
     """What the theorems about the sketched gradient share."""
 
+    @property
+    def settings(self) -> str:
+        """The words ``shift refreshed with p = 1 (b)``."""
+        return Refreshed(1.0).name
+
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` whose shift is the iterate, with a step size."""
         return DSGD(stepsize, shift=Refreshed(1.0))

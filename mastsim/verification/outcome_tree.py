@@ -11,12 +11,13 @@ from mastsim.draws import Draw, outcomes
 from mastsim.expected import Objective
 from mastsim.measuring import measure_points, measure_states
 from mastsim.run import LYAPUNOV
+from mastsim.theorems.rates import trace_of
 from mastsim.validation import integer
 from mastsim.verification.comparison import Measured
 from mastsim.verification.exact_rates import bounded_means, decide_paths
 from mastsim.verification.inequalities import require_exact
 from mastsim.verification.tolerances import STEP_ROUNDING
-from mastsim.verification.trial import Trial, measurable, recorded, trace_of
+from mastsim.verification.trial import Trial, measurable, recorded
 from mastsim.verification.verdict import Verdict
 
 LEAF_LIMIT = 1 << 11

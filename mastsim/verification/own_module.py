@@ -214,4 +214,6 @@ def _checked(module: Any, name: str, accepts: Any) -> list[Any]:
             raise TypeError(
                 f"{name} holds {shown(part)}: it must hold what its name says, such as {name} = {_EXAMPLE[name]}"
             )
+        if name == "THEOREMS" and (lacking := part.missing()):
+            raise TypeError(f"{part.__name__} of {name} lacks {', '.join(lacking)}: give each in the body of the class")
     return list(parts)

@@ -13,10 +13,11 @@ from mastsim.run import Run
 from mastsim.simulation import simulate
 from mastsim.standard_errors import mean_and_error
 from mastsim.theorems import AssumptionError, Rate
+from mastsim.theorems.rates import trace_of
 from mastsim.verification.inequalities import expected_outcome, require_exact
 from mastsim.verification.sequential import SequentialDecision, decide_mean_at_most, family_alpha
 from mastsim.verification.tolerances import SMALLEST
-from mastsim.verification.trial import Trial, far_start, measurable, needed_traces, over_steps, trace_of
+from mastsim.verification.trial import Trial, far_start, measurable, needed_traces, over_steps
 from mastsim.verification.verdict import Curve, Outcome, Reason, Verdict
 
 _CHECKPOINTS = 4

@@ -243,7 +243,11 @@ def _task(theorem: Theorem, seed: int, effort: Effort) -> _Task:
     if isinstance(theorem, Inequality):
         return _inequality(theorem, seed, effort, expected_outcome(theorem))
     if isinstance(theorem, Rate):
-        return _rate(Trial.of(theorem), seed, effort)
+        try:
+            return _rate(Trial.of(theorem), seed, effort)
+        except ZeroDivisionError as problem:
+            said = f"{theorem.title} divides by zero on {theorem.objective.name}"
+            raise ValueError(f"{said}: name an assumption that refuses it, such as SMOOTH or STRONGLY_CONVEX") from problem
     raise TypeError(f"theorem={shown(theorem)} is not accepted: it must be an Inequality or a Rate")
 
 

@@ -14,7 +14,7 @@ from mastsim.moments import Recursion, recursion
 from mastsim.run import LYAPUNOV, Run
 from mastsim.theorems import Rate
 from mastsim.theorems.leniency import allowed_by, lenient
-from mastsim.theorems.rates import ABOUT_F, Case, Over
+from mastsim.theorems.rates import ABOUT_F, Case, Over, trace_of
 from mastsim.verification.inequalities import expected_outcome
 from mastsim.verification.tolerances import SMALLEST, STEP_ROUNDING
 from mastsim.verification.verdict import Outcome, Verdict
@@ -145,11 +145,6 @@ class Trial:
             "measure": self.theorem.measure,
         }
         return Verdict(**(shared | facts))
-
-
-def trace_of(measure: str) -> str:
-    """Return the trace of a run that holds a measure, or its root."""
-    return measure.removesuffix("2") if measure.endswith("gradient_norm2") else measure
 
 
 def recorded(measure: str, trace: np.ndarray) -> np.ndarray:

@@ -48,6 +48,12 @@ class OnlyOneValue(StronglyConvexDSGD):
         return "the shift is not 1e9; move it there"
 
 
+class Careless(StronglyConvexDSGD):
+    id = title = "Careless"
+    assumptions = StronglyConvexDSGD.assumptions[:1]
+    stepsize = property(lambda self: 1 / self.constants.mu_f)
+
+
 class Unfinished(LinearRate):
     id = "unfinished"
 
@@ -146,5 +152,7 @@ def test_a_record_that_lacks_something_or_applies_to_nothing_is_told_so():
         check_theorem(Unfinished)
     with pytest.raises(AssertionError, match=r"applies to none of .* objectives; most often: the shift is not 1e9"):
         check_theorem(OnlyOneValue)
+    with pytest.raises(ValueError, match=r"Careless divides by zero on .*: name an assumption that refuses it"):
+        check_theorem(Careless)
     with pytest.raises(TypeError, match=r"kind=.* is not accepted: it must be a subclass of LinearRate"):
         check_theorem(ms.RandK)

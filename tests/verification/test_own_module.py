@@ -190,6 +190,10 @@ def test_records_of_the_module_are_attacked_and_replayed(module, tmp_path):
         ("1 / 0", "fails: ZeroDivisionError"),
         ("import mastsim as ms\nMETHODS = (ms.RandK,)", "METHODS holds"),
         ("x = (", "fails: SyntaxError"),
+        (
+            "import mastsim as ms\nclass Bare(ms.extend.LinearRate):\n    id = title = 'bare'\nTHEOREMS = (Bare,)",
+            "Bare of THEOREMS lacks source, statement, assumptions, constants_used, method, contraction, method_at",
+        ),
     ],
 )
 def test_modules_that_bring_nothing_are_refused(tmp_path, text, said):
