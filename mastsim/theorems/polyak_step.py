@@ -76,9 +76,9 @@ class PolyakRate(SketchedRate):
 
     @property
     def settings(self) -> str:
-        """For example ``c = 1, lower bound f^inf``."""
+        """For example ``Polyak step, c = 1, lower bound f^inf``."""
         lower = "f^inf" if self.lower is None else self.lower if isinstance(self.lower, str) else f"{self.lower:g}"
-        return f"c = {self.c:g}, lower bound {lower}"
+        return f"Polyak step, c = {self.c:g}, lower bound {lower}"
 
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` with Polyak's step up to a cap."""
