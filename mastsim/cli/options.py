@@ -53,7 +53,10 @@ METHOD_HELP = "What to run, perhaps with settings (page:probability=0.1); listed
 TARGET = click.option("--target", metavar="COLUMN", help="Which column of a table (.csv, .tsv, .parquet) is predicted.")
 STANDARDISE = click.option("--standardise", is_flag=True, help="Bring all columns to mean 0 and variance 1 first.")
 POSITIVE = click.option(
-    "--positive", type=NUMBER, metavar="LABEL", help="Which of two labels counts as +1  [default: the larger]"
+    "--positive",
+    type=NUMBER,
+    metavar="LABEL",
+    help="Which of two labels counts as +1 (two texts are 0 and 1)  [default: the larger]",
 )
 FEATURES = click.option(
     "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"

@@ -193,5 +193,7 @@ def _numbers(name: str, cells: Sequence[str], lines: Sequence[int], origin: str)
         where = f"file {origin!r}, line {line}, column {name!r}"
         if cell.lower() in _MISSING:
             raise ValueError(f"{where}: the cell is {cell!r}, a missing value; fill it in, or leave the row or column out")
-        raise ValueError(f"{where}: {cell!r} is not a finite number; turn categories into columns of 0 and 1 first")
+        comma = _NUMBER.fullmatch(cell.replace(",", ".", 1))
+        remedy = "write a decimal point in place of the comma" if comma else "turn categories into columns of 0 and 1 first"
+        raise ValueError(f"{where}: {cell!r} is not a finite number; {remedy}")
     return np.array(cells, dtype=float)

@@ -246,8 +246,9 @@ def _task(theorem: Theorem, seed: int, effort: Effort) -> _Task:
         try:
             return _rate(Trial.of(theorem), seed, effort)
         except ZeroDivisionError as problem:
-            said = f"{theorem.title} divides by zero on {theorem.objective.name}"
-            raise ValueError(f"{said}: name an assumption that refuses it, such as SMOOTH or STRONGLY_CONVEX") from problem
+            said = f"{theorem.title} divides by zero on {theorem.objective.name}, which its assumptions let through"
+            remedy = "give the step size a value there too, such as '1 / self.L if self.L > 0 else 1.0', or assume more"
+            raise ValueError(f"{said}: {remedy}") from problem
     raise TypeError(f"theorem={shown(theorem)} is not accepted: it must be an Inequality or a Rate")
 
 

@@ -53,6 +53,7 @@ def write(tmp_path):
         ("a,b,y\n1,1_0,3\n", r"line 2, column 'b': '1_0' is not a finite number"),
         ("a,b,y\n1,1e999,3\n", r"line 2, column 'b': '1e999' is not a finite number"),
         ("a,b,y\n1,inf,3\n", r"line 2, column 'b': 'inf' is not a finite number"),
+        ("a;b;y\n1;2,5;3\n", r"line 2, column 'b': '2,5' is not a finite number; write a decimal point in place"),
         ("a,b,y\n1,2,x\n1,2,y\n1,2,z\n", r"line 2, column 'y': 'x' is not a finite number"),
         ("a,b,y\n1,2\n", r"line 2: it has 2 cells, but there are 3 columns"),
         ("a,a,y\n1,2,3\n", r"two columns are called 'a'"),

@@ -152,7 +152,7 @@ def test_a_record_that_lacks_something_or_applies_to_nothing_is_told_so():
         check_theorem(Unfinished)
     with pytest.raises(AssertionError, match=r"applies to none of .* objectives; most often: the shift is not 1e9"):
         check_theorem(OnlyOneValue)
-    with pytest.raises(ValueError, match=r"Careless divides by zero on .*: name an assumption that refuses it"):
+    with pytest.raises(ValueError, match=r"Careless divides by zero on .*: give the step size a value there too"):
         check_theorem(Careless)
     with pytest.raises(TypeError, match=r"kind=.* is not accepted: it must be a subclass of LinearRate"):
         check_theorem(ms.RandK)
