@@ -27,6 +27,8 @@ BATCH = S.sample(np.random.default_rng(0), 2)
 MINIBATCH = ms.Nice(2).law(3).from_uniforms(np.full((2, 2), 0.5))
 ORIGIN = ms.Mast(Q.problem, ms.Bernoulli(2, 0.99))
 PLAIN = ms.Mast(Q.problem, ms.Identity(2))
+CLIENTS = ms.Distributed([Q.problem] * 2, ms.Bernoulli(2, 0.5))
+AGREEING = ms.Distributed([ms.Quadratic(np.diag([1.0, 2.0]), np.zeros(2))] * 2, ms.Bernoulli(2, 0.5))
 T = theorems.StronglyConvexDSGD(Q)
 
 WRONG = {
@@ -298,9 +300,10 @@ CALLS = {
         if issubclass(kind, theorems.Inequality)
     },
     **{
-        kind.__name__: rate(kind, ms.Distributed([Q.problem] * 2, S))
+        kind.__name__: rate(kind, F)
+        for F in (AGREEING, CLIENTS)
         for kind in theorems.ALL
-        if kind.refuse(Q) is not None and kind.refuse(ms.Distributed([Q.problem] * 2, S)) is None
+        if kind.refuse(Q) is not None and kind.refuse(F) is None
     },
     "SampledStronglyConvexDSGD": rate(theorems.SampledStronglyConvexDSGD, **SAMPLED),
     "SampledNonconvexDSGD": rate(theorems.SampledNonconvexDSGD, horizon=Arg(2, "huge"), **SAMPLED),
@@ -467,7 +470,7 @@ ABSTRACT += "MarginLoss ResidualLoss PiecewiseLoss SketchedRate "
 ABSTRACT += "StochasticMethod Theorem Rate LinearRate SublinearRate HorizonRate Inequality Recursion"
 RECORDS = "Constants Evaluation Minimum Moments State Verdict Curve Effort Assumption AssumptionError Sweep "
 RECORDS += "SweepError SweepInterrupted Task Plan Run ExponentialSum Pieces RowForm ScalarLaw Selection FigureModule Form "
-RECORDS += "FactorBracket CertificateWarning family_for "
+RECORDS += "FactorBracket CertificateWarning family_for pictures Stationary "
 RECORDS += "FixedShift IndependentSketches Reshuffled FreshPartition ShiftedState "
 RECORDS += "Interrupted MinimizationInterrupted SuiteInterrupted MethodReport TheoremReport Sides TorchProblem default_data "
 RECORDS += "FullBatch NaturalCompressor Uncompressed LogisticLoss SquaredLoss sketch_names NonconvexDistributedQuoted"
