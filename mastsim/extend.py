@@ -21,12 +21,12 @@ base class                  what to give; all else follows, and may be overridde
 `Inequality`                `parts`, `sides`, `spectral_sides`: a claim about points, not about a method
 ==========================  ==========================================================================================
 
-Every theorem also says `id`, `title`, `source`, `statement` (LaTeX), `assumptions` and `constants_used`; a rate the name of
-its `method`, and where that is not the distance to x_D* after T steps, the `measure` it bounds (``"gap"``,
-``"gradient_norm2"``, …) and whether at the ``"last"`` step, on ``"average"`` or at the ``"minimum"`` (`over`). Constants are looked up in
-``self.constants``, which is what verdicts move by their errors and what `mastsim.testing.check_theorem` changes to see whether
-a trial would notice. Assumptions are the constants below in capitals, or an `Assumption` of one's own: its name, whether it
-holds, what was measured, and what would help.
+Every theorem also says `id`, `title`, `source`, `statement` (LaTeX), `assumptions` and `constants_used`; a rate the name
+of its `method`, and where that is not the distance to x_D* after T steps, the `measure` it bounds (``"gap"``,
+``"gradient_norm2"``, …) and whether at the ``"last"`` step, on ``"average"`` or at the ``"minimum"`` (`over`). Constants
+are looked up in ``self.constants``, which is what verdicts move by their errors and what `mastsim.testing.check_theorem`
+changes to see whether a trial would notice. Assumptions are the constants below in capitals, or an `Assumption` of one's
+own: its name, whether it holds, what was measured, and what would help.
 
 Each has a check: `mastsim.testing.check_sketch`, `check_loss`, `check_problem`, `check_method`, `check_theorem`.
 
