@@ -96,7 +96,12 @@ def guarantees(
             found.append(Guarantee(**_names(kind), reason=why))
             continue
         mine = method if isinstance(method, Method) else None
-        found += [guarantee_of(case, accuracy) for case in _cases(kind, objective, sampling, mine)]
+        try:
+            cases = _cases(kind, objective, sampling, mine)
+        except AssumptionError as refusal:  # of a setting that the record chooses by itself
+            found.append(Guarantee(**_names(kind), reason=str(refusal)))
+        else:
+            found += [guarantee_of(case, accuracy) for case in cases]
     return Guarantees(sorted(found, key=_place))
 
 

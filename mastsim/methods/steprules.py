@@ -195,7 +195,7 @@ class StagewiseStep(StepRule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "initial", positive("initial", self.initial, STEPS))
-        object.__setattr__(self, "length", integer("length", self.length, 1, _LONGEST_STAGE))
+        object.__setattr__(self, "length", integer("length", self.length, 1, LONGEST_STAGE))
         factor = positive("factor", self.factor)
         if factor >= 1:
             raise ValueError(f"factor={factor} is not accepted: it must lie in (0, 1)")
@@ -206,7 +206,7 @@ class StagewiseStep(StepRule):
         scale = 1.0
         while True:
             steps = self.length / scale if scale > 0 else math.inf
-            yield self.initial * scale, math.ceil(min(steps, _LONGEST_STAGE))
+            yield self.initial * scale, math.ceil(min(steps, LONGEST_STAGE))
             scale *= self.factor
 
     def at(self, step: int) -> float:
@@ -224,7 +224,7 @@ class StagewiseStep(StepRule):
         return self.initial
 
 
-_LONGEST_STAGE = 1 << 62
+LONGEST_STAGE = 1 << 62
 """No stage is longer: as many steps as nobody takes."""
 
 ALL_STEP_RULES: tuple[type[StepRule], ...] = (ConstantStep, InverseSqrtStep, HarmonicStep, StagewiseStep)

@@ -12,6 +12,7 @@ import numpy as np
 from mastsim.backend import Array
 from mastsim.expected import Objective
 from mastsim.methods import DSGD, HarmonicStep, Method, StagewiseStep
+from mastsim.methods.steprules import LONGEST_STAGE
 from mastsim.theorems.assumptions import (
     BOUNDED,
     SINGLE_NODE,
@@ -219,7 +220,8 @@ class StagewiseStepDSGD(FallingStep):
         """Return the stages from a first step size on."""
         F = self.objective
         mu = float(F.mu_fD_sharp if self.sharp else F.mu_fD)
-        return StagewiseStep(stepsize, length=max(math.ceil(math.log(4) / (stepsize * mu)), 1))
+        enough = math.log(4) / (stepsize * mu) if stepsize * mu > 0 else math.inf
+        return StagewiseStep(stepsize, length=max(math.ceil(min(enough, LONGEST_STAGE)), 1))
 
     def method_at(self, stepsize: float) -> Method:
         """Return `DSGD` with stages from a first step size on."""

@@ -452,7 +452,7 @@ CORNERS = [
 
 @pytest.mark.parametrize(("strategy", "corner"), [c[1:] for c in CORNERS], ids=[c[0] for c in CORNERS])
 def test_strategies_reach_their_corners(strategy, corner):
-    quiet = settings(max_examples=500, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+    quiet = settings(max_examples=2000, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
     assert corner(find(strategy, corner, settings=quiet, random=Random(0)))
 
 
