@@ -83,7 +83,7 @@ def stationary(objective: Objective, method: Method) -> Stationary:
     >>> import mastsim as ms
     >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.ones(1)), ms.Bernoulli(1, 0.5))
     >>> limit = stationary(F, ms.DSGD(0.25, ms.FullBatch()))
-    >>> limit.mean, limit.covariance.item(), limit.covariance_error < 1e-12
+    >>> limit.mean, limit.covariance.item(), bool(limit.covariance_error < 1e-12)
     (array([0.5]), 0.0, True)
     """
     require_quadratic(objective)

@@ -39,7 +39,7 @@ class AveragedRecursion(MomentRecursion):
     >>> from mastsim.recursions.base import run
     >>> half = ms.Bernoulli(1, 0.5).moment_operators(np.eye(1))
     >>> run(AveragedRecursion(SketchedGradient(half, np.zeros(1), np.zeros(1)), 0.25, 0.5), np.ones(1), 1)[:, 0]
-    array([1.        , 0.72222222])
+    array([1.        , 0.55555556])
     """
 
     gradient: GradientMoments

@@ -62,7 +62,7 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
     >>> import mastsim as ms
     >>> numbers = compute(ms.load("synthetic:n=40,d=4,condition=10"), quick=True)
     >>> [(run["keep"], run["rule"], run["distance"]["crosses_at"]) for run in numbers["runs"]][:2]
-    [(1.0, 'paper', []), (1.0, 'sharp', [])]
+    [(1.0, 'paper', []), (1.0, 'theorem3', [])]
     """
     train, test = training_and_test_rows(data, seed)
     f = LOGISTIC.problem_on(train.A, train.y)

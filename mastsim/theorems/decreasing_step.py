@@ -201,7 +201,7 @@ class StagewiseStepDSGD(FallingStep):
     >>> import mastsim as ms
     >>> t = StagewiseStepDSGD(ms.Mast(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1)))
     >>> t.method_at(t.stepsize).rule, t.bound([0, 3, 9], initial=1.0).round(12).tolist()
-    (StagewiseStep(initial=0.25, length=3, factor=0.5), [1.0, 0.5625, 0.305541992188])
+    (StagewiseStep(initial=0.25, length=3, factor=0.5), [1.0, 0.5625, 0.305618286133])
     """
 
     id = "decreasing-step-stages"
