@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.linalg import symmetric_part, transposed
-from mastsim.recursions.base import MomentRecursion, MomentState, blocks_of, from_blocks, started
+from mastsim.recursions.base import MomentState, blocks_of, from_blocks, started
+from mastsim.recursions.gradient_descent import OneGradient
 from mastsim.recursions.gradient_moments import GradientMoments
 from mastsim.validation import STEPS, positive
 
 
 @dataclass(frozen=True, eq=False)
-class AveragedRecursion(MomentRecursion):
+class AveragedRecursion(OneGradient):
     """The moments of (x, z) − x_D* for z⁺ = z − γ(Hy + ζ), y = x − x_D*, and x⁺ = (λx + z⁺)/(λ + 1), λ = growth·(index + 1).
 
     Parameters
@@ -56,26 +57,6 @@ class AveragedRecursion(MomentRecursion):
     def at(self, step: int, stepsize: float | None = None) -> AveragedRecursion:
         """Return the recursion of one step, from 0."""
         return replace(self, index=step, stepsize=self.stepsize if stepsize is None else stepsize)
-
-    @property
-    def keeps_range(self) -> bool:  # type: ignore[override]
-        """Whether a step only moves along range(H_D)."""
-        return self.gradient.keeps_range
-
-    @property
-    def hessian(self) -> np.ndarray:
-        """H_D, shape (dim, dim)."""
-        return self.gradient.mean
-
-    @cached_property
-    def curvature_size(self) -> float:
-        """E‖H‖² in the Frobenius norm."""
-        return self.gradient.curvature_size
-
-    @property
-    def noise_size(self) -> float:
-        """γ² times the size of the terms of E ζζᵀ."""
-        return self.stepsize**2 * self.gradient.noise_size
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = z⁰ = x_D* + y⁰."""

@@ -26,23 +26,11 @@ class CurvatureMoments(Protocol):
         """Return E[HMH]."""
 
 
-@dataclass(frozen=True, eq=False)
-class GradientRecursion(MomentRecursion):
-    """y⁺ = y − γ(Hy + ζ) with a fresh, independent (H, ζ) every step, single or distributed (MAST, Algorithms 1 and 3).
-
-    Parameters
-    ----------
-    gradient : GradientMoments
-        The moments of Hy + ζ.
-    stepsize : float
-        γ > 0.
-    """
+class OneGradient(MomentRecursion):
+    """A recursion whose step subtracts γ times one gradient: what bounds of its rounding ask of that."""
 
     gradient: GradientMoments
     stepsize: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     @property
     def keeps_range(self) -> bool:  # type: ignore[override]
@@ -63,6 +51,25 @@ class GradientRecursion(MomentRecursion):
     def noise_size(self) -> float:
         """γ² times the size of the terms of E ζζᵀ."""
         return self.stepsize**2 * self.gradient.noise_size
+
+
+@dataclass(frozen=True, eq=False)
+class GradientRecursion(OneGradient):
+    """y⁺ = y − γ(Hy + ζ) with a fresh, independent (H, ζ) every step, single or distributed (MAST, Algorithms 1 and 3).
+
+    Parameters
+    ----------
+    gradient : GradientMoments
+        The moments of Hy + ζ.
+    stepsize : float
+        γ > 0.
+    """
+
+    gradient: GradientMoments
+    stepsize: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
     def _advance(self, state: MomentState) -> MomentState:
         (m, M), gamma = state, self.stepsize
