@@ -137,9 +137,9 @@ def test_a_part_is_neither_judged_nor_drawn(tmp_path):
 
 
 def test_a_suite_hands_on_its_verdicts(monkeypatch):
-    from mastsim.verification import suite
+    from mastsim.verification import tasks
 
-    data, decided, real = ms.load("synthetic:n=20,d=3"), [], suite.decide_inequality
+    data, decided, real = ms.load("synthetic:n=20,d=3"), [], tasks.decide_inequality
 
     def stopping(claim, *rest):
         if len(decided) == 3:
@@ -147,9 +147,9 @@ def test_a_suite_hands_on_its_verdicts(monkeypatch):
         decided.append(claim)
         return real(claim, *rest)
 
-    monkeypatch.setattr(suite, "decide_inequality", stopping)
+    monkeypatch.setattr(tasks, "decide_inequality", stopping)
     with pytest.raises(SuiteInterrupted, match=r"3 of \d+ verdicts, a part that says nothing about the rest") as caught:
-        run_suite(data, only=("lemma1",), effort=ms.verification.suite.QUICK)
+        run_suite(data, only=("lemma1",), effort=ms.verification.QUICK)
     assert len(caught.value.verdicts) == 3 < caught.value.total
 
 

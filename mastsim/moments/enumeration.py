@@ -120,7 +120,7 @@ class EnumeratedRecursion(Recursion):
             self._probe_later(maps, weights, STEPS[1:])
         return maps, weights
 
-    @property
+    @cached_property
     def _alike(self) -> bool:
         return steps_are_alike(self.method)
 
