@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mastsim.interruption import Interrupted, heard
 from mastsim.verification import SuiteInterrupted, run_suite
 from mastsim.verification.attack import AttackInterrupted, attack, replay
 from mastsim.verification.attack.search import Evaluator
+from tests.examples import examples
 
 PACKAGE = str(Path(ms.__file__).parent)
 A, y = np.random.default_rng(0).standard_normal((7, 4)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
@@ -53,6 +55,12 @@ def simulated(method, **more):
     return ms.simulate(method, F, steps=6, replicas=3, every=2, seed=5, engine="array", x0="normal", **more)
 
 
+@cache
+def whole_of(method):
+    return simulated(method)
+
+
+@cache
 def lines_of(method):
     with Tripwire(None) as wire:
         simulated(method)
@@ -68,11 +76,11 @@ def same(one, two):
         assert np.array_equal(one.state[name], two.state[name]), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(which=st.integers(0, len(METHODS) - 1), where=st.floats(0, 1))
 def test_interrupted_at_any_line_a_run_is_whole_or_resumes_to_the_whole(which, where):
     method = METHODS[which]
-    whole = simulated(method)
+    whole = whole_of(method)
     wire = Tripwire(1 + int(where * lines_of(method)))
     try:
         with wire:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mastsim.cli import main
 from mastsim.verification.attack import attack, replay
+from tests.examples import examples
 
 FOUND = {name: attack(name, budget=80, seed=1) for name in ("theorem1/nonconvex", "theorem2")}
 
@@ -86,7 +87,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(FOUND)), value=VALUES, drop=st.booleans())
 def test_whatever_stands_in_a_file_is_confirmed_or_refused_in_a_sentence(path, data, name, value, drop):
     document = saved(name, path)
