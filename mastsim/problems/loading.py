@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mastsim.dependencies import needed
 from mastsim.memory import check_room
 from mastsim.problems.catalogue import (
     BREAST_CANCER_SHA256,
@@ -195,9 +196,8 @@ def _bundled() -> tuple[np.ndarray, np.ndarray]:
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", skiprows=1)
         return np.ascontiguousarray(table[:, :-1]), table[:, -1]
-    from sklearn.datasets import load_breast_cancer
-
-    raw, target = load_breast_cancer(return_X_y=True)
+    datasets = needed("sklearn.datasets", f"the bundled data set {DEFAULT_DATA!r}")
+    raw, target = datasets.load_breast_cancer(return_X_y=True)
     return np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
 
 
