@@ -267,11 +267,9 @@ class EnumeratedRecursion(Recursion):
         return symmetric_part(np.einsum("n,nij,...jk,nlk->...il", weights, maps, second, maps, optimize=True))
 
     def _rounding(self, traces: np.ndarray, whole: list[np.ndarray]) -> np.ndarray:
-        """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms).
-
-        Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
-        all steps and all starts where steps are alike.
-        """
+        """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms)."""
+        # Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
+        # all steps and all starts where steps are alike.
         sizes, units = [absolute(Q) for Q in whole], self.units**2
         steps, u, reach = traces.shape[-1], UNIT * self.size, self.reach * math.sqrt(self.terms)
         count = 1 if self._alike else max(steps - 1, 1)

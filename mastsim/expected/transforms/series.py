@@ -80,12 +80,11 @@ def _cumulants(q: np.ndarray) -> np.ndarray:
 
 
 def _phase(g: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return the largest |tθ| at which the terms left out, and their derivatives, are below a quarter of rounding.
-
-    The coefficients beyond those known are at most M/R^m, where |log f| ≤ M on the disc of radius R, f = 1 + q(e^x − 1). It
-    is analytic up to the nearest zero of f, x = log(1 − 1/q), and log f(0) = 0, so that M = R·max|f'/f|, where |f'| ≤
-    |q|e^R; |f| is least on the circle, and between the points of a grid there it falls by at most |q|e^R times half an arc.
-    """
+    """Return the largest |tθ| at which the terms left out, and their derivatives, are below a quarter of rounding."""
+    # The coefficients beyond those known are at most M/R^m, where |log f| ≤ M on the disc of radius R, f = 1 + q(e^x − 1).
+    # It is analytic up to the nearest zero of f, x = log(1 − 1/q), and log f(0) = 0, so that M = R·max|f'/f|, where
+    # |f'| ≤ |q|e^R; |f| is least on the circle, and between the points of a grid there it falls by at most |q|e^R times half
+    # an arc.
     with np.errstate(divide="ignore"):
         zero = np.where(q == 1, np.inf, np.abs(np.log(1 - 1 / q)))
     R = np.minimum(0.7 * zero, 1.5)
