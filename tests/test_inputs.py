@@ -414,7 +414,7 @@ CALLS = {
         ms.Spec,
         {
             "data": Arg("breast-cancer", "text"),
-            "positive": Arg(None, "None"),
+            "positive": Arg(None, "None", "text"),
             "features": Arg(None, "None"),
             "zero_based": Arg(True),
             "problem": Arg("huber"),

@@ -46,7 +46,7 @@ class Spec:
     ----------
     data : str, default "breast-cancer"
         The data set, as `mastsim.load` takes it.
-    target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
+    target, standardise, positive, features, zero_based : str or None, bool, float or str or None, int or None, bool
         As in `mastsim.load`.
     module : str, optional
         A Python file with sketches, problems, methods and theorems of one's own; see `mastsim verify --module`.
@@ -102,7 +102,7 @@ class Spec:
     data: str = DEFAULT_DATA
     target: str | None = None
     standardise: bool = False
-    positive: float | None = None
+    positive: float | str | None = None
     features: int | None = None
     zero_based: bool = False
     module: str | None = None

@@ -14,10 +14,11 @@ import numpy as np
 from mastsim.keywords import Settings, read_choice, read_number, tidy
 from mastsim.methods import Method
 from mastsim.methods.families import method_names
+from mastsim.problems.dataset import read_label
 from mastsim.problems.families import EMPTY, problem_names, problem_settings
 from mastsim.problems.row_weights import read_weights
 from mastsim.stepsizes import AskedStep
-from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
+from mastsim.validation import instance, integer, nonnegative, one_of, positive, shown
 from mastsim.verification.own_module import load_parts
 
 SPLITS = ("iid", "label")
@@ -149,11 +150,11 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "clients": _number("clients", lambda name, value: integer(name, value, 1)),
     "split": lambda value: one_of("split", value, SPLITS),
     "stepsize": lambda value: AskedStep.read(value).spelled,
-    "positive": _number("positive", real),
+    "positive": _number("positive", lambda _, value: read_label(value)),
     "features": _number("features", lambda name, value: integer(name, value, 1)),
     "zero_based": _flag,
     "standardise": _flag,
 }
 """How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
-NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
-OPTIONAL = (*NUMBERS, "target", "weights", "module")
+NUMBERS = ("l2", "condition_number", "clients", "features")
+OPTIONAL = (*NUMBERS, "positive", "target", "weights", "module")

@@ -72,7 +72,7 @@ def make_series(nodes: Nodes, keep: np.ndarray) -> Series:
 
 def _cumulants(q: np.ndarray) -> np.ndarray:
     """Return the coefficients of log(1 + q(e^x − 1)) up to the power _KNOWN, shape (_KNOWN + 1, len(q))."""
-    f = [np.ones_like(q)] + [q / math.factorial(m) for m in range(1, _KNOWN + 1)]
+    f = [np.ones_like(q)] + [q / float(math.factorial(m)) for m in range(1, _KNOWN + 1)]
     g = [np.zeros_like(q)]
     for m in range(1, _KNOWN + 1):
         g.append(f[m] - sum((k * g[k] * f[m - k] for k in range(1, m)), np.zeros_like(q)) / m)
