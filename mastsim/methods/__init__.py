@@ -15,7 +15,7 @@ from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.shifting import ShiftingMethod
 from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
-from mastsim.methods.states import ShiftedState, State
+from mastsim.methods.states import RUNNING_AVERAGE, ShiftedState, State, with_average
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StagewiseStep, StepRule
 from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
@@ -35,6 +35,7 @@ __all__ = [
     "GDCI",
     "LSVRDSG",
     "PAGE",
+    "RUNNING_AVERAGE",
     "SGD",
     "AveragedMomentum",
     "Compressor",
@@ -71,4 +72,5 @@ __all__ = [
     "Uncompressed",
     "WithReplacement",
     "importance_sampling",
+    "with_average",
 ]

@@ -1,7 +1,7 @@
 """Moments of the running average against every path of every draw, carried along in fractions; and against its limit."""
 
 from fractions import Fraction
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, propagate, standard_forms, stationary
 from mastsim.moments.base import of_average
+from mastsim.recursions import AveragingRecursion
 from tests.oracles.rational import Quadratic, eliminate, fractions, masks
 
 GAMMA = Fraction(1, 8)
@@ -169,6 +170,44 @@ def test_clients_are_averaged_too():
     found = propagate(F, ms.DistributedDSGD(0.125), x0, 3)
     for measure, column in zip(MEASURES, wanted.T, strict=True):
         np.testing.assert_allclose(getattr(found, f"average_{measure}"), column, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [ClosedRecursion, EnumeratedRecursion])
+def test_epochs_in_random_order_are_averaged_by_their_ends(kind):
+    """Rand-2 of 3: an epoch takes three masks in one of six orders, and noise of mean zero has a mean after it."""
+    A, b = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -0.25], [0.0, -0.25, 1.5]]), np.array([1.0, -2.0, 0.5])
+    v, x0 = np.array([0.5, 0.25, -1.0]), np.array([1.0, 2.0, 0.0])
+    case = Sketched(A, b, v, masks(3, k=2))
+
+    def epoch(state, t):
+        for order in permutations([S for S, _ in case.support]):
+            x = state[0]
+            for S in order:
+                x = x - GAMMA * case.gradient(S, x)
+            yield Fraction(1, 6), (x,)
+
+    wanted = means(case, epoch, (fractions(x0),), 3).astype(float)
+    F = ms.Mast(ms.Quadratic(A, b), ms.RandK(3, k=2), shift=v)
+    chain = kind(F, ms.DSGD(0.125, order=ms.Reshuffled()))
+    forms = [of_average(standard_forms(F, chain.center)[measure]) for measure in MEASURES]
+    np.testing.assert_allclose(chain.run(x0, 3, forms), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [0, 1, 50])
+def test_what_a_step_rounds_by_counts_the_terms_of_the_average(step):
+    """Φ has no larger terms than it says: moments of size 1 stay below it, and it is no less than for the state alone."""
+    F = ms.Mast(ms.Quadratic(np.array([[2.0, 0.5], [0.5, 1.0]]), np.ones(2)), ms.RandK(2, k=1))
+    for method in (ms.DSGD(0.125), ms.LSVRDSG(0.125, probability=0.3)):
+        alone = ClosedRecursion(F, method).chain
+        chain = AveragingRecursion(alone).at(step)
+        X = np.eye(2 * len(chain.fields))
+        assert np.linalg.norm(chain.linear(X), 2) <= chain.amplification
+        assert chain.amplification >= alone.amplification + 1
+    listed = EnumeratedRecursion(F, ms.DSGD(1.0))
+    form = standard_forms(F, listed.center)["distance"]
+    state, average = (listed.follow(np.ones(2), 8, [each]).rounding[:, 0] for each in (form, of_average(form)))
+    # A share 1/T of the average is the last iterate before it.
+    assert (average[1:] >= state[:-1] / np.arange(1, 9) ** 2).all()
 
 
 LONG = {
