@@ -17,7 +17,8 @@ from mastsim.expected import Objective
 from mastsim.expected.relative import RelativeValues
 from mastsim.kernels import Plan, plan
 from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
-from mastsim.methods import RUNNING_AVERAGE, Method, State, with_average
+from mastsim.methods import Method, State
+from mastsim.methods.states import RUNNING_AVERAGE, with_average
 from mastsim.run import AVERAGE_MEASURES, LYAPUNOV, Run
 
 REFERRED = frozenset({"distance", "gap", "average_distance", "average_gap", LYAPUNOV})

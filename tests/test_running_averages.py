@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mastsim as ms
-from mastsim.methods import RUNNING_AVERAGE
+from mastsim.methods.states import RUNNING_AVERAGE
 from mastsim.run import AVERAGE_MEASURES, MEASURES
 
 rng = np.random.default_rng(3)

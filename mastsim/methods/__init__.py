@@ -11,11 +11,12 @@ from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
 from mastsim.methods.participation import Participation
 from mastsim.methods.polyak import PolyakStep
+from mastsim.methods.preconditioned import PreconditionedSubnetworks
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.shifting import ShiftingMethod
 from mastsim.methods.shifts import ALL_SHIFT_RULES, FixedShift, Held, HeldSketch, Refreshed, ShiftRule
-from mastsim.methods.states import RUNNING_AVERAGE, ShiftedState, State, with_average
+from mastsim.methods.states import ShiftedState, State
 from mastsim.methods.steprules import ALL_STEP_RULES, ConstantStep, HarmonicStep, InverseSqrtStep, StagewiseStep, StepRule
 from mastsim.methods.uniform_sampling import FullBatch, Nice
 from mastsim.methods.variance_reduced import LSVRDSG, PAGE
@@ -35,7 +36,6 @@ __all__ = [
     "GDCI",
     "LSVRDSG",
     "PAGE",
-    "RUNNING_AVERAGE",
     "SGD",
     "AveragedMomentum",
     "Compressor",
@@ -58,6 +58,7 @@ __all__ = [
     "Order",
     "Participation",
     "PolyakStep",
+    "PreconditionedSubnetworks",
     "Refreshed",
     "Reshuffled",
     "Sampling",
@@ -72,5 +73,4 @@ __all__ = [
     "Uncompressed",
     "WithReplacement",
     "importance_sampling",
-    "with_average",
 ]

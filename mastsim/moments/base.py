@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.methods import Method
 from mastsim.moments.probes import require_linear_gradient
 from mastsim.readonly import ReadOnly
 from mastsim.recursions import AVERAGE
@@ -175,8 +176,11 @@ def written_out(form: Form, fields: tuple[str, ...], dim: int) -> np.ndarray:
     return (whole + whole.T) / 2
 
 
-def misplacement(objective: Objective, center: np.ndarray) -> float:
-    """Return how far x_D*, and x* where it is the center, may be off along the range of the Hessian of f_D, or of f."""
+def misplacement(objective: Objective, method: Method) -> float:
+    """Return how far the target of a method may be off along the range of the Hessian of f_D, or of f where it is x*."""
+    if (known := method.target_error(objective)) is not None:
+        return known
+    center = method.target(objective)
     best, middle = objective.minimize().x, objective.center
     off = _off(
         objective.curvature, np.asarray(objective.gradient(best)), np.asarray(objective.gradient(middle)), best - middle

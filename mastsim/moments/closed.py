@@ -91,7 +91,7 @@ class ClosedRecursion(Recursion):
 
     @cached_property
     def _misplaced(self) -> float:
-        return misplacement(self.objective, self.center)
+        return misplacement(self.objective, self.method)
 
 
 def closed_chain(objective: Objective, method: Method) -> MomentRecursion:

@@ -291,23 +291,23 @@ class EnumeratedRecursion(Recursion):
 
     @cached_property
     def _misplaced(self) -> float:
-        return misplacement(self.objective, self.center)
+        return misplacement(self.objective, self.method)
 
     @cached_property
     def terms(self) -> float:
         """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
 
-        It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
+        It is E(1 + bs²)² for s = ‖S‖ and b = γL, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
         itself is sketched, as a method that is not known may do. Where a step is a cycle of gradient steps, each of them
         moves what the others add, no farther where they are non-expansive, and the model at the end may be sketched.
         """
         gamma, found, count = self.method.rule.largest, 0.0, self.method.gradient_steps(self.objective)
         whole = self.method.compresses_points or not self._is_of_this_package
         for node in self._nodes:
-            square, bend = node.dim * node.sketch.L_D, (gamma * float(node.problem.L_f)) ** 2
+            square, bend = node.dim * node.sketch.L_D, (gamma * self.method.smoothness(node)) ** 2
             once = 2 * (1 + bend * node.sketch.L_max * square)
             if count > 1:
-                calm = gamma * float(node.problem.L_f) * node.sketch.L_max <= 2
+                calm = gamma * self.method.smoothness(node) * node.sketch.L_max <= 2
                 once *= (1 + square) * (count**2 if calm else once ** (count - 1))
             found = max(found, once + (4 * (1 + bend) * square if whole else 0.0))
         return found

@@ -103,7 +103,7 @@ def stationary(objective: Objective, method: Method) -> Stationary:
             f"the second moments of {method.name} have no limit on {objective.name}: a step multiplies them by "
             f"{found.lower:.6g} to {found.upper:.6g} in the long run; use a smaller step size"
         )
-    return solved.limit(method.target(objective), misplacement(objective, method.target(objective)))
+    return solved.limit(method.target(objective), misplacement(objective, method))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from mastsim.theorems.moving_shift import (
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
 from mastsim.theorems.polyak_step import ConvexPolyakStep, StronglyConvexPolyakStep
+from mastsim.theorems.preconditioned_subnetworks import PreconditionedDescent
 from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
@@ -93,6 +94,7 @@ ALL: tuple[type[Theorem], ...] = (
     SubnetworkDistance,
     SubnetworkNoise,
     SubnetworkBias,
+    PreconditionedDescent,
     StronglyConvexHeld,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
@@ -134,6 +136,7 @@ __all__ = [
     "PolyakLojasiewiczDSGD",
     "PolyakLojasiewiczHeldSketch",
     "PolyakLojasiewiczSketchedGradient",
+    "PreconditionedDescent",
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",
