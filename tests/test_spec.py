@@ -487,7 +487,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("change", "message"), REFUSED, ids=[str(change) for change, _ in REFUSED])
 def test_a_description_that_makes_no_sense_is_refused_before_data_are_read(change, message, monkeypatch):
-    monkeypatch.setattr("mastsim.spec.load", lambda *a, **k: pytest.fail("data were read"))
+    monkeypatch.setattr("mastsim.spec.description.load", lambda *a, **k: pytest.fail("data were read"))
     with pytest.raises((ValueError, TypeError), match=message):
         Spec(**change)
 

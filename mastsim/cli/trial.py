@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 def verify(
     data: str,
     target: str | None,
-    positive: float | None,
+    positive: str | None,
     features: int | None,
     zero_based: bool,
     module: Path | None,
@@ -107,7 +108,7 @@ def verify(
     }
     writes: list[Callable[[], object]] = [] if report is None else [lambda: write_report(report, verdicts, document, also)]
     if pages is not None:
-        chosen = f"{'' if positive is None else f' --positive {positive:g}'}{' --quick' if quick else ''}"
+        chosen = f"{'' if positive is None else f' --positive {shlex.quote(positive)}'}{' --quick' if quick else ''}"
         mine = "" if module is None else f" --module {module.name}"
         how = f"mastsim verify --data {data} --seed {seed}{chosen}{mine}"
         writes.append(lambda: write_pages(pages, verdicts, how, also))

@@ -8,12 +8,9 @@ import time
 import warnings
 from contextlib import nullcontext
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import numba
-import numpy as np
-import scipy
 
 from mastsim import version
 from mastsim.expected import Objective
@@ -157,5 +154,5 @@ def _quiet() -> Any:
 
 
 def _libraries() -> dict[str, str]:
-    versions = {module.__name__: module.__version__ for module in (np, scipy, numba)}
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "numba")}
     return {"python": platform.python_version(), "machine": platform.machine()} | versions

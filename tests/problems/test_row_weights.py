@@ -125,10 +125,10 @@ def test_minimisers_are_those_of_scikit_learn(weights):
         f = ms.LogisticRegression(known.A, known.y, l2=0.05, weights=weights, intercept=intercept)
         best = f.minimize()
         assert best.gap_bound < 1e-9
-        peer = Peer(C=1 / (known.n * 0.05), fit_intercept=intercept, tol=1e-10, max_iter=5000)
+        peer = Peer(C=1 / (known.n * 0.05), fit_intercept=intercept, solver="newton-cholesky", tol=1e-10)
         found = peer.fit(known.A, known.y, sample_weight=f.share)
         x = np.append(found.coef_[0], found.intercept_) if intercept else found.coef_[0]
-        np.testing.assert_allclose(best.x, x, atol=2e-5)
+        np.testing.assert_allclose(best.x, x, atol=1e-7)
 
 
 def test_certificates_with_an_intercept_hold():
