@@ -8,6 +8,6 @@ def point_to_glossary(app, name, source):
 
 
 def setup(app):
-    """Hook it in."""
+    """Connect the hook."""
     app.connect("source-read", point_to_glossary)
     return {"parallel_read_safe": True}

@@ -103,7 +103,7 @@ def stationary(objective: Objective, method: Method) -> Stationary:
             f"the second moments of {method.name} have no limit on {objective.name}: a step multiplies them by "
             f"{found.lower:.6g} to {found.upper:.6g} in the long run; use a smaller step size"
         )
-    return solved.limit(method.target(objective), misplacement(objective, method.target(objective)))
+    return solved.limit(method.target(objective), misplacement(objective, method))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,16 +142,12 @@ def _closed(chain: MomentRecursion, dim: int) -> _Step:
     units = chain.units
     outer_units, size = np.outer(units, units), len(units)
 
-    def moments(mean: np.ndarray, second: np.ndarray) -> MomentState:
-        return chain.step(MomentState(mean * units, second * outer_units))
-
-    still = moments(np.zeros(size), np.zeros((size, size)))
-    moved = moments(np.eye(size), np.zeros((size, size, size)))
+    still = chain.mean_after(np.zeros(size))
     return _Step(
-        mean=((moved.mean - still.mean) / units).T,
-        constant=still.mean / units,
+        mean=((chain.mean_after(np.diag(units)) - still) / units).T,
+        constant=still / units,
         linear=lambda X: chain.linear(X * outer_units) / outer_units,
-        noise=lambda m: moments(m, np.outer(m, m)).second / outer_units,
+        noise=lambda m: chain.step(MomentState(m * units, np.outer(m, m) * outer_units)).second / outer_units,
         rounding=chain.rounding_rate,
         noise_rounding=UNIT * dim * chain.noise_size,
         points=dim,

@@ -70,12 +70,16 @@ class HeldRecursion(AroundMinimizer):
             carried = float(np.trace(E[2 * d :, 2 * d :])) / self.tau**2
         return once * carried if np.isfinite(carried) else float("inf")
 
-    def _advance(self, state: MomentState) -> MomentState:
-        e = u = total = state.mean
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean after a cycle."""
+        e = u = total = mean
         for _ in range(self.tau - 1):
             e = e - self.stepsize * np.concatenate([e, u, total], axis=-1) @ self._slope.T
             total = total + e
-        return MomentState(total / self.tau, self.linear(state.second))
+        return np.asarray(total / self.tau)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for symmetric X, shape (…, dim, dim)."""

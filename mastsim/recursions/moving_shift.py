@@ -88,12 +88,16 @@ class ShiftRecursion(AroundMinimizer):
         """Return the moments at x⁰ = x* + y⁰."""
         return started(y0, y0 if self.u0 is None else np.broadcast_to(self.u0, y0.shape))
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean of (e, u) after a step."""
         gamma, p, A = self.stepsize, self.probability, self.operators.matrix
-        e, u = np.split(state.mean, 2, axis=-1)
+        e, u = np.split(mean, 2, axis=-1)
         after = e - gamma * (u @ A + (e - u) @ self.hessian)
         moved = p * (after if self.variant == "b" else e) + (1 - p) * u
-        return MomentState(np.concatenate([after, moved], axis=-1), self.linear(state.second))
+        return np.concatenate([after, moved], axis=-1)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""

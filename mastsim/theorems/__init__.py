@@ -27,6 +27,7 @@ from mastsim.theorems.moving_shift import StronglyConvexShift
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
 from mastsim.theorems.polyak_step import ConvexPolyakStep, StronglyConvexPolyakStep
+from mastsim.theorems.preconditioned_subnetworks import PreconditionedDescent
 from mastsim.theorems.quadratic_shift import ConvexQuadraticShift, StronglyConvexQuadraticShift
 from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
@@ -88,6 +89,7 @@ ALL: tuple[type[Theorem], ...] = (
     SubnetworkDistance,
     SubnetworkNoise,
     SubnetworkBias,
+    PreconditionedDescent,
     StronglyConvexHeld,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
@@ -129,6 +131,7 @@ __all__ = [
     "PolyakLojasiewiczDSGD",
     "PolyakLojasiewiczHeldSketch",
     "PolyakLojasiewiczSketchedGradient",
+    "PreconditionedDescent",
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",

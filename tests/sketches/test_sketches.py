@@ -25,7 +25,7 @@ from mastsim.sketches import (
     sketch_names,
 )
 from mastsim.testing import check_sketch
-from mastsim.testing.strategies import SKETCHES, sketches
+from mastsim.testing.sketch_strategies import SKETCHES, sketches
 from tests.oracles.listed_laws import keep_of, kept_sets, law, mean, semidefinite, symmetric
 
 BELOW_ONE = np.nextafter(1.0, 0.0)

@@ -20,10 +20,10 @@ from PEPit.functions import SmoothStronglyConvexFunction
 import mastsim as ms
 from mastsim.draws import outcomes
 from mastsim.worstcase import factor, search, worst_case_factor
+from mastsim.worstcase.cases import case_of_method, case_of_step
 from mastsim.worstcase.check import Step, failures, is_positive_semidefinite, slack
 from mastsim.worstcase.drawing import interpolant, realised
 from mastsim.worstcase.lmi import Inequality, dense
-from mastsim.worstcase.lyapunov import _case, _case_of
 
 SOLVED = 1e-6
 HALF = ms.RandK(2, k=1)
@@ -296,7 +296,7 @@ def test_same_rate_of_gradient_descent_as_autolyap():
 @settings(max_examples=30)
 def test_forms_are_those_of_the_steps_written_out(kind, sketch, seed):
     rng, gamma, mu, p = np.random.default_rng(seed), 0.125, 0.25, 0.375
-    case = _case(kind if kind not in "ab" else "refreshed", sketch, gamma, 1.0, mu)
+    case = case_of_step(kind if kind not in "ab" else "refreshed", sketch, gamma, 1.0, mu)
     case |= {"probability": Fraction(3, 8), "variant": kind}
     step, H, atoms = Step(case), hessian(rng, 2, mu), values_of(sketch)
     one, two = rng.standard_normal((2, 2))
@@ -481,5 +481,5 @@ def test_what_no_program_is_for_is_refused(call, error, message):
 def test_steps_that_grow_have_no_lyapunov_function():
     with pytest.raises(ValueError, match="no rate below 1 is proved"):
         search(HALF, ms.DSGD(5.0, shift=ms.Refreshed(0.5)), smoothness=1.0, strong_convexity=0.5, tolerance=1e-2)
-    assert _case_of(METHODS[1], HALF, 1.0, 0.5)["mu"] == Fraction(1, 2)
-    assert list(itertools.islice(_case_of(METHODS[3], HALF, 1.0, 0.5), 1)) == ["kind"]
+    assert case_of_method(METHODS[1], HALF, 1.0, 0.5)["mu"] == Fraction(1, 2)
+    assert list(itertools.islice(case_of_method(METHODS[3], HALF, 1.0, 0.5), 1)) == ["kind"]
