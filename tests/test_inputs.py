@@ -359,6 +359,7 @@ CALLS = {
             "seed": Arg(0),
             "effort": Arg(verification.QUICK),
             "progress": Arg(False),
+            "workers": Arg(1),
         },
     ),
     "worst_case_factor": (
@@ -417,7 +418,7 @@ CALLS = {
         ms.Spec,
         {
             "data": Arg("breast-cancer", "text"),
-            "positive": Arg(None, "None"),
+            "positive": Arg(None, "None", "text"),
             "features": Arg(None, "None"),
             "zero_based": Arg(True),
             "problem": Arg("huber"),

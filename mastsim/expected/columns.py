@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed, mix
 from mastsim.expected.transforms.column_law import Entries, Found, Sums, Tasks, add_up, sort_rows
+from mastsim.expected.transforms.unions import find_unions
 from mastsim.parallel import run_shares
 from mastsim.problems import ExponentialSum
 from mastsim.readonly import ReadOnly
@@ -96,13 +98,18 @@ class Totals:
 
 
 def totals_with_slope(
-    values: Iterable[np.ndarray], gradient: np.ndarray, product: np.ndarray, z: np.ndarray, slope: float, layout: RowLayout
+    values: Iterable[Iterable[float]],
+    gradient: np.ndarray,
+    product: np.ndarray,
+    z: np.ndarray,
+    slope: float,
+    layout: RowLayout,
 ) -> Totals:
     """Return the totals of values that are added up exactly, and of slope·w, which all rows share, with derivatives.
 
     Parameters
     ----------
-    values : iterable of ndarray
+    values : iterable of iterables of float
         What is added up at each point.
     gradient, product : ndarray, shape (points, dim), or with no columns
         Their derivatives; the first is added to.
@@ -115,7 +122,7 @@ def totals_with_slope(
     """
     tilt, at_zero = layout.tilt
     linear = [(slope * at_zero, slope * float(tilt @ point[: len(tilt)])) for point in z]
-    value = np.array([math.fsum([*part.ravel().tolist(), *each]) for part, each in zip(values, linear, strict=True)])
+    value = np.array([math.fsum([*part, *each]) for part, each in zip(values, linear, strict=True)])
     if gradient.size:
         gradient[:, : len(tilt)] += slope * tilt
     return Totals(value, gradient, product)
@@ -142,7 +149,7 @@ class Plan:
     order, start : ndarray
         As `ColumnRows.sort` returns them.
     used : ndarray of int
-        The numbers of the sums in use.
+        Which of the limits of `ColumnRows.sort` are those of sums in use.
     pack : Pack
         The sums.
     """
@@ -179,17 +186,36 @@ class ColumnRows(ReadOnly, copy=False):
     def _entries(self) -> Entries:
         layout, atoms = self.layout, self.atoms
         prob = atoms.keep if layout.independent else np.ones(len(atoms.keep))
-        return Entries(
-            layout.start, atoms.atom, layout.sign * layout.offset, layout.sign, prob, atoms.keep, atoms.own, atoms.shared
-        )
+        unions = find_unions(layout.start, atoms.atom, len(atoms.keep))
+        rows = layout.start, atoms.atom, layout.sign * layout.offset, layout.sign
+        return Entries(*rows, prob, atoms.keep, atoms.own, atoms.shared, unions)
 
     def theta(self, z: np.ndarray) -> np.ndarray:
         """Return the θ of all atoms at several points z of shape (points, dim)."""
         return np.ascontiguousarray(z[:, self.atoms.column] * self.atoms.coefficient)
 
+    @cached_property
+    def _rungs(self) -> np.ndarray:
+        """The numbers of the sums in use: of sums that take as many tiles, the farthest that is not far too far."""
+        limits, count = self.ladder.limits, len(self.ladder.stored)
+        if not self.layout.independent:
+            return np.arange(len(limits))
+        tiles = [-(-len(found.weights) // LANES) for found in self.ladder.stored]
+        rungs, least = [], 0.0
+        for k in range(count):
+            # Errors are relative to 1 + the reach of the sum, and are to be within twice 1 + that of the row.
+            if k + 1 == count or tiles[k + 1] > tiles[k] or 1 + limits[k + 1] > 2 * (1 + least):
+                rungs.append(k)
+                least = limits[k]
+        return np.array([*rungs, *range(count, len(limits))])
+
+    @cached_property
+    def _limits(self) -> np.ndarray:
+        return self.ladder.limits[self._rungs]
+
     def sort(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of every point by the sum they take, shape (points, n), and where the rows of each begin."""
-        limits, rows = self.ladder.limits, len(self.layout.offset)
+        limits, rows = self._limits, len(self.layout.offset)
         order = np.empty((len(theta), rows), dtype=np.int32)
         start = np.zeros((len(theta), len(limits) + 2), dtype=np.int64)
         threads = 1 if len(theta) == 1 else None
@@ -236,33 +262,31 @@ class ColumnRows(ReadOnly, copy=False):
         return self._packs[key]
 
     def _pack(self, used: np.ndarray) -> Pack | None:
-        if used[-1] >= len(self.ladder.limits) or self.ladder.counts(self.ladder.limits[used[-1:]])[0] > _MOST_PAIRS:
+        if used[-1] >= len(self._limits) or self.ladder.counts(self._limits[used[-1:]])[0] > _MOST_PAIRS:
             return None
-        parts = [part for k in used if (part := self.mixture(int(k))) is not None]
-        return pack([self.ladder[int(k)] for k in used], parts) if len(parts) == len(used) else None
+        numbers = [int(k) for k in self._rungs[used]]
+        parts = [part for k in numbers if (part := self.mixture(k)) is not None]
+        return pack([self.ladder[k] for k in numbers], parts) if len(parts) == len(used) else None
 
     def _run(self, z: np.ndarray, w: np.ndarray | None, plan: Plan, level: int) -> Totals:
         theta, sums, atoms = plan.theta, plan.pack.sums, len(self.atoms.column)
         tasks = _tasks(plan.start, plan.used)
-        delta = self.theta(w) if w is not None else np.zeros((1, atoms))
-        cost = (tasks.last - tasks.first) * (np.diff(sums.start)[tasks.bucket] + 4)
+        count, size = len(tasks.point), tasks.last - tasks.first
+        delta = self.theta(w) if w is not None else theta[:1]
+        cost = size * (sums.start[tasks.bucket + 1] - sums.start[tasks.bucket] + 4)
         # The costly ones first: every thread then has as much to do.
         turns = np.argsort(-cost, kind="stable")
-        count = len(cost)
         out = Found(np.zeros((count, 2)), *(np.zeros((count if level >= least else 0, atoms)) for least in (1, 2)))
-        threads = None if float(cost.sum()) * self.layout.longest > _SMALL else 1
-        dealt, rest = Tasks(*(part[turns] for part in tasks)), (sums, out)
-        run_shares(
-            lambda first, step: add_up(first, step, level, self._entries, theta, delta, plan.order, dealt, *rest), threads
-        )
-        return self._collect(z, plan, tasks, Found(*(part[np.argsort(turns)] if len(part) else part for part in out)))
+        threads = None if int(cost.sum()) * self.layout.longest > _SMALL else 1
+        rest = self._entries, theta, delta, plan.order, tasks, turns, sums, out
+        run_shares(lambda first, step: add_up(first, step, level, *rest), threads)
+        return self._collect(z, plan, tasks.point, plan.pack.constant[tasks.bucket] * size, out)
 
-    def _collect(self, z: np.ndarray, plan: Plan, tasks: Tasks, out: Found) -> Totals:
+    def _collect(self, z: np.ndarray, plan: Plan, point: np.ndarray, constant: np.ndarray, out: Found) -> Totals:
         """Add up the tasks of every point, in their own order, and what is linear."""
-        first = np.searchsorted(tasks.point, np.arange(len(z)))
-        constant = plan.pack.constant[tasks.bucket] * (tasks.last - tasks.first)
-        values = np.split(np.column_stack([out.values, constant]), first[1:])
-        gradient, product = (self._scatter(part, first, z) for part in (out.gradient, out.product))
+        first = np.searchsorted(point, np.arange(len(z) + 1))
+        values = [[*out.values[a:b].ravel(), *constant[a:b]] for a, b in pairwise(first)]
+        gradient, product = (self._scatter(part, first[:-1], z) for part in (out.gradient, out.product))
         return totals_with_slope(values, gradient, product, z, plan.pack.found[0].slope, self.layout)
 
     def _scatter(self, parts: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:

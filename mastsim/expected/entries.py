@@ -117,7 +117,9 @@ class EntryRows(ReadOnly, copy=False):
             _in_order(part.reshape(points, each, dim)) if level >= least else np.zeros((points, 0))
             for least, part in ((1, out.gradient), (2, out.product))
         )
-        return totals_with_slope(out.values.reshape(points, -1), gradient, product, z, self.ladder[0].slope, self.layout)
+        return totals_with_slope(
+            out.values.reshape(points, -1).tolist(), gradient, product, z, self.ladder[0].slope, self.layout
+        )
 
     def _pieces(self, points: int) -> Pieces:
         """Return the same pieces of the rows for every point."""

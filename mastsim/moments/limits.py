@@ -108,37 +108,25 @@ def stationary(objective: Objective, method: Method) -> Stationary:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One step y⁺ = Ty + c in balanced units, y counted from the center.
-
-    Parameters
-    ----------
-    mean, constant : ndarray, shape (size, size) and (size,)
-        E T and E c.
-    linear : callable
-        Φ(X) = E[TXTᵀ] of symmetric matrices, shape (…, size, size).
-    noise : callable
-        Maps a mean m to E[(Tm + c)(Tm + c)ᵀ].
-    rounding : float
-        What Φ rounds by, relative to the size of its argument.
-    noise_rounding : float
-        What `noise` rounds by.
-    points : int
-        How many coordinates the iterate has, which come first and count 1.
-    curvature : float
-        γ²E‖H‖², by which a misplaced center comes back as noise.
-    origin : float, default 0
-        The size of what points are counted from, where `constant` was read off there.
-    """
+    """One step y⁺ = Ty + c in balanced units, y counted from the center."""
 
     mean: np.ndarray
+    """E T, shape (size, size)."""
     constant: np.ndarray
+    """E c, shape (size,)."""
     linear: Callable[[np.ndarray], np.ndarray]
+    """Φ(X) = E[TXTᵀ] of symmetric matrices, shape (…, size, size)."""
     noise: Callable[[np.ndarray], np.ndarray]
+    """Maps a mean m to E[(Tm + c)(Tm + c)ᵀ]."""
     rounding: float
+    """What Φ rounds by, relative to the size of its argument."""
     noise_rounding: float
     points: int
+    """How many coordinates the iterate has, which come first and count 1."""
     curvature: float
+    """γ²E‖H‖², by which a misplaced center comes back as noise."""
     origin: float = 0.0
+    """The size of what points are counted from, where `constant` was read off there."""
 
 
 def _step_of(objective: Objective, method: Method) -> _Step:
@@ -195,18 +183,11 @@ def _listed(chain: EnumeratedRecursion) -> _Step:
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
-    """A step whose second moments have a limit.
-
-    Parameters
-    ----------
-    step : _Step
-        The step.
-    X : ndarray, shape (size, size)
-        Positive definite, with X − Φ(X) ⪰ ½I whatever the rounding.
-    """
+    """A step whose second moments have a limit."""
 
     step: _Step
     X: np.ndarray
+    """Positive definite, with X − Φ(X) ⪰ ½I whatever the rounding."""
 
     @classmethod
     def of(cls, step: _Step) -> _Solved | None:

@@ -14,8 +14,28 @@ from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive, vector
 
 
+class AroundMinimizer(MomentRecursion):
+    """A recursion around x*, a fixed point whatever the sketch: what bounds of its rounding ask of the sketch and A."""
+
+    operators: MomentOperators
+    stepsize: float
+
+    keeps_range = False
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.operators.mean
+
+    @cached_property
+    def curvature_size(self) -> float:
+        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
+        A = self.operators.matrix
+        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
+
+
 @dataclass(frozen=True, eq=False)
-class ShiftRecursion(MomentRecursion):
+class ShiftRecursion(AroundMinimizer):
     """The moments of (e, u) = (x − x*, v − x*) for e⁺ = e − γ(SᵀAu + H(e − u)), H = SᵀAS, and u⁺ = e or e⁺ by a coin.
 
     x* is a fixed point whatever the sketch, so that there is no noise.
@@ -58,23 +78,11 @@ class ShiftRecursion(MomentRecursion):
     u0: np.ndarray | None
 
     fields = ("x", "v")
-    keeps_range = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         if self.u0 is not None:
             object.__setattr__(self, "u0", vector("u0", self.u0, self.operators.dim))
-
-    @property
-    def hessian(self) -> np.ndarray:
-        """H_D, shape (dim, dim)."""
-        return self.operators.mean
-
-    @cached_property
-    def curvature_size(self) -> float:
-        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
-        A = self.operators.matrix
-        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
 
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = x* + y⁰."""
