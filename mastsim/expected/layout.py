@@ -115,7 +115,11 @@ class RowLayout(ReadOnly, copy=False):
     @cached_property
     def tilt(self) -> tuple[np.ndarray, float]:
         """The gradient in z of Σ E w_i, up to the last column that is held, and its value at z = 0."""
-        return self.scatter(self.keep, int(self.column.max()) + 1), math.fsum(self.offset)
+        return self.tilt_of(np.ones(len(self.offset), dtype=bool))
+
+    def tilt_of(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the same for the rows that a mask of shape (n,) has."""
+        return self.scatter(self.keep * rows[self.row], int(self.column.max()) + 1), math.fsum(self.offset[rows])
 
     @cached_property
     def longest(self) -> int:

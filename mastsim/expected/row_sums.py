@@ -62,15 +62,15 @@ class RowSums:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which exponential sum each row takes, and as which mixture if any; rows with the last index are enumerated instead."""
+    """Which exponential sum each row takes, and as which mixture if any; rows with the last index take none.
+
+    Of these, `enumerated` are enumerated, and others are no part of the plan.
+    """
 
     sums: list[ExponentialSum]
     mixtures: list[Mixed | None]
     bucket: np.ndarray
-
-    @property
-    def enumerated(self) -> np.ndarray:
-        return np.flatnonzero(self.bucket == len(self.sums))
+    enumerated: np.ndarray
 
     def per_row(self, name: str) -> np.ndarray:
         return np.array([getattr(s, name) for s in self.sums] + [0.0])[self.bucket]
@@ -122,7 +122,10 @@ class SelectionRows(ReadOnly):
             or math.isinf(self._ladder[0].reach)
         ):
             return None
-        return EntryRows(self.layout, self._ladder, self.accuracy / 2) if EntryRows.applies(self.layout) else None
+        if not EntryRows.applies(self.layout):
+            return None
+        found = EntryRows(self.layout, self._ladder, self.accuracy / 2)
+        return found if any(found.parts) else None
 
     def totals(self, z: np.ndarray, order: int, w: np.ndarray | None = None) -> Totals:
         """Return Σ E ψ(w_i) at points z, shape (points, dim), with derivatives up to `order`, along `w` for order 2."""
@@ -138,9 +141,21 @@ class SelectionRows(ReadOnly):
 
     def _quick(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals | None:
         """Return the same by a fast way that applies; for several points by the one that each would take alone."""
-        ways = [way for way in (self.columns, self.entries) if way is not None]
-        found = (way.totals(z, order, w) for way in (ways if len(z) == 1 else ways[:1]))
-        return next((totals for totals in found if totals is not None), None)
+        if self.columns is not None:
+            found = self.columns.totals(z, order, w)
+            if found is not None or len(z) > 1:
+                return found
+        return None if self.entries is None else self._by_entries(self.entries, z, order, w)
+
+    def _by_entries(self, entries: EntryRows, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
+        """Return the same by entries, and for rows that they leave out by the way that always applies."""
+        found, bucket = entries.totals(z, order, w)
+        for k in np.flatnonzero((bucket < 0).any(axis=1)):
+            here = slice(k, k + 1)
+            rest = self._together(z[here], order, None if w is None else w[here], bucket[k] < 0)[0]
+            for name in ("value", "gradient", "product")[: order + 1]:
+                getattr(found, name)[k] += getattr(rest, name)[0]
+        return found
 
     def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None) -> list[Totals]:
         """Return the same for every point by the way that always applies, for several at once where each takes little."""
@@ -153,13 +168,13 @@ class SelectionRows(ReadOnly):
             out += self._together(z[part], order, None if w is None else w[part])
         return out
 
-    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None) -> list[Totals]:
-        """Return the totals at every one of some points."""
+    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
+        """Return the totals at every one of some points; for one point, perhaps of the rows that a mask has alone."""
         count, dim = z.shape
         several = self if count == 1 else self._several(count, dim)
         layout, share = several.layout, several.share
         try:
-            rows = several.sums(layout.gather(z.ravel()), order, None if w is None else layout.gather(w.ravel()))
+            rows = several.sums(layout.gather(z.ravel()), order, None if w is None else layout.gather(w.ravel()), only)
         except OutOfReachError:
             if count == 1:
                 raise
@@ -186,7 +201,9 @@ class SelectionRows(ReadOnly):
         """The rows for several points at once, by their number."""
         return {}
 
-    def sums(self, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
+    def sums(
+        self, theta: np.ndarray, order: int, delta: np.ndarray | None = None, only: np.ndarray | None = None
+    ) -> RowSums:
         """Return E ψ(w_i) and its derivatives in θ.
 
         Parameters
@@ -197,12 +214,14 @@ class SelectionRows(ReadOnly):
             Values only, with derivatives, or with the change of the derivatives along `delta`.
         delta : ndarray, shape (terms,), optional
             The direction, for order 2.
+        only : ndarray of bool, shape (n,), optional
+            The rows that are evaluated, of a loss that has no pieces; all others are 0.
         """
         loss, layout = self.loss, self.layout
         if loss.pieces is not None:
             everywhere = np.arange(len(layout.offset))
             return RowSums(*piecewise(order, layout, theta, everywhere, loss.pieces, delta))
-        plan = self._plan(theta)
+        plan = self._plan(theta, only)
         sums = self._by_exponentials(plan, theta, order, delta)
         few = plan.enumerated
         if len(few):
@@ -226,10 +245,9 @@ class SelectionRows(ReadOnly):
         loss = self.loss
         if loss.pieces is not None:
             return weighed(by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS), self.share)
-        plan, theta = self._quick_plan(z), self.layout.gather(z)
-        plan = self._plan(theta) if plan is None else plan
+        plan = self._plan_at(z)
         growing = any(found.rate for found in plan.sums)
-        values = self.sums(theta, 0).values if growing else np.zeros(len(plan.bucket))
+        values = self.sums(self.layout.gather(z), 0).values if growing else np.zeros(len(plan.bucket))
         out = no_errors(len(values))
         for k in np.unique(plan.bucket):
             here = np.flatnonzero(plan.bucket == k)
@@ -241,33 +259,42 @@ class SelectionRows(ReadOnly):
             write(found, here, out)
         return weighed(out, self.share)
 
-    def _quick_plan(self, z: np.ndarray) -> _Plan | None:
-        """Return the sums that `columns` or `entries` take, or None where neither is used."""
+    def _plan_at(self, z: np.ndarray) -> _Plan:
+        """Return which sums `totals` takes at one point, shape (dim,)."""
         found = None if self.columns is None else self.columns.plan(z[None])
         if found is not None:
             bucket = np.empty(len(self.layout.offset), dtype=np.int64)
             bucket[found.order[0]] = np.repeat(np.arange(len(found.used)), np.diff(found.start[0])[found.used])
-            return _Plan(found.pack.found, list(found.pack.parts), bucket)
-        if self.entries is None or (each := self.entries.buckets(z)) is None:
-            return None
-        used, bucket = np.unique(each, return_inverse=True)
-        return _Plan([self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used], bucket)
+            return _Plan(found.pack.found, list(found.pack.parts), bucket, np.zeros(0, dtype=np.int64))
+        theta = self.layout.gather(z)
+        if self.entries is None:
+            return self._plan(theta)
+        each = self.entries.totals(z[None], 0)[1][0]
+        rest = self._plan(theta, each < 0)
+        used, bucket = np.unique(each[each >= 0], return_inverse=True)
+        numbers = rest.bucket + len(used)
+        numbers[each >= 0] = bucket
+        sums, parts = [self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used]
+        return _Plan(sums + rest.sums, parts + rest.mixtures, numbers, rest.enumerated)
 
-    def _plan(self, theta: np.ndarray) -> _Plan:
+    def _plan(self, theta: np.ndarray, only: np.ndarray | None = None) -> _Plan:
+        """Return which sums rows take by the way that always applies: all of them, or those that a mask has."""
         ladder, reach = self._ladder, self.layout.reach(theta)
         few, numbers = _work(ladder.counts(reach), self.layout)
-        keys, which = np.unique(ladder.find(reach[~few]), return_inverse=True)
+        there = np.ones(len(reach), dtype=bool) if only is None else only
+        rest = there & ~few
+        keys, which = np.unique(ladder.find(reach[rest]), return_inverse=True)
         nodes = float(ladder.counts(ladder.limits[np.minimum(keys, len(ladder.limits) - 1)]).sum()) if len(keys) else 0.0
-        if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
+        if nodes > _MOST_NODES or numbers[rest].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
             raise OutOfReachError(
                 f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
-                f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {ladder.counts(reach[~few]).max():.3g} "
+                f"|aᵢᵀ(v + S(x − v))| = {reach[rest].max():.3g}, and all rows take {ladder.counts(reach[rest]).max():.3g} "
                 f"exponentials and {numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
             )
         bucket = np.full(len(reach), len(keys))
-        bucket[~few] = which
+        bucket[rest] = which
         sums = [ladder[int(k)] for k in keys]
-        return _Plan(sums, [self._mixture(found) for found in sums], bucket)
+        return _Plan(sums, [self._mixture(found) for found in sums], bucket, np.flatnonzero(there & few))
 
     def _mixture(self, found: ExponentialSum) -> Mixed | None:
         """Return the mixture that replaces the law of a subset for one of the sums, or None where the subset is better."""
