@@ -23,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "mathml",
     "public_names",
+    "symbols",
 ]
 
 default_role = "py:obj"

@@ -45,6 +45,7 @@ from .methods import (
     Nice as Nice,
     Participation as Participation,
     PolyakStep as PolyakStep,
+    PreconditionedSubnetworks as PreconditionedSubnetworks,
     Refreshed as Refreshed,
     Reshuffled as Reshuffled,
     SketchCompressor as SketchCompressor,

@@ -20,8 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
+from mastsim.dependencies import needed
 
+numba = needed("numba", "computing expected losses and taking steps")
+uint64 = numba.uint64
 _CONFIG: Any = numba.config
 _PACKAGE = Path(__file__).parent
 _NAMES_MODULE = re.compile(rb"^from mastsim\.([\w.]+) import", re.MULTILINE)

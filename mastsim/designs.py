@@ -269,10 +269,8 @@ def _minimise(goal: _Certified, dim: int, budget: float, least: float) -> tuple[
 
 
 def _best_response(weights: np.ndarray, power: int, budget: float, least: float) -> tuple[np.ndarray, float]:
-    """Return the p in [least, 1]^d with Σ p_i ≤ budget that minimise Σ c_i/p_i^h, and a bound below that minimum.
-
-    For any ν ≥ 0 the bound is Σ min_p (c_i/p^h + νp) − ν·budget; p solves that for the ν that meets the budget.
-    """
+    """Return the p in [least, 1]^d with Σ p_i ≤ budget that minimise Σ c_i/p_i^h, and a bound below that minimum."""
+    # For any ν ≥ 0 the bound is Σ min_p (c_i/p^h + νp) − ν·budget; p solves that for the ν that meets the budget.
 
     def at(price: float) -> np.ndarray:
         return np.clip((power * weights / price) ** (1 / (power + 1)), least, 1.0)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mastsim.backend import Streams, namespace, pieces
+from mastsim.backend import Array, Streams, namespace, pieces
 from mastsim.devices import Device
 from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
@@ -18,9 +18,10 @@ from mastsim.expected.relative import RelativeValues
 from mastsim.kernels import Plan, plan
 from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
 from mastsim.methods import Method, State
-from mastsim.run import LYAPUNOV, Run
+from mastsim.methods.states import RUNNING_AVERAGE, with_average
+from mastsim.run import AVERAGE_MEASURES, LYAPUNOV, Run
 
-REFERRED = frozenset({"distance", "gap", LYAPUNOV})
+REFERRED = frozenset({"distance", "gap", "average_distance", "average_gap", LYAPUNOV})
 """The measures that refer to x_D*."""
 _PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
@@ -55,21 +56,29 @@ class Engine:
         chunk: int,
         device: Device,
         way: Plan,
+        averages: bool = False,
     ) -> None:
         self.method, self.objective, self.records, self.streams = method, records.objective, records, streams
         self.threads, self.chunk, self.device, self.way = threads, chunk, device, way
         self.there = way.objective
         self.estimates, self.estimated_steps = Estimates(self.objective), 0
-        self.compiled = False
+        self.compiled, self.averages = False, averages
+        self.kind: Any = State
         self.together = min(_FIRST_POINTS, chunk)
         self.stopped, self.lock = threading.Event(), threading.Lock()
 
     def revive(self, start: Run) -> State:
         """Return the states at the end of a run, on the device; first ones where nothing is recorded."""
-        state = {name: self.device.move(field.astype(self.way.dtype, copy=False)) for name, field in start.state.items()}
+        # An average in short numbers would stop moving when its share of a step is below their rounding.
+        kept = {name: np.float64 if name == RUNNING_AVERAGE else self.way.dtype for name in start.state}
+        state = {name: self.device.move(field.astype(kept[name], copy=False)) for name, field in start.state.items()}
         begins = start.next_record == 0
         reaching = Reaching(self.there, self.estimates)
-        fresh = self.method.init(reaching, state["x"] if begins else state["x"][:1, ...])
+        fresh: Any = self.method.init(reaching, state["x"] if begins else state["x"][:1, ...])
+        if self.averages:
+            self.kind = type(fresh)
+            xp = namespace(fresh.x)
+            fresh = with_average(type(fresh))(*fresh, xp.astype(fresh.x, xp.float64))
         if not self.device.is_host:
             # What cannot run there is refused now, not after x_D* was computed for the first record.
             self._advance_piece(fresh, slice(0, 1), 0, 1)
@@ -107,7 +116,7 @@ class Engine:
         """Find the points that measures refer to: here, where Ctrl-C is heard, not on a thread."""
         if REFERRED & set(names):
             self.objective.minimize()
-        if "error" in names:
+        if {"error", "average_error"} & set(names):
             self.objective.problem.minimize()
 
     def _measure_piece(self, states: State, piece: slice, names: tuple[str, ...]) -> Columns:
@@ -135,10 +144,13 @@ class Engine:
         values, errors = {}, {}
         for name in names:
             if name == LYAPUNOV:
-                values[name], errors[name] = measure_states(self.method, self.objective, own), np.zeros(len(own.x))
+                states_alone = self._without_average(own)
+                values[name] = measure_states(self.method, self.objective, states_alone)
+                errors[name] = np.zeros(len(own.x))
             else:
-                values[name] = measure_points(objective, own.x, name, there)
-                errors[name] = measure_errors(there if there.estimated else objective, own.x, name)
+                x = own[-1] if name in AVERAGE_MEASURES else own.x
+                values[name] = measure_points(objective, x, name.removeprefix("average_"), there)
+                errors[name] = measure_errors(there if there.estimated else objective, x, name.removeprefix("average_"))
         return Columns(values, errors)
 
     def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
@@ -152,11 +164,27 @@ class Engine:
                 self.stopped.set()
                 raise
 
-    def _advance_piece(self, states: State, piece: slice, begin: int, end: int) -> State:
+    def _advance_piece(self, states: Any, piece: slice, begin: int, end: int) -> State:
         own = type(states)(*(field[piece, ...] for field in states))
         numbers = namespace(own.x).arange(piece.start, piece.stop)
+        if not self.averages:
+            return self._moved(own, numbers, begin, end)
+        for step in range(begin, end):
+            with np.errstate(over="ignore", invalid="ignore"):
+                average = own[-1] + (own.x - own[-1]) / (step + 1)
+            own = type(states)(*self._moved(self._without_average(own), numbers, step, step + 1), average)
+        return own
+
+    def _without_average(self, states: State) -> State:
+        """Return the states of the method, without the running average where there is one."""
+        if not self.averages:
+            return states
+        return self.kind(*states[:-1])
+
+    def _moved(self, own: State, numbers: Array, begin: int, end: int) -> State:
+        """Return the states of some replicas after the steps from `begin` up to `end`."""
         if self.way.descent is not None:
-            return type(states)(self._descend(own.x, numbers, begin, end))
+            return type(own)(self._descend(own.x, numbers, begin, end))
         reaching = Reaching(self.there, self.estimates)
         # NumPy's error state belongs to a thread; iterates may diverge, and then measure infinite.
         with np.errstate(over="ignore", invalid="ignore"):

@@ -185,10 +185,8 @@ def _descend(f: _Scaled, here: _Point, lower_bound: float) -> _Point:
 
 
 def _along(f: _Scaled, here: _Point, step: Vector, slope: float) -> tuple[_Point | None, float]:
-    """Return a point further down along a step, and the share of the step taken; None where there is none.
-
-    Along a line a convex function has slopes that grow: while they are negative, it decreases.
-    """
+    """Return a point further down along a step, and the share of the step taken; None where there is none."""
+    # Along a line a convex function has slopes that grow: while they are negative, it decreases.
     best, share = None, 1.0
     low, low_slope, high, high_slope = 0.0, slope, math.inf, math.inf
     for _ in range(_TRIALS):

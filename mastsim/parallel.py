@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
-
-import numba
 
 _LIMIT: ContextVar[int | None] = ContextVar("_LIMIT", default=None)
 _LOCK = threading.Lock()
@@ -80,8 +77,9 @@ def run_shares(loop: Callable[[int, int], object], threads: int | None = None) -
 
 
 def _available() -> int:
-    settings: Any = numba.config
-    return int(settings.NUMBA_NUM_THREADS)
+    from mastsim.compilation import numba
+
+    return int(numba.config.NUMBA_NUM_THREADS)
 
 
 def _pool() -> ThreadPoolExecutor:

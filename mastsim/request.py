@@ -18,6 +18,9 @@ DEFAULT_MEASURES: tuple[str, ...] = ("distance", "gap", "gradient_norm", "f")
 MEASURES: tuple[str, ...] = (*DEFAULT_MEASURES, "error", "f_gap", "f_gradient_norm")
 """What a run of any method can record: the default measures, and ‖x − x*‖², f(x) − f^inf and ‖∇f(x)‖, x* minimising f."""
 
+AVERAGE_MEASURES: tuple[str, ...] = tuple(f"average_{name}" for name in MEASURES)
+"""The same of the running average x̄_T = (x^0 + … + x^{T−1})/T of a replica, x̄_0 = x^0, which a run then carries along."""
+
 LYAPUNOV = "lyapunov"
 """What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
 
@@ -54,7 +57,7 @@ class Request:
     every : int
         How many steps lie between two records.
     measures : tuple of str
-        What to record, see `MEASURES` and `LYAPUNOV`.
+        What to record, see `MEASURES`, `AVERAGE_MEASURES` and `LYAPUNOV`.
     device : str, default "cpu"
         Where steps are taken.
     engine : str, default "array"
@@ -111,7 +114,7 @@ class Request:
             integer(name, getattr(self, name), least, most)
         names = texts("measures", self.measures)
         for name in names:
-            one_of("measure", name, (*MEASURES, LYAPUNOV))
+            one_of("measure", name, (*MEASURES, *AVERAGE_MEASURES, LYAPUNOV))
         if len(set(names)) < len(names):
             raise ValueError(f"measures={names} is not accepted: every measure must be there once")
         one_of("precision", self.precision, PRECISIONS)

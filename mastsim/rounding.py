@@ -8,6 +8,8 @@ import numpy as np
 
 EPS = float(np.finfo(float).eps)
 """The distance of 1 from the next larger number."""
+PAIR_EPS = 2.0**-102
+"""Bound on the relative error of one addition or product of unevaluated sums of two floats, with room to spare."""
 
 
 def summed(count: Any) -> Any:

@@ -14,12 +14,31 @@ from mastsim.frames import to_frame
 from mastsim.markup import coloured, html_table
 from mastsim.provenance import content_hash
 from mastsim.readonly import ReadOnly
-from mastsim.request import DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, PRECISIONS, Divergence, Request
+from mastsim.request import (
+    AVERAGE_MEASURES,
+    DEFAULT_MEASURES,
+    LYAPUNOV,
+    MEASURE_ACCURACY,
+    MEASURES,
+    PRECISIONS,
+    Divergence,
+    Request,
+)
 from mastsim.run_files import read_parts, write_parts
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import UNLIMITED, array, integer, nonnegative
 
-__all__ = ["DEFAULT_MEASURES", "LYAPUNOV", "MEASURES", "MEASURE_ACCURACY", "Divergence", "Request", "Run", "stops"]
+__all__ = [
+    "AVERAGE_MEASURES",
+    "DEFAULT_MEASURES",
+    "LYAPUNOV",
+    "MEASURES",
+    "MEASURE_ACCURACY",
+    "Divergence",
+    "Request",
+    "Run",
+    "stops",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +56,8 @@ class Run(ReadOnly):
     traces : dict of str to ndarray, shape (replicas, records)
         One table a measure of the request; `distance` is squared, and what floating point cannot hold is infinite.
     state : dict of str to ndarray, shape (replicas, dim)
-        The state of the method after `steps_done` steps; ``state["x"]`` are the iterates.
+        The state of the method after `steps_done` steps; ``state["x"]`` are the iterates, and ``state["running_average"]``
+        their running averages where these are measured.
     seconds : float
         Time spent stepping and measuring.
     errors : dict of str to ndarray, shape (replicas, records)

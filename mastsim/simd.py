@@ -11,14 +11,16 @@ import operator
 from typing import Any
 
 import numpy as np
+
+from mastsim.compilation import njit  # first, because it says what is wrong with a numba that cannot be imported
+
+# isort: split
 from llvmlite import ir  # comes with numba, which demands the one release it works with
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 from numba.np.arrayobj import make_array
-
-from mastsim.compilation import njit
 
 LANES = 8
 """Doubles in a vector: one 512-bit register, which the compiler splits where registers are shorter."""

@@ -20,7 +20,7 @@ from mastsim.memory import check_room
 from mastsim.methods import Method, State
 from mastsim.pace import Pace
 from mastsim.recording import Recorder
-from mastsim.run import DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, Request, Run
+from mastsim.run import AVERAGE_MEASURES, DEFAULT_MEASURES, LYAPUNOV, MEASURE_ACCURACY, MEASURES, Request, Run
 from mastsim.validation import EVALUATIONS, finite, flag, floats, instance, integer, one_of, positive, texts
 
 _CHUNK, _LEAST_CHUNK, _DEVICE_CHUNK = 64, 16, 4096
@@ -77,7 +77,8 @@ def simulate(
         when that is given.
     measures : tuple of str, optional
         What to record; by default `mastsim.run.DEFAULT_MEASURES` and the Lyapunov function where the method has one that can
-        be computed (``"lyapunov"``), as in `resume` when that is given.
+        be computed (``"lyapunov"``), as in `resume` when that is given. With ``average_`` before it, for example
+        ``"average_gap"``, a measure is that of the running average x̄_T = (x^0 + … + x^{T−1})/T of every replica, x̄_0 = x^0.
     measure_accuracy : float, optional
         How far records of f_D − f_D^inf and ‖∇f_D‖ may be off, relative to what is recorded, from 1e-15 to 1e-4: by default
         1e-9, as in `resume` when that is given. The rounding of f_D is all that is added, whatever the accuracy of
@@ -146,7 +147,8 @@ def simulate(
     request = Request.of(method, objective, x0s, steps=steps, seed=streams.seed, **what, **where_and_how)
     start = Run.begin(request, x0s) if resume is None else _continued(resume, request, from_start=x0 is not None)
     records = RelativeValues(objective, relative, minimized=bool(REFERRED & set(recorded)))
-    replicated = Engine(method, records, streams, threads, chunk, where, way)
+    averages = not set(recorded).isdisjoint(AVERAGE_MEASURES)
+    replicated = Engine(method, records, streams, threads, chunk, where, way, averages)
     recorder = Recorder(start)
     bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     try:
@@ -248,7 +250,7 @@ def _known(measures: tuple[str, ...] | None, resume: Run | None, method: Method,
         raise ValueError(
             f"measure {LYAPUNOV!r} is not accepted: no Lyapunov function of {method.name} is computable on {objective.name}"
         )
-    return tuple(dict.fromkeys(one_of("measure", name, (*MEASURES, *own)) for name in names))
+    return tuple(dict.fromkeys(one_of("measure", name, (*MEASURES, *AVERAGE_MEASURES, *own)) for name in names))
 
 
 def _stride(objective: Objective, steps: int, every: int | None, resume: Run | None) -> int:

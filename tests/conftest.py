@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import WHOLE
+
 REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", REPEATED, max_examples=5)
-settings.register_profile("pr", REPEATED, max_examples=40)
+settings.register_profile("pr", REPEATED, max_examples=WHOLE)
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 

@@ -357,7 +357,7 @@ def test_files_that_cannot_be_written_are_refused_before_any_work(tmp_path, monk
         pytest.fail("work was done before the refusal")
 
     monkeypatch.setattr("mastsim.problems.load", loaded)
-    monkeypatch.setattr("mastsim.spec.load", loaded)
+    monkeypatch.setattr("mastsim.spec.description.load", loaded)
     monkeypatch.setattr("mastsim.verification.attack.attack", loaded)
     (tmp_path / "file").write_text("")
     sketch = () if command[0] in ("verify", "reproduce") else ("--sketch", "randk:0.5")

@@ -203,7 +203,7 @@ def test_measures_of_a_device_are_those_of_the_host(evaluate, where, request):
     method = ms.DSGD(0.05)
     if evaluate == "clients":
         F, method = ms.Distributed(ms.split(PROBLEMS["logistic"], 2), ms.RandK(D, 3), SHIFT), ms.DistributedDSGD(0.05)
-    settings = SETTINGS | {"measures": ms.run.MEASURES}
+    settings = SETTINGS | {"measures": (*ms.run.MEASURES, *ms.run.AVERAGE_MEASURES)}
     found = ms.simulate(method, F, device=request.getfixturevalue(where), **settings)
     assert_alike(found, ms.simulate(method, F, **settings), 10 * tolerance(where))
 

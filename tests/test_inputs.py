@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression as Estimator
 import mastsim as ms
 from mastsim import expected, kernels, methods, moments, problems, reproduce, sketches, sweeps, theorems, verification
 from mastsim import testing as checks
+from mastsim.theorems.preconditioned_subnetworks import one_coordinate_each
 from mastsim.validation import integer
 from mastsim.worstcase import factor, search, worst_case_factor
 
@@ -28,6 +29,7 @@ MINIBATCH = ms.Nice(2).law(3).from_uniforms(np.full((2, 2), 0.5))
 ORIGIN = ms.Mast(Q.problem, ms.Bernoulli(2, 0.99))
 PLAIN = ms.Mast(Q.problem, ms.Identity(2))
 CLIENTS = ms.Distributed([Q.problem] * 2, ms.Bernoulli(2, 0.5))
+ONE_EACH = one_coordinate_each()[0]
 AGREEING = ms.Distributed([ms.Quadratic(np.diag([1.0, 2.0]), np.zeros(2))] * 2, ms.Bernoulli(2, 0.5))
 T = theorems.StronglyConvexDSGD(Q)
 
@@ -212,6 +214,7 @@ CALLS = {
     "StagewiseStep": (ms.StagewiseStep, {"initial": Arg(0.1), "length": Arg(2, "huge"), "factor": Arg(0.5)}),
     "PolyakStep": (ms.PolyakStep, {"cap": Arg(0.1), "c": Arg(1.0), "lower": Arg(-1.0, "None", "huge")}),
     "GD": (ms.GD, STEP),
+    "PreconditionedSubnetworks": (ms.PreconditionedSubnetworks, STEP),
     "DSGD": (ms.DSGD, STEP | SAMPLED | SHIFTED | {"order": Arg(ms.Reshuffled())}),
     "SGD": (ms.SGD, STEP | SAMPLED),
     "AveragedMomentum": (ms.AveragedMomentum, STEP | SAMPLED | {"growth": Arg(0.5)}),
@@ -301,7 +304,7 @@ CALLS = {
     },
     **{
         kind.__name__: rate(kind, F)
-        for F in (AGREEING, CLIENTS)
+        for F in (AGREEING, CLIENTS, ONE_EACH)
         for kind in theorems.ALL
         if kind.refuse(Q) is not None and kind.refuse(F) is None
     },
@@ -356,6 +359,7 @@ CALLS = {
             "seed": Arg(0),
             "effort": Arg(verification.QUICK),
             "progress": Arg(False),
+            "workers": Arg(1),
         },
     ),
     "worst_case_factor": (
@@ -414,7 +418,7 @@ CALLS = {
         ms.Spec,
         {
             "data": Arg("breast-cancer", "text"),
-            "positive": Arg(None, "None"),
+            "positive": Arg(None, "None", "text"),
             "features": Arg(None, "None"),
             "zero_based": Arg(True),
             "problem": Arg("huber"),

@@ -30,7 +30,7 @@ def reproduce(
     figures: tuple[str, ...],
     data: str | None,
     target: str | None,
-    positive: float | None,
+    positive: str | None,
     features: int | None,
     zero_based: bool,
     quick: bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -79,7 +80,9 @@ class Naming(click.Option):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the names that start with what is typed; of a form such as randk:KEEP, the keyword and the colon."""
-        return completions(self.names(), incomplete)
+        with suppress(ImportError):  # there is no place to say it while words are completed
+            return completions(self.names(), incomplete)
+        return []
 
 
 def completions(entries: Entries, incomplete: str) -> list[CompletionItem]:

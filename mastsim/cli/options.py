@@ -54,9 +54,8 @@ TARGET = click.option("--target", metavar="COLUMN", help="Which column of a tabl
 STANDARDISE = click.option("--standardise", is_flag=True, help="Bring all columns to mean 0 and variance 1 first.")
 POSITIVE = click.option(
     "--positive",
-    type=NUMBER,
     metavar="LABEL",
-    help="Which of two labels counts as +1 (two texts are 0 and 1)  [default: the larger]",
+    help="Which of two labels counts as +1, as the file has it  [default: the larger, or the last in alphabetical order]",
 )
 FEATURES = click.option(
     "--features", type=WHOLE, metavar="D", help="Features of a LIBSVM file  [default: its largest index]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,15 +24,13 @@ _COLOURS = {"holds": "green", "hold": "green", "refuted": "magenta", "inconclusi
 
 def label_lines(dataset: Dataset) -> list[str]:
     """Return the line that says which label is which class, or that there are none; nothing where labels are -1 and +1."""
-    from mastsim.problems.dataset import spell_label
-
     if dataset.labels is None:
         return ["labels: taken as they stand, as targets"]
     if all(label == sign for label, sign in dataset.labels.items()):
         return []
-    said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in dataset.labels.items())
+    said = ", ".join(f"{dataset.spell(label)} is {sign:+d}" for label, sign in dataset.labels.items())
     other = next(label for label, sign in dataset.labels.items() if sign < 0)
-    return [f"labels: {said} (--positive {spell_label(other)} turns them round)"]
+    return [f"labels: {said} (--positive {shlex.quote(dataset.spell(other))} turns them round)"]
 
 
 def about(spec: Spec, dataset: Dataset, seed: int | None, F: Objective) -> dict[str, Any]:

@@ -70,7 +70,10 @@ class Command(click.Command):
         """Write the sections that are listed; they are looked up only now, because that takes imports."""
         for title in self.listed:
             with formatter.section(title):
-                formatter.write_dl(SECTIONS[title](), col_max=24)
+                try:
+                    formatter.write_dl(SECTIONS[title](), col_max=24)
+                except ImportError as broken:
+                    formatter.write_text(f"They cannot be listed: {broken}")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the options, and run."""

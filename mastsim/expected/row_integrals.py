@@ -231,11 +231,9 @@ class RowIntegrals(ReadOnly):
         return np.where(np.isfinite(reach), reach, far)
 
     def _add_tails(self, out: RowErrors, rows: np.ndarray, found: ExponentialSum, z: np.ndarray) -> None:
-        """Add what happens beyond the reach of a sum to the errors of some rows.
-
-        It is E|ψ(w) − sum(w)|·1[|w| > U], where both are at most quadratic, and w² ≤ U²e^{τ(|w| − U)} for |w| > U and
-        τ ≥ 2/U. By Cauchy and Schwarz the derivatives are that of |ψ' − sum'|² under a root.
-        """
+        """Add what happens beyond the reach of a sum to the errors of some rows."""
+        # It is E|ψ(w) − sum(w)|·1[|w| > U], where both are at most quadratic, and w² ≤ U²e^{τ(|w| − U)} for |w| > U and
+        # τ ≥ 2/U. By Cauchy and Schwarz the derivatives are that of |ψ' − sum'|² under a root.
         far = rows[np.isinf(self.laws.reach(z)[rows])]
         if not len(far) or math.isinf(found.reach):
             return
@@ -317,13 +315,10 @@ def _count(found: ExponentialSum, width: float) -> int:
 
 
 def _distance(found: ExponentialSum, width: float, farthest: float, count: int, order: int = 0) -> float:
-    """Return a bound on the error of a rule with positive weights that is exact for polynomials of degree 2·count − 1.
-
-    Derivatives come with factors that take up to two of these degrees.
-    It is twice the distance of the function from such polynomials. For e^{sx} on |x| ≤ R its Chebyshev expansion beyond the
-    degree m is at most 2Σ_{j>m} I_j(|s|R), and I_j(y) ≤ (y/2)^j/j!·e^{(y/2)²/(j + 1)}, without the last factor for
-    imaginary s.
-    """
+    """Return a bound on the error of a rule with positive weights that is exact for polynomials of degree 2·count − 1."""
+    # It is twice the distance of the function from such polynomials; derivatives come with factors that take up to two of
+    # these degrees. For e^{sx} on |x| ≤ R its Chebyshev expansion beyond the degree m is at most 2Σ_{j>m} I_j(|s|R), and
+    # I_j(y) ≤ (y/2)^j/j!·e^{(y/2)²/(j + 1)}, without the last factor for imaginary s.
     if len(found.weights) == 0:
         return 0.0
     s = found.rate + 1j * found.frequencies

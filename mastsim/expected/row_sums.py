@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,8 @@ from mastsim.readonly import ReadOnly
 # An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
 # measured where terms are kept independently, 5 to 15 where they belong to a subset.
 _ATOM_COST = 15.0
+# Points are evaluated together up to so many terms, beyond which a call takes much longer than its preparation.
+_TOGETHER = 1 << 14
 # Above it the sums alone would take more than a gigabyte.
 _MOST_NODES = 1 << 23
 
@@ -131,8 +133,11 @@ class SelectionRows(ReadOnly):
             return found
         # Company must not change how a point is evaluated.
         alone = [None if w is None else w[k : k + 1] for k in range(len(z))]
-        each = [self._quick(z[k : k + 1], order, along) or self._slow(z[k], order, along) for k, along in enumerate(alone)]
-        return Totals(*(np.concatenate([getattr(one, name) for one in each]) for name in ("value", "gradient", "product")))
+        each = [self._quick(z[k : k + 1], order, along) for k, along in enumerate(alone)]
+        slow = [k for k, totals in enumerate(each) if totals is None]
+        rest = iter(self._slow(z[slow], order, None if w is None else w[slow]) if slow else [])
+        whole = [next(rest) if totals is None else totals for totals in each]
+        return Totals(*(np.concatenate([getattr(one, name) for one in whole]) for name in ("value", "gradient", "product")))
 
     def _quick(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals | None:
         """Return the same by a fast way that applies; for several points by the one that each would take alone."""
@@ -145,20 +150,59 @@ class SelectionRows(ReadOnly):
     def _by_entries(self, entries: EntryRows, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
         """Return the same by entries, and for rows that they leave out by the way that always applies."""
         found, bucket = entries.totals(z, order, w)
-        for k in np.flatnonzero((bucket < 0).any(axis=1)):
-            rest = self._slow(z[k], order, None if w is None else w[k : k + 1], bucket[k] < 0)
+        left = np.flatnonzero((bucket < 0).any(axis=1))
+        for k, rest in zip(left, self._slow(z[left], order, None if w is None else w[left], bucket[left] < 0), strict=True):
             for name in ("value", "gradient", "product")[: order + 1]:
                 getattr(found, name)[k] += getattr(rest, name)[0]
         return found
 
-    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> Totals:
-        """Return the same for one point, shape (dim,), by the way that always applies, of the rows that a mask has."""
-        theta, delta = self.layout.gather(z), None if w is None else self.layout.gather(w[0])
-        rows = self.sums(theta, order, delta, only)
-        of_row, of_term = (1.0, 1.0) if self.share is None else (self.share, self.share[self.layout.row])
-        gradient = self.layout.scatter(of_term * rows.derivatives, len(z)) if order >= 1 else np.zeros(0)
-        product = self.layout.scatter(of_term * rows.directionals, len(z)) if order == 2 else np.zeros(0)
-        return Totals(np.array([math.fsum(of_row * rows.values)]), gradient[None], product[None])
+    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
+        """Return the same for every point by the way that always applies, for several at once where each takes little.
+
+        With `only`, shape (points, n), it is of the rows that this has.
+        """
+        most = max(1, _TOGETHER // max(1, len(self.layout.row)))
+        out: list[Totals] = []
+        while len(out) < len(z):
+            # Counts that are powers of two, so that there are few layouts.
+            count = 1 << (min(most, len(z) - len(out)).bit_length() - 1)
+            part = slice(len(out), len(out) + count)
+            out += self._together(z[part], order, *(None if each is None else each[part] for each in (w, only)))
+        return out
+
+    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None) -> list[Totals]:
+        """Return the totals at every one of some points."""
+        count, dim = z.shape
+        several = self if count == 1 else self._several(count, dim)
+        layout, share = several.layout, several.share
+        try:
+            along, there = None if w is None else layout.gather(w.ravel()), None if only is None else only.ravel()
+            rows = several.sums(layout.gather(z.ravel()), order, along, there)
+        except OutOfReachError:
+            if count == 1:
+                raise
+            # All together may be too many where each is not.
+            parts = ([None if each is None else each[k : k + 1] for each in (w, only)] for k in range(count))
+            return [each for k, part in enumerate(parts) for each in self._together(z[k : k + 1], order, *part)]
+        of_row, of_term = (1.0, 1.0) if share is None else (share, share[layout.row])
+        none = np.zeros(0)
+        gradient = layout.scatter(of_term * rows.derivatives, count * dim) if order >= 1 else none
+        product = layout.scatter(of_term * rows.directionals, count * dim) if order == 2 else none
+        values = (of_row * rows.values).reshape(count, -1)
+        slopes = zip(gradient.reshape(count, 1, -1), product.reshape(count, 1, -1), strict=True)
+        return [Totals(np.array([math.fsum(each)]), *slope) for each, slope in zip(values, slopes, strict=True)]
+
+    def _several(self, count: int, dim: int) -> SelectionRows:
+        """Return the rows for so many points, one copy each."""
+        if count not in self._copies:
+            share = None if self.share is None else np.tile(self.share, count)
+            self._copies[count] = replace(self, layout=self.layout.stacked(count, dim), share=share)
+        return self._copies[count]
+
+    @cached_property
+    def _copies(self) -> dict[int, SelectionRows]:
+        """The rows for several points at once, by their number."""
+        return {}
 
     def sums(
         self, theta: np.ndarray, order: int, delta: np.ndarray | None = None, only: np.ndarray | None = None

@@ -152,10 +152,8 @@ class RowExpectation(Expectation):
 
     @cached_property
     def _sizes_of_rows(self) -> tuple[tuple[float, np.ndarray], tuple[float, np.ndarray]]:
-        """The mean over rows of 1 + |offset| + Σ|coefficient z| as a constant and factors of |z|; that times |coefficients|.
-
-        Lengths of rows are Euclidean, so that the second bounds the length of a gradient.
-        """
+        """The mean of s = 1 + |offset| + Σ|coefficient z| over rows: a constant, factors of |z|; of s·|coefficients|."""
+        # Lengths of rows are Euclidean, so that the second bounds the length of a gradient.
         layout, dim = self._layout, self.problem.dim
         row, n = layout.row[layout.term], len(layout.offset)
         size, fixed = np.abs(layout.coefficient), 1 + np.abs(layout.offset)

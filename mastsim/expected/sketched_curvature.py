@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mastsim.linalg import Curvature, Pair
-from mastsim.linalg import double_double as dd
+from mastsim.rounding import PAIR_EPS
 from mastsim.sketches import Selection, Sketch
 
 _EPS = float(np.finfo(float).eps)
@@ -32,7 +32,7 @@ def sketched_curvature(sketch: Sketch, curvature: Curvature) -> Curvature:
     """
     if sketch.support_size == 1 and sketch.unbiased:
         return curvature
-    doubt = curvature.doubt + 8 * (dd.UNIT if isinstance(sketch.law, Selection) else _EPS)
+    doubt = curvature.doubt + 8 * (PAIR_EPS if isinstance(sketch.law, Selection) else _EPS)
     if isinstance(sketch.law, Selection):
         product = _second_moments(sketch.law) * curvature.pair
     else:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.philox import room
 from mastsim.methods import IndependentSampling, Nice, WithReplacement
 from mastsim.methods.minibatch import Sampling

@@ -5,9 +5,7 @@ Every sum is taken in the order of `mastsim.kernels.lanes`, entry by entry, so t
 
 from __future__ import annotations
 
-from numba import uint64
-
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.slopes import psi_slope
 from mastsim.simd import fma, index_at, lanes_of, load, store, value_at
 

@@ -5,9 +5,7 @@ Two vectors go together because each entry's index is then read once for both.
 
 from __future__ import annotations
 
-from numba import uint64
-
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.slopes import row_slope
 from mastsim.simd import fma, index_at, lanes_of, load, splat, store, value_at
 

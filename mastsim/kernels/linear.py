@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import uint64
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.columns import copy, sketched_columns
 from mastsim.kernels.lanes import row_pass, width_of
 from mastsim.kernels.masks import Mask, draw_mask, mask_scratch, ordering_scratch, put_in_order

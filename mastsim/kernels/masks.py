@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.philox import room
 from mastsim.simd import lowest_bit
 from mastsim.sketches.laws import Selection

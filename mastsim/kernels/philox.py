@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
 
 from mastsim.backend import PURPOSES
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 
 
 class Key(NamedTuple):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.columns import copy
 from mastsim.kernels.masks import draw_mask, mask_scratch, ordering_scratch, put_in_order
 from mastsim.kernels.philox import fill_uniforms

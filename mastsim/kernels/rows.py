@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import uint64
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, uint64
 from mastsim.kernels.batches import batch_scratch, draw_batch
 from mastsim.kernels.masks import draw_mask, mask_scratch
 from mastsim.kernels.philox import fill_uniforms

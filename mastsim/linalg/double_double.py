@@ -6,9 +6,6 @@ import numpy as np
 
 from mastsim.compilation import njit
 
-UNIT = 2.0**-102
-"""Bound on the relative error of one addition or product of the kernels here, with room to spare."""
-
 _SPLIT = 134217729.0  # 2**27 + 1
 
 

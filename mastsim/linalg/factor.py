@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from mastsim.linalg import double_double as dd
 from mastsim.linalg.pairs import Pair
 from mastsim.readonly import ReadOnly
+from mastsim.rounding import PAIR_EPS
 
 PRECISE_LIMIT = 400
 """Largest number of rows of a matrix that is factored in 106-bit arithmetic."""
@@ -55,10 +55,12 @@ class Factor(ReadOnly, copy=False):
         size = len(matrix.hi)
         scale = power_of_two_scale(np.diag(matrix.hi)) if like is None else like
         scaled = matrix * Pair.of(np.outer(scale, scale))
-        unit = (size + 2) * (dd.UNIT if size <= PRECISE_LIMIT else _EPS)
+        unit = (size + 2) * (PAIR_EPS if size <= PRECISE_LIMIT else _EPS)
         least = 4 * size * (unit + doubt)
         if size <= PRECISE_LIMIT:
-            hi, lo, order, rank = dd.cholesky(scaled.hi, scaled.lo, least)
+            from mastsim.linalg.double_double import cholesky
+
+            hi, lo, order, rank = cholesky(scaled.hi, scaled.lo, least)
             return cls(matrix, scale, Pair(hi, lo), order, int(rank), unit, doubt)
         factor, pivots, rank, _ = lapack.dpstrf(scaled.hi, lower=1, tol=least)
         L = np.tril(factor)
@@ -113,13 +115,13 @@ class Factor(ReadOnly, copy=False):
 
     def _approximate(self, b: Pair) -> Pair:
         """Return the solution by one forward and one backward substitution."""
+        from mastsim.linalg.double_double import solve
+
         live, k = self.live, self.rank
         if k == 0:
             return Pair.of(np.zeros(len(b.hi)))
         right = b[live] * Pair.of(self.scale[live])
-        hi, lo = dd.solve(
-            np.ascontiguousarray(self.L.hi[:k, :k]), np.ascontiguousarray(self.L.lo[:k, :k]), right.hi, right.lo
-        )
+        hi, lo = solve(np.ascontiguousarray(self.L.hi[:k, :k]), np.ascontiguousarray(self.L.lo[:k, :k]), right.hi, right.lo)
         found = Pair(hi, lo) * Pair.of(self.scale[live])
         out = np.zeros((2, len(b.hi)))
         out[0, live], out[1, live] = found.hi, found.lo

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mastsim.linalg import double_double as dd
 from mastsim.linalg.curvature import Curvature
 from mastsim.linalg.pairs import Pair
 from mastsim.linalg.quadratic_form import QuadraticForm
+from mastsim.rounding import PAIR_EPS
 
 
 def mean_curvature(parts: Sequence[Curvature]) -> Curvature:
@@ -30,7 +30,7 @@ def mean_curvature(parts: Sequence[Curvature]) -> Curvature:
         total.hi,
         total.lo,
         # Rounding of 106 bits is relative to the parts, which are not larger than the mean only where none is negative.
-        max(part.doubt for part in parts) + (len(parts) * dd.UNIT if semidefinite else np.finfo(float).eps),
+        max(part.doubt for part in parts) + (len(parts) * PAIR_EPS if semidefinite else np.finfo(float).eps),
         float(np.mean([part.floor for part in parts])) if semidefinite else 0.0,
         tuple(block for stack in stacks for block in (stack or ())) if known else None,
         semidefinite,
@@ -48,7 +48,7 @@ def mean_form(parts: Sequence[QuadraticForm]) -> QuadraticForm:
     if len(parts) == 1:
         return parts[0]
     slopes, constants = [part.slope for part in parts], [part.constant for part in parts]
-    rounding = len(parts) * dd.UNIT
+    rounding = len(parts) * PAIR_EPS
     error = np.mean([part.slope_errors + rounding * part.slope.size for part in parts], axis=0)
     constant_error = np.mean([part.constant_error + rounding * float(part.constant.size) for part in parts])
     curvature = mean_curvature([part.curvature for part in parts])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mastsim.linalg import double_double as dd
 from mastsim.readonly import ReadOnly
 
 
@@ -51,31 +49,35 @@ class Pair(ReadOnly, copy=False):
         return Pair(-self.hi, -self.lo)
 
     def __add__(self, other: Any) -> Pair:
-        return self._entrywise(dd.add, Pair.of(other))
+        return self._entrywise("add", Pair.of(other))
 
     def __sub__(self, other: Any) -> Pair:
         return self + (-Pair.of(other))
 
     def __mul__(self, other: Any) -> Pair:
-        return self._entrywise(dd.multiply, Pair.of(other))
+        return self._entrywise("multiply", Pair.of(other))
 
     def __truediv__(self, other: Any) -> Pair:
-        return self._entrywise(dd.divide, Pair.of(other))
+        return self._entrywise("divide", Pair.of(other))
 
     def __matmul__(self, other: Any) -> Pair:
+        from mastsim.linalg.double_double import product
+
         right = Pair.of(other)
         left, columns = self.hi.ndim == 1, right.hi.ndim == 1
         a, a_lo = (np.ascontiguousarray(np.atleast_2d(part)) for part in (self.hi, self.lo))
         b, b_lo = (np.ascontiguousarray(part[:, None] if columns else part) for part in (right.hi, right.lo))
-        hi, lo = dd.product(a, a_lo, b, b_lo)
+        hi, lo = product(a, a_lo, b, b_lo)
         if left:
             hi, lo = hi[0], lo[0]
         return Pair(hi[..., 0], lo[..., 0]) if columns else Pair(hi, lo)
 
-    def _entrywise(self, of: Callable[..., Any], other: Pair) -> Pair:
+    def _entrywise(self, operation: str, other: Pair) -> Pair:
+        from mastsim.linalg import double_double
+
         shape = np.broadcast_shapes(self.shape, other.shape)
         flat = [np.broadcast_to(part, shape).ravel() for part in (self.hi, self.lo, other.hi, other.lo)]
-        hi, lo = of(*flat)
+        hi, lo = getattr(double_double, operation)(*flat)
         return Pair(hi.reshape(shape), lo.reshape(shape))
 
     @property

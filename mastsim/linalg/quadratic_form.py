@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mastsim.linalg import double_double as dd
 from mastsim.linalg.curvature import Curvature
 from mastsim.linalg.pairs import Pair
 from mastsim.readonly import ReadOnly
+from mastsim.rounding import PAIR_EPS
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class QuadraticForm(ReadOnly, copy=False):
         constant = self.constant + self.slope @ Pair.of(center) + (moved @ Pair.of(center)) * Pair.of(0.5)
         root, size = self._diagonal_root, np.abs(center)
         reach = float(root @ size)
-        rounding = len(center) * dd.UNIT
+        rounding = len(center) * PAIR_EPS
         error = self.slope_errors + (rounding + self.curvature.doubt) * root * reach + rounding * self.slope.size
         constant_error = self.constant_error + float(error @ size) + (rounding + self.curvature.doubt) * reach**2
         return QuadraticForm(self.curvature, slope, constant, error, constant_error + rounding * float(self.constant.size))
@@ -104,11 +104,11 @@ class QuadraticForm(ReadOnly, copy=False):
         H, right = self.curvature, Pair.of(S)
         matrix = right.T @ (H.pair @ right)
         matrix = (matrix + matrix.T) * Pair.of(0.5)
-        error = np.abs(S).T @ (self.slope_errors + len(S) * dd.UNIT * self.slope.size)
+        error = np.abs(S).T @ (self.slope_errors + len(S) * PAIR_EPS * self.slope.size)
         root = np.abs(S).T @ self._diagonal_root
         diagonal = np.sqrt(np.maximum(np.diag(matrix.hi), 0.0))
         share = float(np.divide(root, diagonal, out=np.where(root > 0, np.inf, 0.0), where=diagonal > 0).max(initial=0.0))
-        doubt = (H.doubt + 2 * len(S) * dd.UNIT) * share**2 if share < np.inf else 1.0
+        doubt = (H.doubt + 2 * len(S) * PAIR_EPS) * share**2 if share < np.inf else 1.0
         stack = ((S,),) if H.floor > 0 or H.smallest > 0 else self._through_stack(S)
         part = Curvature(matrix.hi, matrix.lo, doubt, 0.0, stack, H.is_proven_semidefinite)
         return QuadraticForm(part, right.T @ self.slope, self.constant, error, self.constant_error)
@@ -147,7 +147,7 @@ class QuadraticForm(ReadOnly, copy=False):
         """Bound the form at z + moved less its minimum, from the residual at z and all doubts."""
         H, factor = self.curvature, self.curvature.factor
         root, doubt = self._diagonal_root, self._doubt
-        slope = self.slope_errors + len(self.slope.hi) * dd.UNIT * self.slope.size
+        slope = self.slope_errors + len(self.slope.hi) * PAIR_EPS * self.slope.size
         off = (residual.size + slope + doubt * root * float(root @ z.size))[factor.live] * factor.scale[factor.live]
         rest = float(off @ off) / (2 * (factor.margin if factor.margin > 0 else factor.unit))
         shifted = 0.5 * float((moved @ (H.pair @ moved)).rounded) + doubt * float(root @ moved.size) ** 2
@@ -155,7 +155,7 @@ class QuadraticForm(ReadOnly, copy=False):
 
     def _value_error(self, z: Pair, value: Pair) -> float:
         """Bound what doubts and rounding change in the value at z."""
-        rounding = len(self.slope.hi) * dd.UNIT
+        rounding = len(self.slope.hi) * PAIR_EPS
         reach = float(self._diagonal_root @ z.size)
         slope = self.slope_errors + rounding * self.slope.size
         terms = float(self.constant.size) + float(self.slope.size @ z.size) + reach**2
@@ -165,7 +165,7 @@ class QuadraticForm(ReadOnly, copy=False):
     @property
     def _doubt(self) -> float:
         """The doubt about entries of H, rounding of 106 bits included."""
-        return self.curvature.doubt + len(self.slope.hi) * dd.UNIT
+        return self.curvature.doubt + len(self.slope.hi) * PAIR_EPS
 
     @property
     def _diagonal_root(self) -> np.ndarray:

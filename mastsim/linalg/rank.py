@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
-
-from mastsim.compilation import njit
 
 WORK_LIMIT = 2**31
 """Most multiplications spent on one rank."""
@@ -48,10 +45,12 @@ def exact_rank(stack: Sequence[Sequence[np.ndarray]]) -> int | None:
     extra = sum(block[0].size * dim for block in stack if len(block) == 2)
     if len(_PRIMES) * (rows * dim * min(rows, dim) + extra) > WORK_LIMIT:
         return None
+    from mastsim.linalg.residues import rank_of
+
     best = 0
     for prime in _PRIMES:
         parts = [_modulo_product(block, prime) for block in stack]
-        best = max(best, int(_rank_modulo(np.concatenate(parts), prime)))
+        best = max(best, int(rank_of(np.concatenate(parts), prime)))
         if best == min(rows, dim):
             break
     return best
@@ -59,8 +58,10 @@ def exact_rank(stack: Sequence[Sequence[np.ndarray]]) -> int | None:
 
 def _modulo_product(block: Sequence[np.ndarray], prime: int) -> np.ndarray:
     """Return the product of the block's matrices modulo a prime."""
+    from mastsim.linalg.residues import multiply
+
     found = [_modulo(np.asarray(factor, dtype=float), prime) for factor in block]
-    return found[0] if len(found) == 1 else _multiply_modulo(found[0], found[1], prime)
+    return found[0] if len(found) == 1 else multiply(found[0], found[1], prime)
 
 
 def _modulo(matrix: np.ndarray, prime: int) -> np.ndarray:
@@ -74,52 +75,3 @@ def _modulo(matrix: np.ndarray, prime: int) -> np.ndarray:
 def _powers_of_two(prime: int) -> np.ndarray:
     """Return 2^e modulo a prime for every exponent of floats."""
     return np.array([pow(2, e, prime) for e in range(-_REACH, _REACH + 1)], dtype=np.int64)
-
-
-@njit(cache=True)
-def _multiply_modulo(A: Any, B: Any, prime: int) -> Any:
-    out = np.zeros((A.shape[0], B.shape[1]), dtype=np.int64)
-    for i in range(A.shape[0]):
-        for k in range(A.shape[1]):
-            if A[i, k] != 0:
-                for j in range(B.shape[1]):
-                    out[i, j] = (out[i, j] + A[i, k] * B[k, j]) % prime
-    return out
-
-
-@njit(cache=True)
-def _rank_modulo(matrix: Any, prime: int) -> int:
-    """Return the rank of a matrix of residues, which is overwritten."""
-    rank = 0
-    for column in range(matrix.shape[1]):
-        pivot = -1
-        for i in range(rank, matrix.shape[0]):
-            if matrix[i, column] != 0:
-                pivot = i
-                break
-        if pivot < 0:
-            continue
-        for j in range(matrix.shape[1]):
-            matrix[rank, j], matrix[pivot, j] = matrix[pivot, j], matrix[rank, j]
-        inverse = _inverse(matrix[rank, column], prime)
-        for i in range(rank + 1, matrix.shape[0]):
-            if matrix[i, column] != 0:
-                factor = matrix[i, column] * inverse % prime
-                for j in range(column, matrix.shape[1]):
-                    matrix[i, j] = (matrix[i, j] - factor * matrix[rank, j]) % prime
-        rank += 1
-        if rank == matrix.shape[0]:
-            break
-    return rank
-
-
-@njit(cache=True)
-def _inverse(value: int, prime: int) -> int:
-    """Return the inverse modulo a prime, as value^(prime − 2)."""
-    result, base, exponent = 1, value % prime, prime - 2
-    while exponent > 0:
-        if exponent & 1:
-            result = result * base % prime
-        base = base * base % prime
-        exponent >>= 1
-    return result

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from mastsim.linalg import double_double as dd
 from mastsim.linalg.curvature import Curvature
 from mastsim.linalg.factor import PRECISE_LIMIT
 from mastsim.linalg.pairs import Pair
 from mastsim.linalg.quadratic_form import QuadraticForm
+from mastsim.rounding import PAIR_EPS
 
 WORK_LIMIT = 10**8
 """Most products of entries that are added up in 106-bit arithmetic for one Gram matrix."""
@@ -48,12 +48,14 @@ def gram_form(
     if dim > PRECISE_LIMIT or work > WORK_LIMIT:
         return _plain(matrix, plain, slopes, bend, penalties)
     both = sparse.hstack([matrix, slopes[:, None]], format="csr")
-    hi, lo = dd.gram(both.indptr.astype(np.int64), both.indices.astype(np.int64), both.data, dim + 1)
+    from mastsim.linalg.double_double import gram
+
+    hi, lo = gram(both.indptr.astype(np.int64), both.indices.astype(np.int64), both.data, dim + 1)
     total = Pair(hi, lo) / Pair.of(float(rows))
     curvature = total[:dim, :dim] * Pair.of(bend) + Pair.of(np.diag(penalties))
     constant = total[dim, dim] / Pair.of(2 * bend)
     # A number of rows that is a power of 2, or small integers, leave no rounding; otherwise each entry has one of 106 bits.
-    doubt = (rows + 4) * dd.UNIT + rooted
+    doubt = (rows + 4) * PAIR_EPS + rooted
     diagonal = np.sqrt(np.abs(np.diag(total.hi)))
     error = doubt * diagonal[:dim] * diagonal[dim]
     return QuadraticForm(

@@ -11,6 +11,7 @@ from mastsim.methods.minibatch import Minibatch, Sampling
 from mastsim.methods.orders import ALL_ORDERS, FreshPartition, IndependentSketches, Order, Reshuffled
 from mastsim.methods.participation import Participation
 from mastsim.methods.polyak import PolyakStep
+from mastsim.methods.preconditioned import PreconditionedSubnetworks
 from mastsim.methods.quantisers import DitheringCompressor, NaturalCompressor
 from mastsim.methods.settings import ALL_COMPRESSORS, ALL_SAMPLINGS
 from mastsim.methods.shifting import ShiftingMethod
@@ -57,6 +58,7 @@ __all__ = [
     "Order",
     "Participation",
     "PolyakStep",
+    "PreconditionedSubnetworks",
     "Refreshed",
     "Reshuffled",
     "Sampling",

@@ -186,6 +186,14 @@ class Method(ReadOnly, ABC):
         best: np.ndarray = objective.minimize().x
         return best
 
+    def target_error(self, objective: Any) -> float | None:
+        """Return how far `target` may be from that point; None where the certificate of the minimiser says it."""
+        return None
+
+    def smoothness(self, node: Any) -> float:
+        """Return the smoothness of what a step takes gradients of on a node, the objective or that of a client."""
+        return float(node.problem.L_f)
+
     @property
     def unproved(self) -> str:
         """Why no theorem is about the method, in words; empty where one may be."""

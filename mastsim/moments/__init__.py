@@ -8,7 +8,7 @@ from mastsim.expected import Objective
 from mastsim.memory import check_room
 from mastsim.methods import Method
 from mastsim.methods.affine import require_affine, steps_are_alike
-from mastsim.moments.base import Form, Moments, Recursion, require_quadratic, standard_forms
+from mastsim.moments.base import Form, Moments, Recursion, of_average, require_quadratic, standard_forms
 from mastsim.moments.closed import ClosedRecursion
 from mastsim.moments.enumeration import EnumeratedRecursion
 from mastsim.moments.limits import Stationary, stationary
@@ -69,12 +69,15 @@ def propagate(objective: Objective, method: Method, x0: np.ndarray, steps: int) 
     >>> F = ms.Mast(ms.Quadratic(np.eye(1), np.zeros(1)), ms.Bernoulli(1, 0.5))
     >>> propagate(F, ms.DSGD(0.25), np.ones(1), 2).distance
     array([1.  , 0.5 , 0.25])
+    >>> propagate(F, ms.DSGD(0.25), np.ones(1), 2).average_distance
+    array([1.   , 1.   , 0.625])
     """
     instance("objective", objective, Objective)
     steps, start = integer("steps", steps, 0), vector("x0", x0, objective.dim, ENTRIES)
     check_room("the moments after every step", steps + 1, change="propagate fewer steps", itemsize=64)
     chain = recursion(objective, method)
     forms = standard_forms(objective, chain.center)
+    forms |= {f"average_{name}": of_average(form) for name, form in forms.items()}
     return Moments(**dict(zip(forms, chain.run(start, steps, list(forms.values())).T, strict=True)))
 
 

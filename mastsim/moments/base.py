@@ -10,8 +10,10 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.methods import Method
 from mastsim.moments.probes import require_linear_gradient
 from mastsim.readonly import ReadOnly
+from mastsim.recursions import AVERAGE
 from mastsim.recursions.base import UNIT, range_of
 from mastsim.validation import instance, vector
 
@@ -19,7 +21,7 @@ Form = dict[tuple[str, str], np.ndarray]
 """A quadratic form of a state: a matrix for each pair of fields, where the field "" is the constant 1.
 
 Fields that are points are counted from the center of the recursion, so that ("x", "x") with the identity is the squared
-distance to it.
+distance to it. Beside those of the state there is "average", the running average x̄_T = (x^0 + … + x^{T−1})/T, x̄_0 = x^0.
 """
 
 
@@ -41,6 +43,10 @@ class Moments(ReadOnly):
         E f(x^t) − f^inf.
     f_gradient_norm2 : ndarray, shape (steps + 1,)
         E‖∇f(x^t)‖².
+    average_distance, average_gap, average_gradient_norm2 : ndarray, shape (steps + 1,)
+        E‖x̄_T − x_D*‖² and so on, of the running average x̄_T = (x^0 + … + x^{T−1})/T, x̄_0 = x^0.
+    average_error, average_f_gap, average_f_gradient_norm2 : ndarray, shape (steps + 1,)
+        The same about f.
     """
 
     distance: np.ndarray
@@ -49,6 +55,12 @@ class Moments(ReadOnly):
     error: np.ndarray
     f_gap: np.ndarray
     f_gradient_norm2: np.ndarray
+    average_distance: np.ndarray
+    average_gap: np.ndarray
+    average_gradient_norm2: np.ndarray
+    average_error: np.ndarray
+    average_f_gap: np.ndarray
+    average_f_gradient_norm2: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +139,16 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
     }
 
 
+def of_average(form: Form) -> Form:
+    """Return what a form of x says of the running average instead."""
+    return {tuple(AVERAGE if name == "x" else name for name in pair): matrix for pair, matrix in form.items()}  # type: ignore
+
+
+def needs_average(forms: list[Form]) -> bool:
+    """Return whether one of the forms is about the running average."""
+    return any(AVERAGE in pair for form in forms for pair in form)
+
+
 def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
     """Return (x + apart)ᵀ·matrix·(x + apart) as a form; without linear and constant terms where `apart` is zero."""
     form = {("x", "x"): matrix}
@@ -154,8 +176,11 @@ def written_out(form: Form, fields: tuple[str, ...], dim: int) -> np.ndarray:
     return (whole + whole.T) / 2
 
 
-def misplacement(objective: Objective, center: np.ndarray) -> float:
-    """Return how far x_D*, and x* where it is the center, may be off along the range of the Hessian of f_D, or of f."""
+def misplacement(objective: Objective, method: Method) -> float:
+    """Return how far the target of a method may be off along the range of the Hessian of f_D, or of f where it is x*."""
+    if (known := method.target_error(objective)) is not None:
+        return known
+    center = method.target(objective)
     best, middle = objective.minimize().x, objective.center
     off = _off(
         objective.curvature, np.asarray(objective.gradient(best)), np.asarray(objective.gradient(middle)), best - middle
@@ -173,9 +198,12 @@ def _off(H: np.ndarray, slope: np.ndarray, linear: np.ndarray, away: np.ndarray)
     return float(np.linalg.norm((np.abs(U.T @ slope) + UNIT * len(H) * size) / values))
 
 
-def displaced(history: np.ndarray, rounding: np.ndarray, forms: list[np.ndarray], reach: float, points: int) -> np.ndarray:
-    """Return bounds on rounding that also count a center off by `reach` in the first `points` coordinates of a state."""
-    sizes = np.array([float(np.linalg.norm(Q[:points, :points], 2)) * reach**2 for Q in forms])
+def displaced(
+    history: np.ndarray, rounding: np.ndarray, forms: list[np.ndarray], reach: float, points: np.ndarray, dim: int
+) -> np.ndarray:
+    """Return bounds on rounding that also count a center off by `reach` in every point of a state, at such coordinates."""
+    count = len(points) / dim
+    sizes = np.array([float(np.linalg.norm(Q[np.ix_(points, points)], 2)) * count * reach**2 for Q in forms])
     with np.errstate(over="ignore", invalid="ignore"):
         value = history + rounding
         shifted = rounding + 2 * np.sqrt(value * sizes) + sizes

@@ -10,8 +10,17 @@ import numpy as np
 from mastsim.expected import Objective
 from mastsim.methods import Method
 from mastsim.methods.affine import declared, implementation, require_affine, steps_are_constant
-from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
-from mastsim.recursions import MomentRecursion
+from mastsim.moments.base import (
+    Expectations,
+    Form,
+    Recursion,
+    displaced,
+    misplacement,
+    needs_average,
+    require_quadratic,
+    written_out,
+)
+from mastsim.recursions import AveragingRecursion, MomentRecursion
 from mastsim.recursions.base import MomentPath, nonnegative_values
 from mastsim.validation import instance, is_of_this_package
 
@@ -65,9 +74,11 @@ class ClosedRecursion(Recursion):
 
     def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
         """Return the expectations of forms along the path from every `x0`; see `Recursion.follow`."""
-        whole = [written_out(form, self.chain.fields, self.objective.dim) for form in forms]
+        chain, dim = AveragingRecursion(self.chain) if needs_average(forms) else self.chain, self.objective.dim
+        whole = [written_out(form, chain.fields, dim) for form in forms]
+        points = np.flatnonzero(np.repeat([name != "g" for name in chain.fields], dim))
         stepsizes = None if steps_are_constant(self.method) else self.method.rule.at
-        path = MomentPath(self.chain, np.asarray(x0, dtype=float) - self.center, whole, stepsizes)
+        path = MomentPath(chain, np.asarray(x0, dtype=float) - self.center, whole, stepsizes)
 
         @np.errstate(over="ignore", invalid="ignore")
         def rounding() -> np.ndarray:
@@ -76,11 +87,11 @@ class ClosedRecursion(Recursion):
         with np.errstate(over="ignore", invalid="ignore"):
             seen = path.follow(steps)
         values = nonnegative_values(seen.values, rounding)
-        return Expectations(values, lambda: displaced(seen.values, rounding(), whole, self._misplaced, self.objective.dim))
+        return Expectations(values, lambda: displaced(seen.values, rounding(), whole, self._misplaced, points, dim))
 
     @cached_property
     def _misplaced(self) -> float:
-        return misplacement(self.objective, self.center)
+        return misplacement(self.objective, self.method)
 
 
 def closed_chain(objective: Objective, method: Method) -> MomentRecursion:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,19 @@ from mastsim.expected import Objective
 from mastsim.linalg import outer, symmetric_part
 from mastsim.methods import Method
 from mastsim.methods.affine import implementation, require_affine, rules_of, steps_are_alike
-from mastsim.moments.base import Expectations, Form, Recursion, displaced, misplacement, require_quadratic, written_out
+from mastsim.moments.base import (
+    Expectations,
+    Form,
+    Recursion,
+    displaced,
+    misplacement,
+    needs_average,
+    require_quadratic,
+)
 from mastsim.moments.probes import STEPS, probing_points
-from mastsim.recursions.base import UNIT, absolute, convolved, nonnegative_values
+from mastsim.moments.second_moment_path import SecondMomentPath
+from mastsim.recursions import AVERAGE
+from mastsim.recursions.base import nonnegative_values
 from mastsim.validation import instance, is_of_this_package
 
 WORK_LIMIT = 1 << 28
@@ -116,12 +125,13 @@ class EnumeratedRecursion(Recursion):
         if size**4 > TABLE_LIMIT:
             raise ValueError(f"a table of {size**4:.3g} numbers is not accepted: at most {TABLE_LIMIT} for exact moments")
         maps, weights = self._read(STEPS[0])
-        if not self._is_of_this_package and self._alike:
+        if not self._is_of_this_package and self.alike:
             self._probe_later(maps, weights, STEPS[1:])
         return maps, weights
 
-    @property
-    def _alike(self) -> bool:
+    @cached_property
+    def alike(self) -> bool:
+        """Whether every step is the same."""
         return steps_are_alike(self.method)
 
     @cached_property
@@ -131,7 +141,7 @@ class EnumeratedRecursion(Recursion):
 
     def maps_at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the affine map of every outcome of a step, shape (outcomes, size, size), and its probability."""
-        if self._alike or step == STEPS[0]:
+        if self.alike or step == STEPS[0]:
             return self.maps
         if step not in self._maps_of_steps:
             self._maps_of_steps[step] = self._read(step)
@@ -196,7 +206,7 @@ class EnumeratedRecursion(Recursion):
 
     def _probe_all(self, steps: int) -> None:
         """Refuse a method of which any of its first `steps` steps is not what the maps of the first say."""
-        if not self._is_of_this_package and self._alike:
+        if not self._is_of_this_package and self.alike:
             fresh = [number for number in range(steps) if number not in self._probed]
             self._probe_later(*self.maps, fresh)
             self._probed.update(fresh)
@@ -231,94 +241,73 @@ class EnumeratedRecursion(Recursion):
 
     def follow(self, x0: np.ndarray, steps: int, forms: list[Form]) -> Expectations:
         """Return the expectations of forms along the path from every `x0`; see `Recursion.follow`."""
-        whole = [written_out(form, self.fields, self.objective.dim) for form in forms]
+        path = self._path(needs_average(forms))
+        whole = [path.laid_out(form) for form in forms]
 
         @np.errstate(over="ignore", invalid="ignore")
         def rounding() -> np.ndarray:
-            points = len(list(takewhile(lambda name: name in self.method.points, self.fields))) * self.objective.dim
-            return displaced(values, self._rounding(traces, whole), whole, self._misplaced, points)
+            count = 1 if self.alike else max(traces.shape[-1] - 1, 1)
+            rate = max(self.terms, *(self._amplification(t) for t in range(count)))
+            bounds = path.rounding(traces, whole, rate, self.reach * math.sqrt(self.terms))
+            return displaced(values, bounds, whole, self._misplaced, path.points, self.objective.dim)
 
         with np.errstate(over="ignore", invalid="ignore"):
             # One more form measures the traces of the second moments, in balanced units.
-            forms_and_trace = [Q.ravel() for Q in (*whole, np.diag(np.append(1 / self.units**2, 0.0)))]
-            found = self._expectations(np.asarray(x0, dtype=float), steps, np.stack(forms_and_trace))
+            counts = path.counts
+            forms_and_trace = [*whole, np.diag(np.divide(1.0, counts, out=np.zeros_like(counts), where=counts > 0))]
+            found = self._expectations(
+                path, np.asarray(x0, dtype=float), steps, np.stack([Q.ravel() for Q in forms_and_trace])
+            )
             found = np.where(np.isfinite(found), found, np.inf)
             values, traces = found[..., :-1], np.abs(found[..., -1])
         return Expectations(nonnegative_values(values, rounding), rounding)
 
-    def _expectations(self, x0: np.ndarray, steps: int, forms: np.ndarray) -> np.ndarray:
+    def _path(self, averages: bool) -> SecondMomentPath:
+        points = tuple(name in self.method.points for name in self.fields)
+        names, dim = (*self.fields, AVERAGE) if averages else self.fields, self.objective.dim
+        return SecondMomentPath(dim, names, points, self.units, self.after, self._mean_at, self.alike, averages)
+
+    def _expectations(self, path: SecondMomentPath, x0: np.ndarray, steps: int, forms: np.ndarray) -> np.ndarray:
         """Return the expectations of forms, shape (forms, size²), along every path, shape (…, steps + 1, forms)."""
         self._probe_all(steps)
         first = np.concatenate(self.method.init(self.objective, x0.reshape(-1, x0.shape[-1])), axis=1) - self.origin
         start = np.pad(first.reshape(*x0.shape[:-1], -1), [(0, 0)] * (x0.ndim - 1) + [(0, 1)], constant_values=1.0)
+        if path.averages:
+            start = np.concatenate([start, start[..., : self.objective.dim]], axis=-1)
         second, out = outer(start, start), np.empty((*x0.shape[:-1], steps + 1, len(forms)))
         for t in range(steps + 1):
             out[..., t, :] = second.reshape(*x0.shape[:-1], -1) @ forms.T
             if t < steps:
-                second = self.after(second, t)
+                second = path.after(second, t)
         return out
 
     def after(self, second: np.ndarray, step: int = 0) -> np.ndarray:
         """Return E[M second Mᵀ], the second moments after step `step`, counted from 0, shape (…, size, size)."""
-        if self._alike:
+        if self.alike:
             moved = second.reshape(*second.shape[:-2], -1) @ self.table.T
             return symmetric_part(moved.reshape(second.shape))
         maps, weights = self.maps_at(step)
         return symmetric_part(np.einsum("n,nij,...jk,nlk->...il", weights, maps, second, maps, optimize=True))
 
-    def _rounding(self, traces: np.ndarray, whole: list[np.ndarray]) -> np.ndarray:
-        """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms).
-
-        Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
-        all steps and all starts where steps are alike.
-        """
-        sizes, units = [absolute(Q) for Q in whole], self.units**2
-        steps, u, reach = traces.shape[-1], UNIT * self.size, self.reach * math.sqrt(self.terms)
-        count = 1 if self._alike else max(steps - 1, 1)
-        rate = max(self.terms, *(self._amplification(t) for t in range(count)))
-        # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
-        large = u * (traces + 2 * reach * np.sqrt(traces) + u * reach**2)
-        added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
-        local = u * traces[..., None] * np.array([Q[:-1, :-1].diagonal() @ units for Q in sizes])
-        flat = np.stack([Q.ravel() for Q in sizes])
-        if not self._alike:
-            return self._carried(added, u * rate, flat) + local
-        E, measured = np.stack([np.diag(np.append(units, 0.0)), np.diag(np.append(0.0 * units, 1.0))]), []
-        for _ in range(steps):
-            measured.append(E.reshape(2, -1) @ flat.T)
-            E = self.after(E)
-        spread, ones = np.stack(measured, axis=1)
-        return convolved(added, spread) + u * rate * (np.cumsum(ones, axis=0) - ones) + local
-
-    def _carried(self, added: np.ndarray, one: float, flat: np.ndarray) -> np.ndarray:
-        """Return what forms measure of errors where steps are not alike, shape (…, steps + 1, forms)."""
-        state, last = np.diag(np.append(self.units**2, 0.0)), np.diag(np.append(0.0 * self.units, 1.0))
-        E, out = np.zeros((*added.shape[:-1], *state.shape)), np.empty((*added.shape, len(flat)))
-        for t in range(added.shape[-1]):
-            E = E + added[..., t, None, None] * state + (one * last if t else 0.0)
-            out[..., t, :] = E.reshape(*added.shape[:-1], -1) @ flat.T
-            E = self.after(E, t)
-        return out
-
     @cached_property
     def _misplaced(self) -> float:
-        return misplacement(self.objective, self.center)
+        return misplacement(self.objective, self.method)
 
     @cached_property
     def terms(self) -> float:
         """The mean square of how large the terms of a step are beside the points: those of a map may cancel.
 
-        It is E(1 + bs²)² for s = ‖S‖ and b = γL_f, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
+        It is E(1 + bs²)² for s = ‖S‖ and b = γL, with E s² ≤ d·L_D and E s⁴ ≤ L_S^max·E s²; times (1 + s)² where the point
         itself is sketched, as a method that is not known may do. Where a step is a cycle of gradient steps, each of them
         moves what the others add, no farther where they are non-expansive, and the model at the end may be sketched.
         """
         gamma, found, count = self.method.rule.largest, 0.0, self.method.gradient_steps(self.objective)
         whole = self.method.compresses_points or not self._is_of_this_package
         for node in self._nodes:
-            square, bend = node.dim * node.sketch.L_D, (gamma * float(node.problem.L_f)) ** 2
+            square, bend = node.dim * node.sketch.L_D, (gamma * self.method.smoothness(node)) ** 2
             once = 2 * (1 + bend * node.sketch.L_max * square)
             if count > 1:
-                calm = gamma * float(node.problem.L_f) * node.sketch.L_max <= 2
+                calm = gamma * self.method.smoothness(node) * node.sketch.L_max <= 2
                 once *= (1 + square) * (count**2 if calm else once ** (count - 1))
             found = max(found, once + (4 * (1 + bend) * square if whole else 0.0))
         return found
@@ -331,6 +320,18 @@ class EnumeratedRecursion(Recursion):
     def _stretch(self) -> float:
         """How much a sketch may enlarge a vector, and its rounding."""
         return max(math.sqrt(node.sketch.L_max) for node in self._nodes)
+
+    def _mean_at(self, step: int) -> np.ndarray:
+        """Return E M of a step, shape (size, size)."""
+        if self.alike:
+            return self._mean
+        maps, weights = self.maps_at(step)
+        return np.asarray(np.tensordot(weights, maps, 1))
+
+    @cached_property
+    def _mean(self) -> np.ndarray:
+        maps, weights = self.maps
+        return np.asarray(np.tensordot(weights, maps, 1))
 
     def _amplification(self, step: int) -> float:
         """At least the sum of the sizes of the terms of E[M X Mᵀ] at a step, for ‖X‖ = 1 in balanced units."""

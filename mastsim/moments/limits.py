@@ -103,42 +103,30 @@ def stationary(objective: Objective, method: Method) -> Stationary:
             f"the second moments of {method.name} have no limit on {objective.name}: a step multiplies them by "
             f"{found.lower:.6g} to {found.upper:.6g} in the long run; use a smaller step size"
         )
-    return solved.limit(method.target(objective), misplacement(objective, method.target(objective)))
+    return solved.limit(method.target(objective), misplacement(objective, method))
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One step y⁺ = Ty + c in balanced units, y counted from the center.
-
-    Parameters
-    ----------
-    mean, constant : ndarray, shape (size, size) and (size,)
-        E T and E c.
-    linear : callable
-        Φ(X) = E[TXTᵀ] of symmetric matrices, shape (…, size, size).
-    noise : callable
-        Maps a mean m to E[(Tm + c)(Tm + c)ᵀ].
-    rounding : float
-        What Φ rounds by, relative to the size of its argument.
-    noise_rounding : float
-        What `noise` rounds by.
-    points : int
-        How many coordinates the iterate has, which come first and count 1.
-    curvature : float
-        γ²E‖H‖², by which a misplaced center comes back as noise.
-    origin : float, default 0
-        The size of what points are counted from, where `constant` was read off there.
-    """
+    """One step y⁺ = Ty + c in balanced units, y counted from the center."""
 
     mean: np.ndarray
+    """E T, shape (size, size)."""
     constant: np.ndarray
+    """E c, shape (size,)."""
     linear: Callable[[np.ndarray], np.ndarray]
+    """Φ(X) = E[TXTᵀ] of symmetric matrices, shape (…, size, size)."""
     noise: Callable[[np.ndarray], np.ndarray]
+    """Maps a mean m to E[(Tm + c)(Tm + c)ᵀ]."""
     rounding: float
+    """What Φ rounds by, relative to the size of its argument."""
     noise_rounding: float
     points: int
+    """How many coordinates the iterate has, which come first and count 1."""
     curvature: float
+    """γ²E‖H‖², by which a misplaced center comes back as noise."""
     origin: float = 0.0
+    """The size of what points are counted from, where `constant` was read off there."""
 
 
 def _step_of(objective: Objective, method: Method) -> _Step:
@@ -154,16 +142,12 @@ def _closed(chain: MomentRecursion, dim: int) -> _Step:
     units = chain.units
     outer_units, size = np.outer(units, units), len(units)
 
-    def moments(mean: np.ndarray, second: np.ndarray) -> MomentState:
-        return chain.step(MomentState(mean * units, second * outer_units))
-
-    still = moments(np.zeros(size), np.zeros((size, size)))
-    moved = moments(np.eye(size), np.zeros((size, size, size)))
+    still = chain.mean_after(np.zeros(size))
     return _Step(
-        mean=((moved.mean - still.mean) / units).T,
-        constant=still.mean / units,
+        mean=((chain.mean_after(np.diag(units)) - still) / units).T,
+        constant=still / units,
         linear=lambda X: chain.linear(X * outer_units) / outer_units,
-        noise=lambda m: moments(m, np.outer(m, m)).second / outer_units,
+        noise=lambda m: chain.step(MomentState(m * units, np.outer(m, m) * outer_units)).second / outer_units,
         rounding=chain.rounding_rate,
         noise_rounding=UNIT * dim * chain.noise_size,
         points=dim,
@@ -199,18 +183,11 @@ def _listed(chain: EnumeratedRecursion) -> _Step:
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
-    """A step whose second moments have a limit.
-
-    Parameters
-    ----------
-    step : _Step
-        The step.
-    X : ndarray, shape (size, size)
-        Positive definite, with X − Φ(X) ⪰ ½I whatever the rounding.
-    """
+    """A step whose second moments have a limit."""
 
     step: _Step
     X: np.ndarray
+    """Positive definite, with X − Φ(X) ⪰ ½I whatever the rounding."""
 
     @classmethod
     def of(cls, step: _Step) -> _Solved | None:

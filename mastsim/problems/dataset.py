@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.keywords import read_number
 from mastsim.problems.standardisation import Standardisation
 from mastsim.readonly import FrozenDict, ReadOnly
-from mastsim.validation import UNLIMITED, flag, matrix, text, texts, vector
+from mastsim.validation import UNLIMITED, flag, matrix, real, text, texts, vector
 
 _SHOWN = 5
 
@@ -39,6 +40,8 @@ class Dataset(ReadOnly):
         file's own.
     columns : tuple of str, optional
         Names of the features, where the file has them.
+    classes : mapping of float to str, optional
+        What the file calls each label, where it has two texts.
     weights : ndarray, shape (n,), optional
         Weights of the rows, at least 0; problems that are built from a description take them.
     standardisation : Standardisation, optional
@@ -69,6 +72,7 @@ class Dataset(ReadOnly):
     source: str
     labels: Mapping[float, int] | None = None
     columns: tuple[str, ...] | None = None
+    classes: Mapping[float, str] | None = None
     standardisation: Standardisation | None = field(default=None, repr=False)
     _: KW_ONLY
     weights: np.ndarray | None = field(default=None, repr=False)
@@ -83,6 +87,7 @@ class Dataset(ReadOnly):
         if self.weights is not None:
             object.__setattr__(self, "weights", vector("weights", self.weights, A.shape[0]))
         object.__setattr__(self, "labels", None if self.labels is None else FrozenDict(self.labels))
+        object.__setattr__(self, "classes", None if self.classes is None else FrozenDict(self.classes))
         if self.columns is not None:
             object.__setattr__(self, "columns", texts("columns", self.columns))
             if len(self.columns) != self.d:
@@ -139,14 +144,14 @@ class Dataset(ReadOnly):
         pair = self._distinct.tolist() if len(self._distinct) == 2 else [-1.0, 1.0]
         return dict(zip(pair, (-1, 1), strict=True)) if self.labels is None else dict(self.labels)
 
-    def classified(self, positive: float | None = None) -> Dataset:
+    def classified(self, positive: float | str | None = None) -> Dataset:
         """Return the data with labels -1 and +1, and in `labels` which of the file's became which.
 
         Parameters
         ----------
-        positive : float, optional
-            The label, as it stands in the file, that becomes +1; the larger of the two when left out, or what it is by
-            now.
+        positive : float or str, optional
+            The label, as it stands in the file, that becomes +1, or the name of its class; the larger of the two when left
+            out, or what it is by now.
 
         Returns
         -------
@@ -172,19 +177,58 @@ class Dataset(ReadOnly):
         before = self._signs
         after = dict(before)
         if positive is not None:
-            after = {label: 1 if label == positive else -1 for label in before}
-            if positive not in before:
-                raise ValueError(f"positive={positive:g} is not accepted: the labels of {self.name!r} are {_listed(before)}")
+            chosen = self._label_of(positive)
+            after = {label: 1 if label == chosen else -1 for label in before}
         if self.labels is not None and after == before:
             return self
         now = {sign: after[label] for label, sign in before.items()} if self.labels is not None else after
         y = np.array([now[label] for label in self.y.tolist()], dtype=float)
         return replace(self, y=y, labels=FrozenDict(after))
 
+    def _label_of(self, positive: float | str) -> float:
+        """Return the one of the labels that is meant."""
+        asked = read_label(positive)
+        for label in self._signs:
+            if asked in (label, (self.classes or {}).get(label)):
+                return label
+        known = ", ".join(map(self.spell, self._signs))
+        raise ValueError(f"positive={spell_label(asked)} is not accepted: the labels of {self.name!r} are {known}")
 
-def spell_label(label: float) -> str:
-    """Return a label as a file would have it: ``1`` for 1.0, with every digit that tells it from others."""
-    return repr(float(label)).removesuffix(".0")
+    def spell(self, label: float) -> str:
+        """Return a label as the file has it: the name of its class, or the number.
+
+        Examples
+        --------
+        >>> Dataset("mine", np.eye(2), np.array([0.0, 1.0]), "", "", classes={0.0: "healthy", 1.0: "ill"}).spell(1.0)
+        'ill'
+        """
+        return spell_label(label) if self.classes is None else self.classes[label]
+
+
+def read_label(value: float | str) -> float | str:
+    """Return a label as a number where it is one or spells one, and else as the name of a class.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_label("0"), read_label("healthy")
+    (0.0, 'healthy')
+    """
+    if isinstance(value, str):
+        try:
+            return float(read_number("positive", value))
+        except ValueError:
+            return text("positive", value)
+    return real("positive", read_number("positive", value))
+
+
+def spell_label(label: float | str) -> str:
+    """Return a label as a file would have it: ``1`` for 1.0, with every digit that tells it from others, or its class."""
+    return label if isinstance(label, str) else repr(float(label)).removesuffix(".0")
 
 
 def _counted(labels: np.ndarray) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mastsim.keywords import by_keyword
 from mastsim.problems.base import Problem
-from mastsim.problems.dataset import Dataset
+from mastsim.problems.dataset import Dataset, read_label, spell_label
 from mastsim.problems.exponential import ExponentialClassification
 from mastsim.problems.huber import HuberRegression
 from mastsim.problems.least_squares import LeastSquares
@@ -56,7 +56,7 @@ def problem_settings(own: Mapping[str, type[Any]] = EMPTY) -> dict[str, list[str
 
 
 def family_for(
-    data: Dataset, problem: str = AUTO, positive: float | None = None, own: Mapping[str, type[Any]] = EMPTY
+    data: Dataset, problem: str = AUTO, positive: float | str | None = None, own: Mapping[str, type[Any]] = EMPTY
 ) -> tuple[Dataset, type[Any]]:
     """Return the data with the labels that a problem is about, and the family of the problem.
 
@@ -67,7 +67,7 @@ def family_for(
     problem : str, default "auto"
         Keyword of a family: ``logistic``, ``least-squares``, ``huber``, … Auto takes logistic regression where there are two
         distinct labels, whatever they are, and least squares otherwise.
-    positive : float, optional
+    positive : float or str, optional
         The label that counts as +1 in problems about two classes; the larger when left out.
     own : mapping of str to type, optional
         Families of one's own, by name.
@@ -106,7 +106,6 @@ def family_for(
     if family.takes_classes:
         return data.classified(positive), family
     if positive is not None:
-        raise ValueError(
-            f"positive={positive:g} is not accepted with problem={problem!r}: its targets are the labels as they are"
-        )
+        given = f"positive={spell_label(read_label(positive))}"
+        raise ValueError(f"{given} is not accepted with problem={problem!r}: its targets are the labels as they are")
     return data, family

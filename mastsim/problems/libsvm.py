@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.dependencies import needed
 from mastsim.memory import check_room, spell_bytes
 from mastsim.validation import integer
 
@@ -38,8 +39,6 @@ def parse_libsvm(
     content: bytes, origin: str, features: int | None = None, zero_based: bool = False
 ) -> tuple[sp.csr_array, np.ndarray]:
     """Return rows and raw labels of a LIBSVM file."""
-    from sklearn.datasets import load_svmlight_file
-
     if not isinstance(zero_based, (bool, np.bool_)):
         raise TypeError(f"zero_based={zero_based!r} is not accepted: it must be True or False")
     if features is not None:
@@ -47,11 +46,12 @@ def parse_libsvm(
         check_room("a vector of all features", features, change="use a smaller number of features", limit=_WIDTH_LIMIT)
     first = 0 if zero_based else 1
     form = _Form(first, None if features is None else features - 1 + first)
+    datasets = needed("sklearn.datasets", "reading LIBSVM files")
     # Python's number syntax lets 1_0 pass for 10, which no LIBSVM file means; and some of its spaces are not plain ones.
     if b"_" in content or not content.isascii():
         _refuse_bad_line(content, origin, form)
     try:
-        table, y = load_svmlight_file(BytesIO(content), dtype=np.float64, zero_based=bool(zero_based))
+        table, y = datasets.load_svmlight_file(BytesIO(content), dtype=np.float64, zero_based=bool(zero_based))
     except (ValueError, OverflowError) as error:
         _refuse_bad_line(content, origin, form)
         raise ValueError(f"file {origin!r} cannot be read as LIBSVM data: {error}") from error

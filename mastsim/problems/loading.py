@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mastsim.dependencies import needed
 from mastsim.memory import check_room
 from mastsim.problems.catalogue import (
     BREAST_CANCER_SHA256,
@@ -23,7 +24,7 @@ from mastsim.problems.dataset import Dataset, digest, sha256
 from mastsim.problems.libsvm import parse_libsvm
 from mastsim.problems.synthetic import make_synthetic
 from mastsim.problems.table_files import SUFFIXES, read_table
-from mastsim.validation import flag, one_of, real
+from mastsim.validation import flag, one_of
 from mastsim.validation import path as checked_path
 from mastsim.validation import text as text_of
 
@@ -40,7 +41,7 @@ def load(
     target: str | None = None,
     weights: str | None = None,
     standardise: bool = False,
-    positive: float | None = None,
+    positive: float | str | None = None,
     features: int | None = None,
     zero_based: bool = False,
 ) -> Dataset:
@@ -82,8 +83,9 @@ def load(
     standardise : bool, default False
         Whether to bring the columns to mean 0 and variance 1 (sparse ones to variance 1 alone); `Dataset.standardisation`
         keeps the way back to their own units.
-    positive : float, optional
-        The label, as it stands in the file, that becomes +1, while the other becomes -1; see `Dataset.classified`.
+    positive : float or str, optional
+        The label, as it stands in the file, or the name of its class, that becomes +1, while the other becomes -1; see
+        `Dataset.classified`.
     features : int, optional
         The number of features of a LIBSVM file, from its largest index to 2**28: files of one data set need not all reach
         the last feature.
@@ -129,7 +131,7 @@ def load(
     found = _named(text) or (_load_table(text, target, weights) if table else _load_file(text, features, zero_based))
     if flag("standardise", standardise):
         found = found.standardised()
-    return found if positive is None else found.classified(real("positive", positive))
+    return found if positive is None else found.classified(positive)
 
 
 def _named(text: str) -> Dataset | None:
@@ -177,7 +179,8 @@ def _load_table(text: str, target: str | None, weights: str | None) -> Dataset:
     table = read_table(Path(text), content, target, weights)
     source = f"Table {text}; target {table.said}."
     about = Path(text).name, table.A, table.y, sha256(content), source, None, table.columns
-    return Dataset(*about, weights=table.weights, copy=False)
+    classes = None if table.classes is None else {float(i): name for i, name in enumerate(table.classes)}
+    return Dataset(*about, classes, weights=table.weights, copy=False)
 
 
 def _load_file(text: str, features: int | None, zero_based: bool) -> Dataset:
@@ -195,9 +198,8 @@ def _bundled() -> tuple[np.ndarray, np.ndarray]:
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", skiprows=1)
         return np.ascontiguousarray(table[:, :-1]), table[:, -1]
-    from sklearn.datasets import load_breast_cancer
-
-    raw, target = load_breast_cancer(return_X_y=True)
+    datasets = needed("sklearn.datasets", f"the bundled data set {DEFAULT_DATA!r}")
+    raw, target = datasets.load_breast_cancer(return_X_y=True)
     return np.asarray(raw, dtype=float), np.asarray(target, dtype=float)
 
 

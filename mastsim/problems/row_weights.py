@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from mastsim.problems.dataset import Dataset, spell_label
 from mastsim.readonly import frozen, frozen_rows
 from mastsim.rounding import summed
 from mastsim.validation import ENTRIES, number, real, shown, vector
+from mastsim.vectors import read_vector
 
 BALANCED, COLUMN = "balanced", "column:"
 _FORMS = "one number a row, a mapping of labels to weights, or 'balanced'"
@@ -86,6 +88,39 @@ def read_weights(given: str) -> str:
     if len(found) < len(pairs):
         raise ValueError(f"weights={shown(given)} is not accepted: it names a label twice")
     return ",".join(f"{_spelled(label)}:{_spelled(weight)}" for label, weight in sorted(found.items()))
+
+
+def weights_for(given: str | None, data: Dataset) -> Any:
+    """Return what the rows of a data set weigh, as problems take it; what the data set says where nothing is given.
+
+    Parameters
+    ----------
+    given : str or None
+        As `read_weights` takes it.
+    data : Dataset
+        The data, with the labels that the problem is about.
+
+    Raises
+    ------
+    ValueError
+        If a label, a row or the column has no weights.
+    """
+    if given is None or column_of_weights(given) is not None:
+        if given is not None and data.weights is None:
+            raise ValueError(f"weights={given!r} is not accepted: data set {data.name!r} has no such column")
+        return data.weights
+    if given == BALANCED:
+        return BALANCED
+    if Path(given).is_file():
+        return read_vector("weights", given, data.n)
+    found = label_weights(given)
+    if data.labels is None:
+        return found
+    for label in found:
+        if label not in data.labels:
+            listed = ", ".join(map(spell_label, data.labels))
+            raise ValueError(f"weights={given!r} is not accepted: the labels of {data.name!r} are {listed}")
+    return {float(data.labels[label]): weight for label, weight in found.items()}
 
 
 def column_of_weights(given: str | None) -> str | None:

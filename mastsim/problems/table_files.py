@@ -38,6 +38,8 @@ class Table(NamedTuple):
         What the targets are, in words.
     weights : ndarray, shape (n,), or None
         The column of weights of the rows, where one is asked for.
+    classes : tuple of str, or None
+        The two texts that became 0 and 1.
     """
 
     columns: tuple[str, ...]
@@ -45,6 +47,7 @@ class Table(NamedTuple):
     y: np.ndarray
     said: str
     weights: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
 
 
 def read_table(path: Path, content: bytes, target: str | None, weights: str | None = None) -> Table:
@@ -79,13 +82,13 @@ def read_table(path: Path, content: bytes, target: str | None, weights: str | No
     where, heavy = _column_of(target, names, str(path)), None
     if weights is not None:
         heavy = names.index(one_of("column of weights", weights, [name for i, name in enumerate(names) if i != where]))
-    y, said = _targets(names[where], columns[where], lines, str(path))
+    y, said, classes = _targets(names[where], columns[where], lines, str(path))
     features = [i for i in range(len(names)) if i not in (where, heavy)]
     if not features:
         raise ValueError(f"file {str(path)!r} holds no features besides the target {names[where]!r}")
     A = np.column_stack([_numbers(names[i], columns[i], lines, str(path)) for i in features])
     share = None if heavy is None else _numbers(names[heavy], columns[heavy], lines, str(path))
-    return Table(tuple(names[i] for i in features), A, y, said, share)
+    return Table(tuple(names[i] for i in features), A, y, said, share, classes)
 
 
 def _column_of(target: str | None, names: Sequence[str], origin: str) -> int:
@@ -177,12 +180,15 @@ def _read_npz(origin: str, content: bytes, target: str | None) -> Table:
     return Table(tuple(names), A, held["y"], "the array y as it stands")
 
 
-def _targets(name: str, cells: Sequence[Any], lines: Sequence[int], origin: str) -> tuple[np.ndarray, str]:
-    """Return the targets, and what they are; two texts become 0 and 1."""
+def _targets(
+    name: str, cells: Sequence[Any], lines: Sequence[int], origin: str
+) -> tuple[np.ndarray, str, tuple[str, ...] | None]:
+    """Return the targets, what they are, and the two texts that become 0 and 1, if there are."""
     texts = sorted(set(cells))
     if len(texts) == 2 and not any(_NUMBER.fullmatch(text) or text.lower() in _MISSING for text in texts):
-        return np.array([float(cell == texts[1]) for cell in cells]), f"{name}: {texts[0]} is 0, {texts[1]} is 1"
-    return _numbers(name, cells, lines, origin), f"{name}, as it stands"
+        said = f"{name}: {texts[0]} is 0, {texts[1]} is 1"
+        return np.array([float(cell == texts[1]) for cell in cells]), said, tuple(texts)
+    return _numbers(name, cells, lines, origin), f"{name}, as it stands", None
 
 
 def _numbers(name: str, cells: Sequence[str], lines: Sequence[int], origin: str) -> np.ndarray:

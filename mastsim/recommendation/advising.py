@@ -15,7 +15,6 @@ from mastsim.expected import Mast, Objective
 from mastsim.methods import DSGD, Method
 from mastsim.moments import largest_stable_stepsize
 from mastsim.problems import Dataset, load
-from mastsim.problems.dataset import spell_label
 from mastsim.problems.families import AUTO
 from mastsim.problems.standardisation import Standardisation
 from mastsim.provenance import Constant
@@ -44,7 +43,7 @@ def advise(
     sketch: str = "bernoulli",
     method: str = "dsgd",
     problem: str = AUTO,
-    positive: float | None = None,
+    positive: float | str | None = None,
     l2: float | None = None,
     condition_number: float | None = None,
     weights: str | None = None,
@@ -67,7 +66,9 @@ def advise(
         The family of sketches whose text takes a keep: ``bernoulli`` or ``randk``.
     method, problem : str
         As in `Spec`; the loss is chosen by the target when left out.
-    positive, l2, condition_number : float, optional
+    positive : float or str, optional
+        As in `load`.
+    l2, condition_number : float, optional
         As in `Spec`: κ_f = 100 when neither λ nor κ_f is given. λ = 1/(nC) for the C of scikit-learn.
     weights : str, optional
         As in `Spec`: ``balanced``, ``0:1,1:5`` by label, ``column:NAME`` of a table, or a file.
@@ -228,7 +229,7 @@ def _why(data: Dataset, problem: str) -> str:
     if data.labels is None:
         return f"squared loss, as the target takes {len(np.unique(data.y))} values (--problem chooses another)"
     plain = all(label == sign for label, sign in data.labels.items())
-    said = ", ".join(f"{spell_label(label)} is {sign:+d}" for label, sign in data.labels.items())
+    said = ", ".join(f"{data.spell(label)} is {sign:+d}" for label, sign in data.labels.items())
     return f"logistic loss, as the target takes two values ({'-1 and +1' if plain else said}; --problem chooses another)"
 
 

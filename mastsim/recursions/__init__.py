@@ -12,11 +12,14 @@ from mastsim.recursions.held_shift import HeldRecursion
 from mastsim.recursions.moving_shift import ShiftRecursion
 from mastsim.recursions.positive_map import FactorBracket
 from mastsim.recursions.reshuffled import ReshuffledRecursion
+from mastsim.recursions.running_average import AVERAGE, AveragingRecursion
 from mastsim.recursions.sampled import SampledGradient
 from mastsim.recursions.variance_reduced import PAGERecursion, SVRGRecursion, anchor_variance
 
 __all__ = [
+    "AVERAGE",
     "AveragedRecursion",
+    "AveragingRecursion",
     "DistributedGradient",
     "FactorBracket",
     "GDRecursion",

@@ -62,11 +62,14 @@ class AveragedRecursion(OneGradient):
         """Return the moments at x⁰ = z⁰ = x_D* + y⁰."""
         return started(y0, y0)
 
-    def _advance(self, state: MomentState) -> MomentState:
-        x, z = np.split(state.mean, 2, axis=-1)
-        square = self.gradient.second(x, blocks_of(state.second)[0])
-        mean = np.concatenate([x, z - self.stepsize * (x @ self.hessian.T)], axis=-1) @ self._average.T
-        return MomentState(mean, self._second(state.second, square))
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean of (x, z) after a step."""
+        x, z = np.split(mean, 2, axis=-1)
+        return np.asarray(np.concatenate([x, z - self.stepsize * (x @ self.hessian.T)], axis=-1) @ self._average.T)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        x = state.mean[..., : len(self.hessian)]
+        return self._second(state.second, self.gradient.second(x, blocks_of(state.second)[0]))
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for symmetric X, shape (…, 2·dim, 2·dim)."""

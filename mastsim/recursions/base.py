@@ -75,12 +75,15 @@ class MomentRecursion(ABC):
 
     def step(self, state: MomentState) -> MomentState:
         """Return the moments after one more step; the second is symmetric, since some maps amplify what is not."""
-        mean, second = self._advance(state)
-        return MomentState(mean, symmetric_part(second))
+        return MomentState(self.mean_after(state.mean), symmetric_part(self._second_after(state)))
 
     @abstractmethod
-    def _advance(self, state: MomentState) -> MomentState:
-        """Return the moments after one more step, symmetric up to rounding."""
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean after one more step, an affine image of the mean before, shape (…, size)."""
+
+    @abstractmethod
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        """Return the second moment after one more step, symmetric up to rounding."""
 
     @abstractmethod
     def linear(self, X: np.ndarray) -> np.ndarray:

@@ -71,11 +71,14 @@ class GradientRecursion(OneGradient):
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return (I − γH_D)m."""
+        return np.asarray(mean - self.stepsize * (mean @ self.hessian.T))
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
         (m, M), gamma = state, self.stepsize
         slope = self.hessian @ M
-        second = M - gamma * (slope + transposed(slope)) + gamma**2 * self.gradient.second(m, M)
-        return MomentState(m - gamma * (m @ self.hessian.T), second)
+        return M - gamma * (slope + transposed(slope)) + gamma**2 * self.gradient.second(m, M)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return E[(I − γH)X(I − γH)ᵀ]."""
@@ -117,8 +120,12 @@ class GDRecursion(MomentRecursion):
     def _factor(self) -> np.ndarray:
         return np.eye(len(self.hessian)) - self.stepsize * self.hessian
 
-    def _advance(self, state: MomentState) -> MomentState:
-        return MomentState(state.mean @ self._factor.T, self.linear(state.second))
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return (I − γH_D)m."""
+        return mean @ self._factor.T
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return (I − γH_D)X(I − γH_D)."""

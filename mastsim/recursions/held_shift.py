@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.linalg import symmetric_part, transposed
-from mastsim.recursions.base import MomentRecursion, MomentState
+from mastsim.recursions.base import MomentState
+from mastsim.recursions.moving_shift import AroundMinimizer
 from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, integer, positive
 
 
 @dataclass(frozen=True, eq=False)
-class HeldRecursion(MomentRecursion):
+class HeldRecursion(AroundMinimizer):
     """The moments of x − x* over cycles of τ gradient steps around a shift that is held, which end at their mean.
 
     Within a cycle (e, u, s) = (x_k − x*, v − x*, Σ_{j≤k}(x_j − x*)) follows e⁺ = e − γ(SᵀAu + SᵀAS(e − u)), s⁺ = s + e⁺.
@@ -46,22 +47,9 @@ class HeldRecursion(MomentRecursion):
     stepsize: float
     tau: int
 
-    keeps_range = False
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         object.__setattr__(self, "tau", integer("tau", self.tau, 1))
-
-    @property
-    def hessian(self) -> np.ndarray:
-        """H_D, shape (dim, dim)."""
-        return self.operators.mean
-
-    @cached_property
-    def curvature_size(self) -> float:
-        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
-        A = self.operators.matrix
-        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
 
     @cached_property
     def _slope(self) -> np.ndarray:
@@ -82,12 +70,16 @@ class HeldRecursion(MomentRecursion):
             carried = float(np.trace(E[2 * d :, 2 * d :])) / self.tau**2
         return once * carried if np.isfinite(carried) else float("inf")
 
-    def _advance(self, state: MomentState) -> MomentState:
-        e = u = total = state.mean
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean after a cycle."""
+        e = u = total = mean
         for _ in range(self.tau - 1):
             e = e - self.stepsize * np.concatenate([e, u, total], axis=-1) @ self._slope.T
             total = total + e
-        return MomentState(total / self.tau, self.linear(state.second))
+        return np.asarray(total / self.tau)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for symmetric X, shape (…, dim, dim)."""

@@ -14,8 +14,28 @@ from mastsim.sketches.laws import MomentOperators
 from mastsim.validation import STEPS, positive, vector
 
 
+class AroundMinimizer(MomentRecursion):
+    """A recursion around x*, a fixed point whatever the sketch: what bounds of its rounding ask of the sketch and A."""
+
+    operators: MomentOperators
+    stepsize: float
+
+    keeps_range = False
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """H_D, shape (dim, dim)."""
+        return self.operators.mean
+
+    @cached_property
+    def curvature_size(self) -> float:
+        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
+        A = self.operators.matrix
+        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
+
+
 @dataclass(frozen=True, eq=False)
-class ShiftRecursion(MomentRecursion):
+class ShiftRecursion(AroundMinimizer):
     """The moments of (e, u) = (x − x*, v − x*) for e⁺ = e − γ(SᵀAu + H(e − u)), H = SᵀAS, and u⁺ = e or e⁺ by a coin.
 
     x* is a fixed point whatever the sketch, so that there is no noise.
@@ -58,34 +78,26 @@ class ShiftRecursion(MomentRecursion):
     u0: np.ndarray | None
 
     fields = ("x", "v")
-    keeps_range = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stepsize", positive("stepsize", self.stepsize, STEPS))
         if self.u0 is not None:
             object.__setattr__(self, "u0", vector("u0", self.u0, self.operators.dim))
 
-    @property
-    def hessian(self) -> np.ndarray:
-        """H_D, shape (dim, dim)."""
-        return self.operators.mean
-
-    @cached_property
-    def curvature_size(self) -> float:
-        """At least E‖H‖² and E‖SᵀA‖², doubled, in the Frobenius norm."""
-        A = self.operators.matrix
-        return 2 * float(np.trace(self.operators.curvature2(np.eye(len(A)))) + np.trace(self.operators.plain(A @ A)))
-
     def start(self, y0: np.ndarray) -> MomentState:
         """Return the moments at x⁰ = x* + y⁰."""
         return started(y0, y0 if self.u0 is None else np.broadcast_to(self.u0, y0.shape))
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean of (e, u) after a step."""
         gamma, p, A = self.stepsize, self.probability, self.operators.matrix
-        e, u = np.split(state.mean, 2, axis=-1)
+        e, u = np.split(mean, 2, axis=-1)
         after = e - gamma * (u @ A + (e - u) @ self.hessian)
         moved = p * (after if self.variant == "b" else e) + (1 - p) * u
-        return MomentState(np.concatenate([after, moved], axis=-1), self.linear(state.second))
+        return np.concatenate([after, moved], axis=-1)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""

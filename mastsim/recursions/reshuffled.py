@@ -95,10 +95,19 @@ class ReshuffledRecursion(MomentRecursion):
         maps[:, :d, d], maps[:, d, d] = -self.stepsize * self.noises, 1.0
         return maps
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean after an epoch."""
+        return np.asarray(mean @ self._mean_map[:-1, :-1].T + self._mean_map[:-1, -1])
+
+    @cached_property
+    def _mean_map(self) -> np.ndarray:
+        """The mean over the orders of the map of (y, 1) that an epoch is."""
+        return _over_sets(len(self._maps), np.eye(self._maps.shape[1]), lambda i, products: self._maps[i] @ products)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
         mean, second = state
-        after = self._epoch(from_blocks(second, mean[..., None], np.ones((*mean.shape[:-1], 1, 1))))
-        return MomentState(after[..., :-1, -1], after[..., :-1, :-1])
+        whole = from_blocks(second, mean[..., None], np.ones((*mean.shape[:-1], 1, 1)))
+        return self._epoch(whole)[..., :-1, :-1]
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (dim, dim)."""

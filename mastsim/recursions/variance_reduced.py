@@ -86,11 +86,15 @@ class SVRGRecursion(MomentRecursion):
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""
         return self._second(X, self._anchor_linear)
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean of (y, u) after a step."""
         gamma, p = self.stepsize, self.probability
-        y, u = np.split(state.mean, 2, axis=-1)
-        mean = np.concatenate([y - gamma * (y @ self.hessian), p * y + (1 - p) * u], axis=-1)
-        return MomentState(mean, self._second(state.second, lambda U: self._anchor(u, U)))
+        y, u = np.split(mean, 2, axis=-1)
+        return np.concatenate([y - gamma * (y @ self.hessian), p * y + (1 - p) * u], axis=-1)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        u = state.mean[..., len(self.hessian) :]
+        return self._second(state.second, lambda U: self._anchor(u, U))
 
     def _second(self, X: np.ndarray, anchor: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         H, gamma, p = self.hessian, self.stepsize, self.probability
@@ -165,12 +169,15 @@ class PAGERecursion(MomentRecursion):
         """Without randomness in the sketch, g = H_D y for good."""
         return "starts" if self.operators.law.support_size == 1 else "some"
 
-    def _advance(self, state: MomentState) -> MomentState:
+    def mean_after(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean of (y, g) after a step."""
         H, gamma, p = self.hessian, self.stepsize, self.probability
-        y, g = np.split(state.mean, 2, axis=-1)
+        y, g = np.split(mean, 2, axis=-1)
         moved = y - gamma * g
-        mean = np.concatenate([moved, p * (moved @ H) + (1 - p) * (g - gamma * (g @ H))], axis=-1)
-        return MomentState(mean, self.linear(state.second))
+        return np.concatenate([moved, p * (moved @ H) + (1 - p) * (g - gamma * (g @ H))], axis=-1)
+
+    def _second_after(self, state: MomentState) -> np.ndarray:
+        return self.linear(state.second)
 
     def linear(self, X: np.ndarray) -> np.ndarray:
         """Return Φ(X) for a symmetric X of shape (2·dim, 2·dim)."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.layout import finish, page
 from mastsim.problems import Dataset, LogisticRegression, load
-from mastsim.problems.catalogue import DEFAULT_DATA, locate
+from mastsim.problems.catalogue import DEFAULT_DATA, catalogue_names, locate
 from mastsim.reproduce.curve_plots import draw_line
 from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
@@ -32,7 +32,8 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
     Of every keep that is asked for, Rand-K keeps K/d, for K the nearest integer, and Bernoulli exactly that; each row says
     which as "keep", is drawn there, and has its own bound.
-    Beside the given data: the bundled set, a synthetic one, and mushrooms where it lies on this machine (not in quick runs).
+    Beside a data set that has a name: the bundled set, a synthetic one, and mushrooms where it lies on this machine (not in
+    quick runs). Data of one's own are shown alone.
     E f_S^inf is exact where the sketch has few values; otherwise the mean of f_S(x_D*) − f_S^inf over drawn sketches, each
     minimised exactly, stands for the difference.
 
@@ -78,7 +79,9 @@ def compute(data: Dataset, quick: bool, seed: int = 0) -> dict[str, Any]:
 
 def _tables(data: Dataset, quick: bool) -> tuple[list[Dataset], dict[str, str]]:
     """Return the data sets, and why one was left out."""
-    tables, left_out = {data.name: data}, {}
+    tables, left_out = {data.name: data}, dict[str, str]()
+    if data.name not in (DEFAULT_DATA, *catalogue_names()):
+        return [data], left_out
     for name in (DEFAULT_DATA, SYNTHETIC):
         other = load(name)
         tables.setdefault(other.name, other)

@@ -25,15 +25,7 @@ from mastsim.validation import flag, integer, one_of, path
 
 
 class _Stopped(BaseException):
-    """A sweep ended before its time.
-
-    Parameters
-    ----------
-    message : str
-        What happened, how much is done and how to go on.
-    sweep : Sweep
-        What is done, and why tasks failed.
-    """
+    """A sweep ended before its time: what happened, how much is done and how to go on, and the sweep so far."""
 
     def __init__(self, message: str, sweep: Sweep) -> None:
         super().__init__(message, sweep)

@@ -16,7 +16,7 @@ from mastsim.problems import Dataset, load
 from mastsim.problems.catalogue import DEFAULT_DATA
 from mastsim.problems.dataset import sha256
 from mastsim.problems.row_weights import column_of_weights
-from mastsim.run import MEASURES
+from mastsim.run import AVERAGE_MEASURES, MEASURES
 from mastsim.simulation import check_sizes
 from mastsim.spec import CHECKS, FITS, Fit, Spec, read_method, read_problem
 from mastsim.sweeps.tasks import NUMBERS, Task
@@ -181,7 +181,7 @@ def _axes_with(own: OwnParts) -> dict[str, tuple[Callable[[Any], Any], Any]]:
 
 
 _SHARED: dict[str, tuple[Callable[[Any], Any], Any]] = {
-    "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES))), None),
+    "measures": (lambda value: tuple(_axis("measures", value, _known("measure", *MEASURES, *AVERAGE_MEASURES))), None),
     "every": (lambda value: _checked("every", value, _whole("every", 1)), None),
     "measure_accuracy": (
         lambda value: _checked("measure_accuracy", value, lambda given: positive("measure_accuracy", given, EVALUATIONS)),

@@ -8,24 +8,21 @@ import time
 import warnings
 from contextlib import nullcontext
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numba
-import numpy as np
-import scipy
-
 from mastsim import version
 from mastsim.expected import Objective
+from mastsim.orphans import end_with
 from mastsim.problems.dataset import sha256
 from mastsim.run import Run
 from mastsim.run_files import seal_of
 from mastsim.simulation import simulate
+from mastsim.single_thread import one_thread
 from mastsim.spec import Spec
-from mastsim.sweeps.orphans import end_with
 from mastsim.sweeps.records import read_record, run_path, write_record
 from mastsim.sweeps.tasks import Task
-from mastsim.sweeps.threads import one_thread
 from mastsim.theorems import Rate
 
 
@@ -157,5 +154,5 @@ def _quiet() -> Any:
 
 
 def _libraries() -> dict[str, str]:
-    versions = {module.__name__: module.__version__ for module in (np, scipy, numba)}
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "numba")}
     return {"python": platform.python_version(), "machine": platform.machine()} | versions

@@ -6,6 +6,12 @@ from mastsim.theorems.averaged_momentum import ConvexAveragedMomentum
 from mastsim.theorems.base import Inequality, Sides, Theorem
 from mastsim.theorems.baselines import CompressedIterates, StronglyConvexSGD
 from mastsim.theorems.convex import ConvexDSGD, ConvexDSGDAnyStep, StronglyConvexDSGD
+from mastsim.theorems.convex_sketched_gradient import (
+    ConvexSketchedGradient,
+    SketchedGradientAverage,
+    SketchedGradientDistance,
+    StronglyConvexSketchedGradient,
+)
 from mastsim.theorems.decreasing_step import DecreasingStepDSGD, StagewiseStepDSGD
 from mastsim.theorems.distributed import (
     ConvexDistributed,
@@ -14,29 +20,19 @@ from mastsim.theorems.distributed import (
     NonconvexDistributedQuoted,
 )
 from mastsim.theorems.held_shift import StronglyConvexHeld
+from mastsim.theorems.held_sketch import NonconvexHeldSketch, PolyakLojasiewiczHeldSketch
 from mastsim.theorems.lemmas import Lemma1, Lemma2, Lemma3
 from mastsim.theorems.linear_and_sublinear import HorizonRate, LinearRate, SublinearRate
-from mastsim.theorems.moving_shift import (
-    ConvexQuadraticShift,
-    NonconvexHeldSketch,
-    PolyakLojasiewiczHeldSketch,
-    StronglyConvexQuadraticShift,
-    StronglyConvexShift,
-)
+from mastsim.theorems.moving_shift import StronglyConvexShift
 from mastsim.theorems.nonconvex import NonconvexDSGD, PolyakLojasiewiczDSGD
 from mastsim.theorems.participation import DependentParticipation, ParticipationByNumber, ParticipationByProbability
 from mastsim.theorems.polyak_step import ConvexPolyakStep, StronglyConvexPolyakStep
+from mastsim.theorems.preconditioned_subnetworks import PreconditionedDescent
+from mastsim.theorems.quadratic_shift import ConvexQuadraticShift, StronglyConvexQuadraticShift
 from mastsim.theorems.rates import Rate, SketchedRate
 from mastsim.theorems.reshuffled import ConvexReshuffled, StronglyConvexReshuffled
 from mastsim.theorems.sampled import SampledNonconvexDSGD, SampledStronglyConvexDSGD
-from mastsim.theorems.sketched_gradient import (
-    ConvexSketchedGradient,
-    NonconvexSketchedGradient,
-    PolyakLojasiewiczSketchedGradient,
-    SketchedGradientAverage,
-    SketchedGradientDistance,
-    StronglyConvexSketchedGradient,
-)
+from mastsim.theorems.sketched_gradient import NonconvexSketchedGradient, PolyakLojasiewiczSketchedGradient
 from mastsim.theorems.subnetworks import (
     SubnetworkBias,
     SubnetworkDescent,
@@ -93,6 +89,7 @@ ALL: tuple[type[Theorem], ...] = (
     SubnetworkDistance,
     SubnetworkNoise,
     SubnetworkBias,
+    PreconditionedDescent,
     StronglyConvexHeld,
 )
 """Every theorem; tests, command line and documentation are generated from this tuple."""
@@ -134,6 +131,7 @@ __all__ = [
     "PolyakLojasiewiczDSGD",
     "PolyakLojasiewiczHeldSketch",
     "PolyakLojasiewiczSketchedGradient",
+    "PreconditionedDescent",
     "Rate",
     "SampledNonconvexDSGD",
     "SampledStronglyConvexDSGD",

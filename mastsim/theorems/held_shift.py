@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 from mastsim.expected import Objective
 from mastsim.methods import DSGD, Held, Method
+from mastsim.theorems.about_f import AboutF
 from mastsim.theorems.assumptions import (
     BOUNDED,
     SINGLE_NODE,
@@ -19,7 +20,6 @@ from mastsim.theorems.assumptions import (
     AssumptionError,
 )
 from mastsim.theorems.linear_and_sublinear import LinearRate
-from mastsim.theorems.sketched_gradient import AboutF
 from mastsim.validation.words import described
 
 _SMALL, _SHORT = 2, 150

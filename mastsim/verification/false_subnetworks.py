@@ -1,4 +1,4 @@
-"""The false variant of the theorem about subnetworks: descent of f without its assumption."""
+"""False variants of the theorems about subnetworks: descent of f without its assumption, and no bias."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from mastsim.expected import Distributed
 from mastsim.problems import Quadratic
 from mastsim.sketches import PermK
-from mastsim.theorems import SubnetworkDescent
+from mastsim.theorems import PreconditionedDescent, SubnetworkDescent
 from mastsim.theorems.assumptions import Assumption
 from mastsim.theorems.base import Status
+from mastsim.theorems.preconditioned_subnetworks import one_coordinate_each
 from mastsim.theorems.subnetwork_constants import DESCENT, SubnetworkConstants
 from mastsim.verification.trial import Trial
 
@@ -69,7 +70,41 @@ def worst_start() -> np.ndarray:
     return direction
 
 
+@dataclass(frozen=True, eq=False)
+class PreconditionedWithoutBias(PreconditionedDescent):
+    """Preconditioned subnetworks with a neighbourhood that vanishes with the step: the bias left out.
+
+    Parameters
+    ----------
+    objective, sharp
+        As in `PreconditionedDescent`.
+
+    References
+    ----------
+    This package.
+
+    Examples
+    --------
+    >>> t = PreconditionedWithoutBias(one_coordinate_each()[0])
+    >>> t.neighbourhood(1e-3) < 1e-2 * PreconditionedDescent(t.objective).neighbourhood(1e-3)
+    True
+    """
+
+    id = "subnetworks-preconditioned/without-bias"
+    title = "Subnetworks, preconditioned, the bias left out"
+    source = "negative control; this package"
+    status: ClassVar[Status] = "refuted as quoted"
+
+    def neighbourhood(self, stepsize: float) -> float:
+        """Return ½γσ²."""
+        noise = self.constants.preconditioned_noise2
+        return 0.5 * stepsize * (noise.value + noise.error)
+
+
 def false_subnetworks() -> list[Trial]:
-    """Return the trial that refutes it, from the worst start."""
-    claim = DescentWithoutAssumption(rising())
-    return [Trial(claim, claim.stepsize, claim.objective, "refuted", worst_start())]
+    """Return the trials that refute them, from the worst start and at a small step."""
+    claim, unbiased = DescentWithoutAssumption(rising()), PreconditionedWithoutBias(one_coordinate_each()[0])
+    return [
+        Trial(claim, claim.stepsize, claim.objective, "refuted", worst_start()),
+        Trial(unbiased, 0.2, unbiased.objective, "refuted"),
+    ]

@@ -151,10 +151,8 @@ class Step:
         return [self.slope(point, None, group) for point in points]
 
     def _svrdsg(self, case: dict[str, Any]) -> None:
-        """L-SVRDSG with the full anchor w, which moves to x with probability p, counted from the minimiser of f_D.
-
-        There is a function for each sketch: phi less its tangent at the sketched minimiser.
-        """
+        """L-SVRDSG with the full anchor w, which moves to x with probability p, counted from the minimiser of f_D."""
+        # There is a function for each sketch: phi less its tangent at the sketched minimiser.
         p, x, w = case["probability"], self.fresh(), self.fresh()
         forces = []
         for group, S in enumerate(self.sketches):

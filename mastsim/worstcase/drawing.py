@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import cvxpy
 import numpy as np
 from matplotlib.figure import Figure
 
 from mastsim.colours import COLOURS, DASHES, MARKERS
 from mastsim.worstcase.check import Step, Vector
 from mastsim.worstcase.lmi import Answer
+from mastsim.worstcase.solving import modelling
 
-cp: Any = cvxpy  # whose stubs lack most atoms
 _GRID = 81
 
 
@@ -41,6 +40,7 @@ def interpolant(points: np.ndarray, slopes: np.ndarray, values: np.ndarray, z: n
     >>> interpolant(x, x, np.array([0.0, 2.0]), np.array([[1.0]])).round(6)
     array([0.5])
     """
+    cp = modelling()
     shares = cp.Variable((len(z), len(points)), nonneg=True)
     rest = values - 0.5 * np.sum(slopes**2, axis=1)
     each = 0.5 * cp.sum(cp.square(z - shares @ (points - slopes)), axis=1) + shares @ rest

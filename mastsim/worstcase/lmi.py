@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import cvxpy
 import numpy as np
 
 from mastsim.worstcase.check import Form, Step
+from mastsim.worstcase.solving import modelling
 
-cp: Any = cvxpy  # whose stubs lack most atoms
 LARGEST = 1e4
 """The largest coefficient of V, in units of that of ‖x − x*‖²."""
 _SLACKEST = 1.0
@@ -121,7 +120,7 @@ class Inequality:
         order : tuple of str
             The solvers to be tried, first to last.
         """
-        before, after, forms, flow = self._reduced
+        cp, (before, after, forms, flow) = modelling(), self._reduced
         rank, count = before.shape[1], len(before)
         weights, margin = cp.Variable(len(forms), nonneg=True), cp.Variable()
         V: Any = cp.Variable(count) if fixed is None else fixed
@@ -145,7 +144,7 @@ class Inequality:
 
     def _lyapunov(self, V: Any) -> list[Any]:
         """Return that V is at least ‖x − x*‖², bounded, and made of the terms that may be there."""
-        names = [name for name, _, _ in self.step.terms]
+        cp, names = modelling(), [name for name, _, _ in self.step.terms]
         place = {name: k for k, name in enumerate(names)}
         limits = [V[place[name]] == 0 for name in names if name not in self.used]
         limits += [cp.abs(V) <= LARGEST]
@@ -159,6 +158,7 @@ class Inequality:
 
 def _solved(problem: Any, order: tuple[str, ...]) -> str | None:
     """Solve with the first solver that reaches an optimal status, and return its name; None where none does."""
+    cp = modelling()
     for name in order:
         try:
             with warnings.catch_warnings():

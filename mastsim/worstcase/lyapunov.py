@@ -16,14 +16,12 @@ from mastsim.methods import DSGD, LSVRDSG, Method, Refreshed
 from mastsim.readonly import ReadOnly
 from mastsim.sketches import Sketch
 from mastsim.validation import UNLIMITED, instance, one_of, path, positive, texts
+from mastsim.worstcase.cases import case_of_method, case_of_step, tightness
 from mastsim.worstcase.check import Step, failures
 from mastsim.worstcase.lmi import Answer, Inequality
 from mastsim.worstcase.one_step import SOLVERS
 from mastsim.worstcase.rational import certificate_of, rational, script_of
 
-_LARGEST = 64
-"""Unknown coordinates of a program: the time it takes grows with the sixth power of their number."""
-_LONGEST_STEP = 1e6
 _WIDER = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 """How much above what a solver finds rates are certified, relative to 1: the first that rationals prove."""
 _TOLERANCE = 1e-4
@@ -180,12 +178,12 @@ def factor(
     """
     order, c = _order(solver), positive("lag", lag, UNLIMITED)
     if shift is None:
-        case, V = _case("pair", sketch, stepsize, smoothness, strong_convexity), np.ones(1)
+        case, V = case_of_step("pair", sketch, stepsize, smoothness, strong_convexity), np.ones(1)
         full, case = Step(case), case | {"kind": "difference"}
         own = Step(case)
     else:
         instance("shift", shift, Refreshed)
-        case = _case_of(DSGD(stepsize, shift=shift), sketch, smoothness, strong_convexity)
+        case = case_of_method(DSGD(stepsize, shift=shift), sketch, smoothness, strong_convexity)
         own = full = Step(case)
         V = np.array([1 + c, -2 * c, c] if len(own.terms) > 1 else [1.0])
     worst = _solved(Inequality(full, ()), None, V, order)
@@ -195,7 +193,7 @@ def factor(
         value=worst.rate,
         proved=certificate["rate"],
         lower=_attained(own, V),
-        tight=_tightness(case),
+        tight=tightness(case),
         status=worst.status,
         solver=worst.solver,
         margin=found.margin,
@@ -262,7 +260,7 @@ def search(
     True
     """
     instance("method", method, DSGD, LSVRDSG)
-    case = _case_of(method, sketch, smoothness, strong_convexity)
+    case = case_of_method(method, sketch, smoothness, strong_convexity)
     step, order = Step(case), _order(solver)
     own = Inequality(step, _used(step, state))
     apart = positive("tolerance", tolerance, UNLIMITED)
@@ -285,7 +283,7 @@ def search(
         value=worst.rate,
         proved=rational(best.rate),
         lower=_attained(step, best.coefficients),
-        tight=_tightness(case),
+        tight=tightness(case),
         status=best.status,
         solver=best.solver,
         margin=best.margin,
@@ -302,47 +300,6 @@ def _rational(case: dict[str, Any], step: Step, answer: Answer) -> dict[str, Any
 
 def _order(solver: str | None) -> tuple[str, ...]:
     return SOLVERS if solver is None else (one_of("solver", solver, SOLVERS),)
-
-
-def _case(kind: str, sketch: Sketch, stepsize: float, smoothness: float, strong_convexity: float) -> dict[str, Any]:
-    """Return what a step is made of, in rationals and units where L = 1."""
-    instance("sketch", sketch, Sketch)
-    gamma, L = positive("stepsize", stepsize, UNLIMITED), positive("smoothness", smoothness, UNLIMITED)
-    mu = positive("strong_convexity", strong_convexity, UNLIMITED)
-    if mu > L:
-        raise ValueError(f"strong_convexity={mu:g} is not accepted: it must be at most smoothness={L:g}")
-    if not 0 < gamma * L <= _LONGEST_STEP:
-        raise ValueError(
-            f"stepsize={gamma:g} is not accepted: stepsize * smoothness must be above 0 and at most {_LONGEST_STEP:g}"
-        )
-    if 2 * (sketch.support_size + 1) * sketch.dim > _LARGEST:
-        raise ValueError(
-            f"sketch={sketch.name} is not accepted: for its {sketch.support_size:g} values in dimension {sketch.dim}, "
-            f"2(N + 1)·dim must be at most {_LARGEST}"
-        )
-    batch, weights = sketch.support()
-    chances = [rational(weight) for weight in weights]
-    matrices = [[[rational(entry) for entry in row] for row in S] for S in np.asarray(batch.matrices())]
-    shares = [chance / sum(chances) for chance in chances]
-    return {"kind": kind, "sketches": matrices, "weights": shares, "stepsize": rational(gamma * L), "mu": rational(mu / L)}
-
-
-def _case_of(method: Any, sketch: Sketch, smoothness: float, strong_convexity: float) -> dict[str, Any]:
-    """Return what a step of a method is made of, refusing settings of which no program is known."""
-    kind = "l-svrdsg" if isinstance(method, LSVRDSG) else "refreshed"
-    case = _case(kind, sketch, method.rule.largest, smoothness, strong_convexity)
-    if kind == "refreshed":
-        moving = isinstance(method.shift, Refreshed) and method.shift.moves
-        if not (moving and method == DSGD(method.stepsize, shift=method.shift)):
-            raise ValueError(
-                f"method={method.name} is not accepted: it must be DSGD with a Refreshed shift and nothing else"
-            )
-        return case | {"probability": rational(method.shift.probability), "variant": method.shift.variant}
-    if method != LSVRDSG(method.stepsize, probability=method.probability):
-        raise ValueError(
-            f"method={method.name} is not accepted: it must be LSVRDSG with the full anchor and exact gradients"
-        )
-    return case | {"probability": rational(method.probability)}
 
 
 def _used(step: Step, state: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -371,14 +328,6 @@ def _proved(
         if answer is not None and not failures(certificate := _rational(case, own.step, answer)):
             return answer, certificate
     raise RuntimeError(f"nothing within {_WIDER[-1]:g} of the solver's factor {rate:.9g} is proved")
-
-
-def _tightness(case: dict[str, Any]) -> str:
-    """Return what a solver's value is tight for, in words."""
-    diagonal = all(not entry for S in case["sketches"] for i, row in enumerate(S) for j, entry in enumerate(row) if i != j)
-    if case["kind"] == "l-svrdsg":
-        return "an upper bound: every value of the sketch may have a function of its own"
-    return "this sketch, with blocks of many coordinates" if diagonal else "S ⊗ I_r, r large; an upper bound for S itself"
 
 
 def _attained(step: Step, V: np.ndarray) -> float:

@@ -6,12 +6,12 @@ import math
 import warnings
 from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 
 from mastsim.readonly import ReadOnly
 from mastsim.validation import UNLIMITED, integer, one_of, positive
 from mastsim.worstcase.program import Program, Residuals
+from mastsim.worstcase.solving import modelling
 
 SOLVERS = ("CLARABEL", "SCS")
 """Solvers in the order in which they are tried."""
@@ -150,7 +150,7 @@ def _program(stepsize: float, smoothness: float, strong_convexity: float, blocks
 
 def _solve(program: Program, order: tuple[str, ...]) -> str:
     """Solve with the first solver that reaches an optimal status, and return its name."""
-    seen = []
+    cp, seen = modelling(), []
     for name in order:
         try:
             with warnings.catch_warnings():

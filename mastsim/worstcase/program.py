@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any, NamedTuple
 
-import cvxpy as cp
 import numpy as np
+
+from mastsim.worstcase.solving import modelling
 
 
 @dataclass(frozen=True)
@@ -145,13 +146,13 @@ class Program:
     @cached_property
     def variables(self) -> tuple[list[Any], Any]:
         """The Gram matrices and the values of φ."""
-        points = 2 * len(self.kept)
+        cp, points = modelling(), 2 * len(self.kept)
         return [cp.Variable((2 + points, 2 + points), PSD=True) for _ in range(self.blocks)], cp.Variable(points)
 
     @cached_property
     def problem(self) -> Any:
         """The cvxpy problem; its constraints are the interpolation conditions and ‖x − y‖² = 1."""
-        grams, values = self.variables
+        cp, (grams, values) = modelling(), self.variables
         flat = [gram.flatten(order="C") for gram in grams]
         with_grams = list(zip(self.matrices, flat, strict=True))
         demand = sum(block.conditions.reshape(len(self.pairs), -1) @ gram for block, gram in with_grams)

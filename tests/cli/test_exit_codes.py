@@ -28,7 +28,11 @@ COMMANDS = {
     "data fetch": ("data", "fetch", "a5a"),
     "data list": ("data", "list"),
 }
-PLACES = ("spec.load", "problems.load", *(f"problems.catalogue.{name}" for name in ("locate", "fetch", "listing")))
+PLACES = (
+    "spec.description.load",
+    "problems.load",
+    *(f"problems.catalogue.{name}" for name in ("locate", "fetch", "listing")),
+)
 ERRORS = [
     (ValueError("no such thing"), 2, "no such thing"),
     (TypeError("not a number"), 2, "not a number"),
@@ -89,7 +93,7 @@ def test_an_interruption_is_130(monkeypatch, command):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_interrupt(monkeypatch, number):
     before = signal.getsignal(number)
-    monkeypatch.setattr("mastsim.spec.load", lambda *_, **__: signal.raise_signal(number))
+    monkeypatch.setattr("mastsim.spec.description.load", lambda *_, **__: signal.raise_signal(number))
     assert CliRunner().invoke(main, COMMANDS["constants"]).exit_code == 130
     assert signal.getsignal(number) is before
 
@@ -107,7 +111,7 @@ def test_an_interruption_that_a_destructor_swallows_is_heard(monkeypatch):
         time.sleep(60)
 
     begun, hook = time.monotonic(), sys.unraisablehook
-    monkeypatch.setattr("mastsim.spec.load", load)
+    monkeypatch.setattr("mastsim.spec.description.load", load)
     found = CliRunner().invoke(main, COMMANDS["constants"])
     assert found.exit_code == 130
     assert time.monotonic() - begun < 50

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import mastsim.reproduce
-import mastsim.spec
+import mastsim.spec.description
 import mastsim.verification.attack  # noqa: F401  (imported before anything in them is replaced)
 from mastsim.cli import main
 from mastsim.cli.output import emit
@@ -33,7 +33,7 @@ def idle(monkeypatch):
     def loaded(*_, **__):
         pytest.fail("work was done before the refusal")
 
-    for place in ("problems.load", "spec.load", "verification.attack.attack", "reproduce.default_data"):
+    for place in ("problems.load", "spec.description.load", "verification.attack.attack", "reproduce.default_data"):
         monkeypatch.setattr(f"mastsim.{place}", loaded)
 
 

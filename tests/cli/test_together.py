@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import mastsim.reproduce
-import mastsim.spec
+import mastsim.spec.description
 import mastsim.verification.attack  # noqa: F401  (imported before anything in them is replaced)
 from mastsim.cli import main
 
@@ -30,7 +30,7 @@ def _worked(*_, **__):
 def values(tmp_path, monkeypatch) -> dict[str, list[str]]:
     for place in (
         "problems.load",
-        "spec.load",
+        "spec.description.load",
         "verification.attack.attack",
         "verification.attack.replay",
         "reproduce.reproduce",

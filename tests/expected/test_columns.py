@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.parallel import limited_threads
+from tests.examples import examples
 
 LONG = np.longdouble
 MODELS = (ms.LogisticRegression, ms.SigmoidClassification, ms.WelschRegression)
@@ -70,7 +71,7 @@ def truth(f, masks, chances, v, x, w):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_values_gradients_and_products_are_within_their_bounds(seed):
     rng, f, v, x, w = draw(seed)
     for sketch, masks, chances in sketches(rng, f.dim):

@@ -13,6 +13,7 @@ from mastsim.expected.transforms import mixed, pack
 from mastsim.expected.transforms.entry_law import Data, Found, Pairs, Pieces, add_up, make_room
 from mastsim.expected.transforms.series import TERMS, make_series
 from mastsim.parallel import limited_threads
+from tests.examples import examples
 
 
 def one_node(q, t=1.0):
@@ -44,7 +45,7 @@ def chances(rng):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_series_is_exact_to_rounding_up_to_its_radius(seed):
     """Against products of factors in 40 digits, with all entries at the radius or some."""
     rng = np.random.default_rng(seed)

@@ -3,7 +3,9 @@
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, count
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -35,6 +37,7 @@ from mastsim.provenance import content_hash
 from mastsim.sketches import Bernoulli, Composed, Gaussian, RandK
 from mastsim.testing import check_problem
 from mastsim.testing.strategies import problems, quadratics
+from tests.examples import examples
 
 MODELS = [family for family in ALL_PROBLEMS if issubclass(family, GeneralizedLinearModel)]
 CONVEX = [family for family in MODELS if family not in (SigmoidClassification, WelschRegression)]
@@ -48,10 +51,27 @@ class Batch:
     weights: np.ndarray
 
 
+class Component(NamedTuple):
+    """One component of a model: its weight times the loss of a row, and the penalty."""
+
+    weight: float
+    loss: Any
+    penalties: np.ndarray
+
+    def value(self, x):
+        return self.weight * self.loss.value(x) + x**2 @ self.penalties / 2
+
+    def gradient(self, x):
+        return self.weight * self.loss.gradient(x) + self.penalties * x
+
+
 def rows_of(problem):
-    """Return one problem a row, with the same λ."""
-    A = problem.A.toarray() if sp.issparse(problem.A) else problem.A
-    return [type(problem)(A[i : i + 1], problem.y[i : i + 1], l2=problem.l2) for i in range(len(A))]
+    """Return one component a row, with the same λ and none for an intercept."""
+    A, n = problem.A.toarray() if sp.issparse(problem.A) else problem.A, problem.rows
+    weights = np.ones(n) if problem.weights is None else np.asarray(problem.weights)
+    penalties = np.append(np.full(A.shape[1], problem.l2), np.zeros(int(problem.intercept)))
+    kind = partial(type(problem), l2=0.0, intercept=problem.intercept)
+    return [Component(weights[i], kind(A[i : i + 1], problem.y[i : i + 1]), penalties) for i in range(n)]
 
 
 def model(family, rows=6, dim=4, seed=0, sparse=False, l2=0.1):
@@ -170,7 +190,7 @@ def test_component_infima_of_convex_losses_are_the_infima(family, l2):
 
 
 @pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(problem=problems(families=MODELS), seed=st.integers(0, 99))
 def test_component_infima_are_below_every_value(problem, seed):
     rng, infima = np.random.default_rng(seed), problem.component_infima
@@ -178,12 +198,12 @@ def test_component_infima_are_below_every_value(problem, seed):
     assert np.isfinite(infima).all()
     assert infima.mean() >= problem.lower_bound - 1e-12 * (1 + abs(problem.lower_bound))
     assert infima.mean() <= problem.minimize().value * (1 + 1e-14) + 1e-14
-    A = problem.A.toarray() if sp.issparse(problem.A) else problem.A
+    A = problem.dense_rows
     for i, part in enumerate(rows_of(problem)):
-        assert infima[i] >= part.lower_bound
+        assert infima[i] >= part.weight * part.loss.lower_bound - 1e-15 * abs(part.weight * part.loss.lower_bound)
         points = rng.standard_normal((20, 1)) * A[i] * rng.choice([0.0, 1e-3, 1.0], (20, 1))
-        assert (infima[i] <= part.value(points) * (1 + 1e-14) + 1e-14 * np.abs(problem.y[i])).all()
-        if not A[i].any():
+        assert (infima[i] <= part.value(points) * (1 + 1e-14) + 1e-14 * part.weight * np.abs(problem.y[i])).all()
+        if not A[i].any() and not problem.intercept:
             assert infima[i] == part.value(0 * points[0])
 
 

@@ -210,9 +210,8 @@ def test_moments_of_many_coordinates_shrink_as_long_as_they_are_followed(keep):
 class Shrinking(GradientRecursion):
     """A recursion that is wrong: it takes the noise away instead of adding it."""
 
-    def _advance(self, state):
-        right = super()._advance(state)
-        return right._replace(second=right.second - 0.5 * np.eye(len(right.mean)))
+    def _second_after(self, state):
+        return super()._second_after(state) - 0.5 * np.eye(len(state.mean))
 
 
 def test_a_squared_distance_below_zero_is_an_error_and_never_cut_off():

@@ -1,6 +1,7 @@
 """Small sketched quadratics, their minimisers and the full tree of their steps, summed over every value of the sketch."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
@@ -28,6 +29,28 @@ def solution(F, values):
     A, b, v = F.problem.A, F.problem.b, F.center
     H = sum(w * S.T @ A @ S for S, w in values)
     return H, v - np.linalg.lstsq(H, A @ v - b, rcond=1e-12)[0]
+
+
+def exact_rank(F, values):
+    """Return the rank of H_D, by elimination over the rational numbers."""
+    A, parts = _fractions(F.problem.A), [_fractions(S) for S, _ in values]
+    # Any positive weights give the same rank.
+    rows = [list(row) for row in sum(S.T @ A @ S for S in parts)]
+    rank = 0
+    for column in range(len(rows)):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][column] != 0), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        for i in range(rank + 1, len(rows)):
+            share = rows[i][column] / rows[rank][column]
+            rows[i] = [a - share * b for a, b in zip(rows[i], rows[rank], strict=True)]
+        rank += 1
+    return rank
+
+
+def _fractions(matrix):
+    return np.vectorize(Fraction, otypes=[object])(np.asarray(matrix, dtype=float))
 
 
 def tree(F, gamma, x0, steps):

@@ -1,6 +1,8 @@
 """Two labels are two classes wherever data are read: nothing becomes a regression without a word."""
 
+import csv
 import json
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -270,7 +272,7 @@ def test_a_grid_takes_any_two_codes_and_the_positive_one(tmp_path):
     [
         ({"problem": "logistic"}, r"grid key 'problem' with data .* has 4 labels \(0, 1, 2, 5\)"),
         ({"positive": 1}, r"grid key 'problem' with data .* has 4 labels \(0, 1, 2, 5\)"),
-        ({"positive": "one"}, "grid key 'positive': positive='one' is not accepted"),
+        ({"positive": True}, "grid key 'positive': True is not accepted: it must not be true or false"),
         ({"features": 0}, "grid key 'features': features=0 is not accepted"),
         ({"features": 2}, "grid key 'data': .* lies beyond features=2"),
         ({"zero_based": 1}, "grid key 'zero_based': 1 is not accepted: it must be true or false"),
@@ -280,3 +282,91 @@ def test_a_grid_whose_labels_do_not_fit_is_refused_before_any_task(tmp_path, cha
     path = written(tmp_path, [0, 1, 2, 1, 5, 1])
     with pytest.raises(ValueError, match=message):
         sweeps.read_grid({"data": path, "sketch": "identity", **change})
+
+
+# ------------------------------------------------------------------------------------------------- names of classes
+
+NAMES = [
+    ("healthy", "ill"),
+    ("not so ill", "ill"),
+    ("krank", "gesund"),
+    ("NO", "no"),
+    ("it's", 'so "called"'),
+    ("<b>", "≥ 2"),
+    ("-1x", "1e"),
+]
+
+
+def table(tmp_path, pair, which, mark=","):
+    """Write a table whose target has two texts, and return its path."""
+    with (tmp_path / "patients.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, delimiter=mark)
+        rows.writerow(["size", "age", "state"])
+        rows.writerows([0.5 * i + (i % 3), (i * i) % 7, pair[one]] for i, one in enumerate(which))
+    return str(tmp_path / "patients.csv")
+
+
+WHICH = [0, 1, 1, 0, 1, 0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("pair", NAMES, ids=str)
+def test_a_class_is_named_as_the_file_has_it(tmp_path, pair):
+    path = table(tmp_path, pair, WHICH)
+    low, high = sorted(pair)
+    plain = ms.load(path, target="state")
+    assert [plain.spell(label) for label in plain.y.tolist()] == [pair[one] for one in WHICH]
+    for name, number in ((low, 0), (high, 1)):
+        found = ms.load(path, target="state", positive=name)
+        assert found.y.tolist() == [1.0 if pair[one] == name else -1.0 for one in WHICH]
+        assert found.labels == ms.load(path, target="state", positive=number).labels
+        assert found.classified(low if name == high else high).y.tolist() == (-found.y).tolist()
+        other = low if name == high else high
+        said = call("constants", "--sketch", "identity", "--data", path, "--target", "state", "--positive", name).output
+        first = f"{low} is {-1 if name == high else 1:+d}, {high} is {1 if name == high else -1:+d}"
+        assert said.splitlines()[1] == f"labels: {first} (--positive {shlex.quote(other)} turns them round)"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stepsize", "--sketch", "randk:0.5"),
+        ("simulate", "--sketch", "randk:0.5", "--steps", "3", "--replicas", "2"),
+        ("verify", "--quick", "--theorem", "lemma1", "--sketch", "randk:0.5"),
+        ("advise",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_takes_the_name_of_a_class(tmp_path, command):
+    path = table(tmp_path, ("healthy", "ill"), WHICH)
+    head, *rest = command
+    data = (path,) if head == "advise" else ("--data", path)
+    documents = [
+        json.loads(call(head, *data, "--target", "state", "--positive", name, *rest, "--json", "-").stdout)
+        for name in ("healthy", "0", "ill")
+    ]
+    assert [document["labels"] for document in documents] == [{"0": 1, "1": -1}] * 2 + [{"0": -1, "1": 1}]
+
+
+def test_descriptions_and_grids_take_the_name_of_a_class(tmp_path):
+    path = table(tmp_path, ("not ill", "ill"), WHICH)
+    spec = ms.Spec(data=path, target="state", positive="not ill", sketch="randk:0.5")
+    assert ms.Spec.from_text(spec.text) == spec
+    assert spec.problem_of(spec.load())[0].labels == {0.0: -1, 1.0: 1}
+    grid = {"data": path, "target": "state", "sketch": "randk:0.5", "steps": 2, "replicas": 2, "positive": "ill"}
+    assert sweeps.sweep(grid, tmp_path / "out").table()
+
+
+def test_a_name_that_is_no_class_is_refused_with_those_that_are(tmp_path):
+    path = table(tmp_path, ("healthy", "ill"), WHICH)
+    message = "positive=sick is not accepted: the labels of 'patients.csv' are healthy, ill"
+    with pytest.raises(ValueError, match=message):
+        ms.load(path, target="state", positive="sick")
+    said = call(
+        "constants", "--sketch", "identity", "--data", path, "--target", "state", "--positive", "sick", code=2
+    ).output
+    assert said == f"Error: {message}\n"
+    numbers = written(tmp_path, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="positive=healthy is not accepted: the labels of 'mine' are 0, 1"):
+        ms.load(numbers, positive="healthy")
+    with pytest.raises(ValueError, match="positive=healthy is not accepted with problem='least-squares'"):
+        family_for(ms.load(path, target="state"), "least-squares", "healthy")

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression as Peer
 import mastsim as ms
 from mastsim.problems import ALL_PROBLEMS, GeneralizedLinearModel
 from mastsim.spec import Spec
+from tests.examples import examples
 
 FAMILIES = [kind for kind in ALL_PROBLEMS if issubclass(kind, GeneralizedLinearModel)]
 SKETCHES = (
@@ -76,7 +77,7 @@ def test_weighted_objectives_are_those_of_repeated_rows(family, sketch):
 
 
 @given(weights=st.lists(st.floats(0, 1e6), min_size=6, max_size=6).filter(lambda w: max(w) > 1e-3), seed=st.integers(0, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_error_bounds_hold_with_weights(weights, seed):
     from mpmath import mp, mpf
 
@@ -124,10 +125,10 @@ def test_minimisers_are_those_of_scikit_learn(weights):
         f = ms.LogisticRegression(known.A, known.y, l2=0.05, weights=weights, intercept=intercept)
         best = f.minimize()
         assert best.gap_bound < 1e-9
-        peer = Peer(C=1 / (known.n * 0.05), fit_intercept=intercept, tol=1e-10, max_iter=5000)
+        peer = Peer(C=1 / (known.n * 0.05), fit_intercept=intercept, solver="newton-cholesky", tol=1e-10)
         found = peer.fit(known.A, known.y, sample_weight=f.share)
         x = np.append(found.coef_[0], found.intercept_) if intercept else found.coef_[0]
-        np.testing.assert_allclose(best.x, x, atol=2e-5)
+        np.testing.assert_allclose(best.x, x, atol=1e-7)
 
 
 def test_certificates_with_an_intercept_hold():

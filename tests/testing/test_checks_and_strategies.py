@@ -15,8 +15,9 @@ from mastsim.problems.base import Minimum
 from mastsim.provenance import Constant
 from mastsim.sketches import ALL_SKETCHES, DiagonalBatch, MatrixBatch, ScalarLaw, Sketch
 from mastsim.sketches.laws import DealtShare
-from mastsim.testing import check_problem, check_sketch, strategies
+from mastsim.testing import check_problem, check_sketch, sketch_strategies, strategies
 from mastsim.testing.assertions import about, agree, at_most, empirical_bernstein, same
+from tests.examples import examples
 from tests.oracles.fresh_interpreter import run_python
 
 
@@ -457,9 +458,9 @@ def test_strategies_reach_their_corners(strategy, corner):
 
 
 def test_every_family_of_sketches_has_a_strategy():
-    assert set(strategies.SKETCHES) <= set(ALL_SKETCHES)
+    assert set(sketch_strategies.SKETCHES) <= set(ALL_SKETCHES)
     for family in ALL_SKETCHES:
-        assert family in strategies.SKETCHES or family.examples(3), family.__name__
+        assert family in sketch_strategies.SKETCHES or family.examples(3), family.__name__
         assert all(type(sketch) is family and sketch.dim == 4 for sketch in family.examples(4))
 
 
@@ -560,7 +561,7 @@ def test_objectives_are_of_the_families_that_are_asked_for(F):
 @pytest.mark.parametrize(
     "kind", [ms.theorems.StronglyConvexDSGD, ms.theorems.ConvexDistributed, ms.theorems.StronglyConvexSGD]
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_theorems_are_drawn_where_they_apply_and_hold(kind, data):
     claim = data.draw(strategies.theorems(kind, max_dim=3))

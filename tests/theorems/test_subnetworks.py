@@ -179,6 +179,7 @@ def test_the_bias_stays_and_accuracies_below_it_are_out_of_reach():
 
 
 @pytest.mark.parametrize("trial", false_subnetworks(), ids=lambda trial: trial.theorem.id)
-def test_the_false_variant_is_refuted_where_the_true_one_is_refused(trial):
+def test_false_variants_are_refuted_and_a_missing_assumption_is_refused(trial):
     assert decide_rate_exactly(trial, exact_recursion(trial), 40).verdict == "refuted"
-    assert SubnetworkDescent.refuse(trial.objective) is not None
+    if isinstance(trial.theorem, SubnetworkDescent):
+        assert SubnetworkDescent.refuse(trial.objective) is not None

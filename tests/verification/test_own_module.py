@@ -177,6 +177,11 @@ def test_records_of_the_module_are_attacked_and_replayed(module, tmp_path):
     assert "refuted" in done.output
     replayed = run("verify", "--module", module, "--replay", tmp_path / "w.json")
     assert "refuted" in replayed.output
+    alone = run("verify", "--replay", tmp_path / "w.json")
+    said = f"holds an attack on 'shorter', which '{module.name}' defines: add --module {module.name} (in Python, own=)\n"
+    assert alone.exit_code == 2
+    assert alone.output.endswith(said)
+    assert alone.output.count("\n") == 1
     module.write_text(MODULE)
     assert run(*attack[:-2]).exit_code == 0
 

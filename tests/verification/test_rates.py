@@ -16,7 +16,8 @@ from mastsim import theorems
 from mastsim.methods import FullBatch, IndependentSampling, Nice, SketchCompressor, Uncompressed, WithReplacement
 from mastsim.moments import recursion
 from mastsim.theorems import AssumptionError, HorizonRate, Rate
-from mastsim.theorems.moving_shift import HeldSketchRate, RefreshedRate
+from mastsim.theorems.held_sketch import HeldSketchRate
+from mastsim.theorems.moving_shift import RefreshedRate
 from mastsim.theorems.reshuffled import UNIFORM_LIST
 from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.instances import one_dimension, two_signs

@@ -60,7 +60,7 @@ def make_series(start: np.ndarray, frequency: np.ndarray, keep: np.ndarray) -> S
 
 def _cumulants(q: np.ndarray) -> np.ndarray:
     """Return the coefficients of log(1 + q(e^x − 1)) up to the power _KNOWN, shape (_KNOWN + 1, len(q))."""
-    f = [np.ones_like(q)] + [q / math.factorial(m) for m in range(1, _KNOWN + 1)]
+    f = [np.ones_like(q)] + [q / float(math.factorial(m)) for m in range(1, _KNOWN + 1)]
     g = [np.zeros_like(q)]
     for m in range(1, _KNOWN + 1):
         g.append(f[m] - sum((k * g[k] * f[m - k] for k in range(1, m)), np.zeros_like(q)) / m)
@@ -68,12 +68,11 @@ def _cumulants(q: np.ndarray) -> np.ndarray:
 
 
 def _phase(g: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return the largest |tθ| at which the terms left out, and their derivatives, are below a quarter of rounding.
-
-    The coefficients beyond those known are at most M/R^m, where |log f| ≤ M on the disc of radius R, f = 1 + q(e^x − 1). It
-    is analytic up to the nearest zero of f, x = log(1 − 1/q), and log f(0) = 0, so that M = R·max|f'/f|, where |f'| ≤
-    |q|e^R; |f| is least on the circle, and between the points of a grid there it falls by at most |q|e^R times half an arc.
-    """
+    """Return the largest |tθ| at which the terms left out, and their derivatives, are below a quarter of rounding."""
+    # The coefficients beyond those known are at most M/R^m, where |log f| ≤ M on the disc of radius R, f = 1 + q(e^x − 1).
+    # It is analytic up to the nearest zero of f, x = log(1 − 1/q), and log f(0) = 0, so that M = R·max|f'/f|, where
+    # |f'| ≤ |q|e^R; |f| is least on the circle, and between the points of a grid there it falls by at most |q|e^R times half
+    # an arc.
     with np.errstate(divide="ignore"):
         zero = np.where(q == 1, np.inf, np.abs(np.log(1 - 1 / q)))
     R = np.minimum(0.7 * zero, 1.5)

@@ -9,12 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # comes with numba, which demands the one release it works with
-from numba import types
-from numba.extending import intrinsic
 
 from mastsim.compilation import njit
-from mastsim.simd import LANES, VECTORS, load, splat, store
+from mastsim.simd import LANES, VECTORS, intrinsic, ir, load, splat, store, types
 
 __all__ = ["LANES", "PAIR", "add", "get", "lane_sum", "load", "product", "put", "ramp", "real_product", "rotation", "splat"]
 __all__ += ["store", "times"]

@@ -39,22 +39,8 @@ def make_subsets(groups: Groups, rows: Rows, sigma: np.ndarray) -> Subsets:
 
 
 def _tilts(growth: np.ndarray, group_ptr: np.ndarray, units: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find what to take out per kept entry of each group, and how many entries the main set has.
-
-    Parameters
-    ----------
-    growth : array, shape (nnz,)
-        Log of what keeping an entry multiplies ``exp(sigma u)`` by.
-    group_ptr, units, kept
-        As in :class:`Groups`.
-
-    Returns
-    -------
-    tilt : array, shape (G,)
-        A number between the growths of the entries in the main set and of those outside.
-    main : integer array, shape (G,)
-        Size of that set: the entries that grow, or the nearest number that the group can keep.
-    """
+    """Return a number between the growths of the entries in the main set of each group and of the others, and its size."""
+    # The main set holds the entries that grow, or the nearest number of them that the group can keep.
     length = np.diff(group_ptr)
     tilt, main = np.zeros(length.size), np.zeros(length.size, dtype=np.int64)
     if not growth.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "evaluations": (int,),
     "history": (list,),
     "witness": (dict, type(None)),
+    "module": (str, type(None)),
 }
 _UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 """What a damaged witness makes the package raise; numpy's LinAlgError is a ValueError."""
@@ -85,6 +87,8 @@ class Attack:
         How many ratios were computed, shrinking included.
     history : tuple of (int, float)
         The evaluations at which the largest ratio grew, and to what.
+    module : str, optional
+        The file that defines the theorem, where that is not this package.
 
     References
     ----------
@@ -100,6 +104,7 @@ class Attack:
     budget: int
     evaluations: int
     history: tuple[tuple[int, float], ...] = ()
+    module: str | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the attack as a document."""
@@ -225,6 +230,7 @@ def _found(evaluate: Evaluator, seed: int, witness: Any, ratio: float, used: int
         budget=evaluate.budget,
         evaluations=evaluate.count + used,
         history=tuple(evaluate.history),
+        module=_home(evaluate.kind),
     )
 
 
@@ -300,6 +306,11 @@ def replay(path: str | Path, own: Sequence[type[Theorem]] = ()) -> Attack:
     This package.
     """
     text = _read(checked_path("path", path))
+    if text["module"] is not None and text["theorem"] not in attackable(own):
+        raise ValueError(
+            f"path={str(path)!r} holds an attack on {shown(text['theorem'])}, which {shown(text['module'])} defines: "
+            f"add --module {shlex.quote(text['module'])} (in Python, own=)"
+        )
     try:
         found, said = _judged(text, attackable(own)), real("ratio", text["ratio"])
     except _UNREADABLE as problem:
@@ -307,6 +318,12 @@ def replay(path: str | Path, own: Sequence[type[Theorem]] = ()) -> Attack:
     if not abs(found.ratio - said) <= ROUNDING * max(1.0, abs(found.ratio)):
         raise ValueError(f"path={str(path)!r} is not confirmed: it says left/right = {said}, but it is {found.ratio!r}")
     return found
+
+
+def _home(kind: type[Theorem]) -> str | None:
+    """Return the file that defines a record which is none of the package's."""
+    package, *_ = parts = kind.__module__.split(".")
+    return None if package == "mastsim" else f"{parts[-1]}.py"
 
 
 def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
@@ -317,4 +334,4 @@ def _judged(text: dict[str, Any], known: dict[str, type[Theorem]]) -> Attack:
     history = tuple((integer("at", at, 0), real("to", to)) for at, to in text["history"])
     counts = {name: integer(name, text[name], 0, 2**64 - 1) for name in ("seed", "budget", "evaluations")}
     largest = max([ratio, *(to for _, to in history)])
-    return Attack(chosen.id, _verdict(ratio), ratio, largest, witness, history=history, **counts)
+    return Attack(chosen.id, _verdict(ratio), ratio, largest, witness, history=history, module=_home(chosen), **counts)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mastsim.theorems import LinearRate, Theorem
 from mastsim.theorems.assumptions import DISTRIBUTED, NO_SKETCH, STRONGLY_CONVEX
+from mastsim.theorems.preconditioned_subnetworks import ONE_COORDINATE_EACH
 from mastsim.theorems.reshuffled import UNIFORM_LIST
 from mastsim.verification.attack.bowls_and_sketches import SAMPLINGS, Bowl, SketchPart, tuple_of, tuples_of
 from mastsim.verification.attack.quadratic_instance import Instance
@@ -80,11 +81,13 @@ class QuadraticPlan:
         known, several = {f.name for f in fields(kind)}, DISTRIBUTED in kind.assumptions
         dim = int(rng.choice([1, 2, 3], p=[0.25, 0.55, 0.2]))
         bowls = int(rng.choice([1, 2, 3], p=[0.15, 0.6, 0.25])) if several or "sampling" in known else 1
+        dealt = ONE_COORDINATE_EACH in kind.assumptions
+        bowls = dim if dealt else bowls
         flat = 0.0 if STRONGLY_CONVEX in kind.assumptions else float(rng.choice([0.0, 0.0, 0.5]))
-        shared = several and rng.random() < 0.15
+        shared = dealt or (several and rng.random() < 0.15)
         count = bowls if several and not shared else 1
         sketches = tuple(SketchPlan.random(rng, dim, bowls > 1) for _ in range(count))
-        if NO_SKETCH in kind.assumptions or (shared and bowls == dim > 1):
+        if NO_SKETCH in kind.assumptions or dealt or (shared and bowls == dim > 1):
             sketches = (replace(sketches[0], kind="permk" if several else "identity"),)
         settings = _settings(kind, known, rng, sharp)
         # A minibatch anchor, and a list in random order, take values that are equally likely.

@@ -6,39 +6,36 @@ A text, an option of the command line or a key of a grid becomes a field of `Spe
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache, partial
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 
 from mastsim.expected import Distributed, Mast, Objective
-from mastsim.keywords import Settings, read_choice, read_number, tidy, write_choice
+from mastsim.keywords import Settings, read_number, write_choice
 from mastsim.memory import check_room
 from mastsim.methods import Method
 from mastsim.methods.families import method_names
 from mastsim.problems import Dataset, Problem, family_for, load
 from mastsim.problems import split as divide
 from mastsim.problems.catalogue import DEFAULT_DATA
-from mastsim.problems.dataset import spell_label
-from mastsim.problems.families import AUTO, DEFAULT_CONDITION, EMPTY, problem_names, problem_settings
+from mastsim.problems.families import AUTO, DEFAULT_CONDITION, problem_names
 from mastsim.problems.least_squares import LeastSquares
-from mastsim.problems.row_weights import BALANCED, column_of_weights, label_weights, read_weights
+from mastsim.problems.row_weights import column_of_weights, weights_for
 from mastsim.provenance import content_hash
 from mastsim.sketches import PermK, SelectionSketch, Sketch, Unmasked, parse_sketch
+from mastsim.spec.fits import FITS
+from mastsim.spec.keys import CHECKS, NUMBERS, OPTIONAL, named, read_method, read_problem, try_problem, words
 from mastsim.stepsizes import AskedStep, ChosenStep, choose_step
-from mastsim.validation import instance, integer, nonnegative, one_of, positive, real, shown
+from mastsim.validation import instance, one_of
 from mastsim.vectors import read_vector
 from mastsim.verification.own_module import OwnParts, load_parts
 
-SPLITS = ("iid", "label")
 _VECTORS = 16
 """How many vectors of d numbers constants and a minimiser take at the least."""
-_POINTS = ("zero", "erm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Spec:
     ----------
     data : str, default "breast-cancer"
         The data set, as `mastsim.load` takes it.
-    target, standardise, positive, features, zero_based : str or None, bool, float or None, int or None, bool
+    target, standardise, positive, features, zero_based : str or None, bool, float or str or None, int or None, bool
         As in `mastsim.load`.
     module : str, optional
         A Python file with sketches, problems, methods and theorems of one's own; see `mastsim verify --module`.
@@ -105,7 +102,7 @@ class Spec:
     data: str = DEFAULT_DATA
     target: str | None = None
     standardise: bool = False
-    positive: float | None = None
+    positive: float | str | None = None
     features: int | None = None
     zero_based: bool = False
     module: str | None = None
@@ -126,15 +123,15 @@ class Spec:
     def __post_init__(self) -> None:
         for key, check in CHECKS.items():
             value = getattr(self, key)
-            if value is not None or key not in _OPTIONAL:
-                object.__setattr__(self, key, _named(key, value, check))
+            if value is not None or key not in OPTIONAL:
+                object.__setattr__(self, key, named(key, value, check))
         if self.l2 is not None and self.condition_number is not None:
             both = f"l2={self.l2:g} and condition_number={self.condition_number:g}"
             raise ValueError(f"{both} are not accepted together: exactly one of the two may be given")
         if self.l2 is None and self.condition_number is None:
             object.__setattr__(self, "condition_number", DEFAULT_CONDITION)
         self._set_choice("problem", "problem_settings", partial(read_problem, own=self.own.families))
-        _try_problem(self._family, self.problem_settings, self.l2, self.condition_number)
+        try_problem(self._family, self.problem_settings, self.l2, self.condition_number)
         if self.method is None:
             if self.settings:
                 raise ValueError(f"settings={dict(self.settings)} is not accepted without a method")
@@ -204,13 +201,13 @@ class Spec:
             If an option or a value is not accepted.
         """
         given: dict[str, Any] = {}
-        for word in _words(text):
+        for word in words(text):
             name, equals, value = word.partition("=")
             key = name.removeprefix("--").replace("-", "_")
             one_of("option", key, ["problem", "method", *CHECKS])
             if key in given:
                 raise ValueError(f"option {name} is given twice")
-            given[key] = read_number(key, value) if key in _NUMBERS else value if equals else True
+            given[key] = read_number(key, value) if key in NUMBERS else value if equals else True
         return cls(**given)
 
     def about_objective(self) -> Spec:
@@ -245,36 +242,6 @@ class Spec:
         """The column of the weights of the rows, where it is one of the table."""
         return column_of_weights(self.weights)
 
-    def weights_of(self, data: Dataset) -> Any:
-        """Return what rows weigh, as problems take it.
-
-        Parameters
-        ----------
-        data : Dataset
-            The data, with the labels that the problem is about.
-
-        Raises
-        ------
-        ValueError
-            If a label, a row or the column has no weights.
-        """
-        if self.weights is None or self.weights_column is not None:
-            if self.weights is not None and data.weights is None:
-                raise ValueError(f"weights={self.weights!r} is not accepted: data set {data.name!r} has no such column")
-            return data.weights
-        if self.weights == BALANCED:
-            return BALANCED
-        if Path(self.weights).is_file():
-            return read_vector("weights", self.weights, data.n)
-        found = label_weights(self.weights)
-        if data.labels is None:
-            return found
-        for label in found:
-            if label not in data.labels:
-                listed = ", ".join(map(spell_label, data.labels))
-                raise ValueError(f"weights={self.weights!r} is not accepted: the labels of {data.name!r} are {listed}")
-        return {float(data.labels[label]): weight for label, weight in found.items()}
-
     def problem_of(self, data: Dataset) -> tuple[Dataset, Any]:
         """Return the data with the labels that the problem is about, and the problem f.
 
@@ -285,7 +252,7 @@ class Spec:
         """
         instance("data", data, Dataset)
         labelled, family = family_for(data, self.problem, self.positive, self.own.families)
-        return labelled, self._built(family, labelled.A, labelled.y, self.weights_of(labelled))
+        return labelled, self._built(family, labelled.A, labelled.y, weights_for(self.weights, labelled))
 
     def problem_on(self, A: Any, y: np.ndarray) -> Any:
         """Return the problem f on rows and labels as its loss takes them.
@@ -311,7 +278,7 @@ class Spec:
             raise ValueError(f"problem='auto' is not accepted here: it must be one of {', '.join(problem_names())}")
         if self.weights_column is not None:
             raise ValueError(f"weights={self.weights!r} is not accepted here: rows and labels alone have no columns")
-        return self._built(self._family, A, y, self.weights_of(Dataset("rows", A, y, "", "", copy=False)))
+        return self._built(self._family, A, y, weights_for(self.weights, Dataset("rows", A, y, "", "", copy=False)))
 
     def _built(self, family: Any, A: Any, y: np.ndarray, weights: Any) -> Any:
         """Return a problem of a family."""
@@ -414,67 +381,6 @@ class Spec:
         return trial
 
 
-def read_problem(given: Any, own: Mapping[str, type[Any]] = EMPTY) -> tuple[str, Settings]:
-    """Return the keyword and the settings of a problem, each in its one spelling.
-
-    Parameters
-    ----------
-    given : str or mapping
-        ``huber:delta=0.5``, or a table of a name and settings.
-    own : mapping of str to type, optional
-        Families of one's own, by name.
-
-    Raises
-    ------
-    ValueError
-        If the name or a setting is unknown, or a value is not accepted.
-
-    Examples
-    --------
-    >>> read_problem("huber:delta=1"), read_problem({"name": "huber", "delta": 0.5})
-    (('huber', (('delta', 1.0),)), ('huber', (('delta', 0.5),)))
-    """
-    keyword, raw = read_choice("problem", given, problem_settings(own))
-    if not raw:
-        return keyword, ()
-    numbers = tuple((name, float(read_number(name, value))) for name, value in sorted(raw.items()))
-    family: Any = (problem_names() | dict(own))[keyword]
-    _try_problem(family, numbers, 1.0, None)
-    return keyword, numbers
-
-
-def read_method(given: Any, own: Mapping[str, type[Method]] = EMPTY) -> tuple[str, Settings]:
-    """Return the keyword and the settings of a method, each in its one spelling.
-
-    Parameters
-    ----------
-    given : str or mapping
-        ``page:probability=0.1,sketches=2``, or a table of a name and settings.
-    own : mapping of str to type, optional
-        Methods of one's own, by name.
-
-    Raises
-    ------
-    ValueError
-        If the name or a setting is unknown, or a value is not accepted.
-
-    Examples
-    --------
-    >>> read_method("dsgd:minibatch=8"), read_method({"name": "dsgd", "sampling": "nice:8"})
-    (('dsgd', (('minibatch', 8),)), ('dsgd', (('minibatch', 8),)))
-    """
-    kinds = method_names() | dict(own)
-    known = {name: kind.settings() for name, kind in kinds.items()}
-    keyword, raw = read_choice("method", given, known, bare="it takes exact gradients and no settings")
-    return keyword, kinds[keyword].spell(raw) if raw else ()
-
-
-@lru_cache(maxsize=512)
-def _try_problem(family: Any, settings: Settings, l2: float | None, condition_number: float | None) -> None:
-    """Refuse settings that a family refuses, on data of one row, so that no data are needed."""
-    family(np.ones((1, 1)), np.ones(1), l2=l2, condition_number=condition_number, **dict(settings))
-
-
 def _check_nodes(kind: type[Method], clients: int | None) -> None:
     """Refuse a method that is for clients where there are none, or the other way round."""
     if kind.nodes == "many" and clients is None:
@@ -483,146 +389,3 @@ def _check_nodes(kind: type[Method], clients: int | None) -> None:
         others = [name for name, other in method_names().items() if other.nodes != "one"]
         named = " or ".join(f"--method {name}" for name in reversed(others))
         raise ValueError(f"method {kind.keyword!r} is not for clients={clients}: use {named}, or leave clients out")
-
-
-# ------------------------------------------------------------------------------------------------ one value at a time
-
-
-def _named(key: str, value: Any, check: Callable[[Any], Any]) -> Any:
-    """Return a checked value; a refusal names the key."""
-    try:
-        return check(value)
-    except (ValueError, TypeError) as refusal:
-        if key in str(refusal):
-            raise
-        raise type(refusal)(f"{key}: {refusal}") from refusal
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of a text of options; shlex would read None from the standard input."""
-    instance("text", text, str)
-    try:
-        return shlex.split(text)
-    except ValueError as problem:
-        raise ValueError(f"text={shown(text)} is not accepted: {problem}") from None
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{shown(value)} is not accepted: it must be a text")
-    return str(os.fspath(value))
-
-
-def _shift(value: Any) -> str:
-    if _text(value) not in _POINTS and not Path(value).is_file():
-        raise ValueError(f"shift={shown(value)} is not accepted: it must be zero, erm or an existing .npy or .csv file")
-    return _text(value)
-
-
-def _module(value: str) -> str:
-    load_parts(value)
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{shown(value)} is not accepted: it must be true or false")
-    return value
-
-
-def _number(name: str, accepts: Callable[[str, Any], Any]) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if isinstance(value, bool):
-            raise TypeError(f"{name}={value} is not accepted: it must be a number")
-        return accepts(name, value)
-
-    return check
-
-
-CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "data": _text,
-    "target": _text,
-    "module": lambda value: _module(_text(value)),
-    "l2": _number("l2", nonnegative),
-    "condition_number": _number("condition_number", positive),
-    "weights": lambda value: read_weights(_text(value)),
-    "intercept": _flag,
-    "sketch": lambda value: tidy(_text(value)),
-    "shift": _shift,
-    "clients": _number("clients", lambda name, value: integer(name, value, 1)),
-    "split": lambda value: one_of("split", value, SPLITS),
-    "stepsize": lambda value: AskedStep.read(value).spelled,
-    "positive": _number("positive", real),
-    "features": _number("features", lambda name, value: integer(name, value, 1)),
-    "zero_based": _flag,
-    "standardise": _flag,
-}
-"""How each key that stands alone is checked and spelled; `read_problem` and `read_method` read the other two."""
-_NUMBERS = ("l2", "condition_number", "clients", "positive", "features")
-_OPTIONAL = (*_NUMBERS, "target", "weights", "module")
-
-
-# ------------------------------------------------------------------------------------------------ against the data
-
-
-class Fit(NamedTuple):
-    """One check of a description against its data.
-
-    Parameters
-    ----------
-    key : str
-        The key that is at fault.
-    reads : tuple of str
-        All keys that the outcome depends on, besides the data.
-    check : callable
-        Takes the description and the data, and refuses with a ValueError.
-    """
-
-    key: str
-    reads: tuple[str, ...]
-    check: Callable[[Spec, Dataset], None]
-
-
-class _Shape(NamedTuple):
-    """What samplings and compressors ask of a problem, known before there is one."""
-
-    components: int
-    dim: int
-    component_smoothness: np.ndarray
-
-
-def _fit_problem(spec: Spec, data: Dataset) -> None:
-    labelled, family = family_for(data, spec.problem, spec.positive, spec.own.families)
-    family(np.ones((data.n, 1)), labelled.y, l2=1.0, weights=spec.weights_of(labelled), **dict(spec.problem_settings))
-
-
-def _fit_sketch(spec: Spec, data: Dataset) -> None:
-    spec.sketch_in(data.d + spec.intercept)
-
-
-def _fit_shift(spec: Spec, data: Dataset) -> None:
-    if spec.shift not in _POINTS:
-        read_vector("shift", spec.shift, data.d + spec.intercept)
-
-
-def _fit_clients(spec: Spec, data: Dataset) -> None:
-    if spec.clients is not None:
-        integer("clients", spec.clients, 1, data.n)
-
-
-def _fit_method(spec: Spec, data: Dataset) -> None:
-    if spec.method is None or not spec.settings:
-        return
-    rows = data.n // (spec.clients or 1)
-    shape: Any = _Shape(rows, data.d + spec.intercept, np.ones(rows))
-    spec.kind.from_settings(1.0, spec.settings, shape).check(shape)
-
-
-FITS = (
-    Fit("problem", ("problem", "problem_settings", "positive", "weights"), _fit_problem),
-    Fit("shift", ("shift", "intercept"), _fit_shift),
-    Fit("sketch", ("sketch", "intercept"), _fit_sketch),
-    Fit("clients", ("clients",), _fit_clients),
-    Fit("method", ("method", "settings", "clients", "intercept"), _fit_method),
-)
-"""Every check of a description against its data."""
