@@ -150,37 +150,40 @@ class SelectionRows(ReadOnly):
     def _by_entries(self, entries: EntryRows, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
         """Return the same by entries, and for rows that they leave out by the way that always applies."""
         found, bucket = entries.totals(z, order, w)
-        for k in np.flatnonzero((bucket < 0).any(axis=1)):
-            here = slice(k, k + 1)
-            rest = self._together(z[here], order, None if w is None else w[here], bucket[k] < 0)[0]
+        left = np.flatnonzero((bucket < 0).any(axis=1))
+        for k, rest in zip(left, self._slow(z[left], order, None if w is None else w[left], bucket[left] < 0), strict=True):
             for name in ("value", "gradient", "product")[: order + 1]:
                 getattr(found, name)[k] += getattr(rest, name)[0]
         return found
 
-    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None) -> list[Totals]:
-        """Return the same for every point by the way that always applies, for several at once where each takes little."""
+    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
+        """Return the same for every point by the way that always applies, for several at once where each takes little.
+
+        With `only`, shape (points, n), it is of the rows that this has.
+        """
         most = max(1, _TOGETHER // max(1, len(self.layout.row)))
         out: list[Totals] = []
         while len(out) < len(z):
             # Counts that are powers of two, so that there are few layouts.
             count = 1 << (min(most, len(z) - len(out)).bit_length() - 1)
             part = slice(len(out), len(out) + count)
-            out += self._together(z[part], order, None if w is None else w[part])
+            out += self._together(z[part], order, *(None if each is None else each[part] for each in (w, only)))
         return out
 
-    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
-        """Return the totals at every one of some points; for one point, perhaps of the rows that a mask has alone."""
+    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None) -> list[Totals]:
+        """Return the totals at every one of some points."""
         count, dim = z.shape
         several = self if count == 1 else self._several(count, dim)
         layout, share = several.layout, several.share
         try:
-            rows = several.sums(layout.gather(z.ravel()), order, None if w is None else layout.gather(w.ravel()), only)
+            along, there = None if w is None else layout.gather(w.ravel()), None if only is None else only.ravel()
+            rows = several.sums(layout.gather(z.ravel()), order, along, there)
         except OutOfReachError:
             if count == 1:
                 raise
             # All together may be too many where each is not.
-            alone = [(z[k : k + 1], None if w is None else w[k : k + 1]) for k in range(count)]
-            return [each for point, along in alone for each in self._together(point, order, along)]
+            parts = ([None if each is None else each[k : k + 1] for each in (w, only)] for k in range(count))
+            return [each for k, part in enumerate(parts) for each in self._together(z[k : k + 1], order, *part)]
         of_row, of_term = (1.0, 1.0) if share is None else (share, share[layout.row])
         none = np.zeros(0)
         gradient = layout.scatter(of_term * rows.derivatives, count * dim) if order >= 1 else none
