@@ -62,15 +62,13 @@ class RowSums:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which exponential sum each row takes, and as which mixture if any; rows with the last index take none.
-
-    Of these, `enumerated` are enumerated, and others are no part of the plan.
-    """
+    """Which exponential sum each row takes, and as which mixture if any; rows with the last index take none."""
 
     sums: list[ExponentialSum]
     mixtures: list[Mixed | None]
     bucket: np.ndarray
     enumerated: np.ndarray
+    """The rows that are enumerated; others that take no sum are no part of the plan."""
 
     def per_row(self, name: str) -> np.ndarray:
         return np.array([getattr(s, name) for s in self.sums] + [0.0])[self.bucket]
@@ -157,10 +155,7 @@ class SelectionRows(ReadOnly):
         return found
 
     def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
-        """Return the same for every point by the way that always applies, for several at once where each takes little.
-
-        With `only`, shape (points, n), it is of the rows that this has.
-        """
+        """Return the same by the way that always applies, for several points at once; `only`, (points, n), has the rows."""
         most = max(1, _TOGETHER // max(1, len(self.layout.row)))
         out: list[Totals] = []
         while len(out) < len(z):
