@@ -224,7 +224,7 @@ def _scatter(buf: np.ndarray, part: int, data: Data, rows: np.ndarray, out: np.n
 
 @njit(inner=True)
 def _sort(data: Data, pairs: Pairs, z: np.ndarray, begin: int, theta: np.ndarray, order: np.ndarray, out: np.ndarray) -> Any:
-    """Write the terms of rows from ``begin`` on, their sums, and the rows sorted by these; return where those of each begin."""
+    """Write the terms of rows from ``begin`` on, their sums, and the rows sorted by them; return where each begins."""
     # Rows that have no part in the sums come last.
     limits, base, last = pairs.limits, data.indptr[begin], pairs.limits.size
     start = np.zeros(last + 2, dtype=np.int64)
