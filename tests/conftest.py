@@ -31,18 +31,13 @@ def null_device(tmp_path: Path) -> Path:
 
 
 SLOW = (
-    *("test_interruption", "test_cli", "test_far_points", "test_compilation", "test_one_file_one_line"),
+    *("test_interruption", "test_cli", "test_far_points", "test_compilation", "test_one_file_one_line", "test_dependencies"),
     *("test_verification", "test_attack", "test_rates", "test_verdicts", "test_mutations", "test_sequential"),
+    *("test_processes", "test_benchmarks", "test_device", "test_rates_table", "test_pytest_plugin", "test_stub"),
     *("test_long_moments", "test_contraction", "test_error_bounds", "test_rows", "test_sweeps", "test_kernels"),
     *("test_theorem_checks", "test_figure_numbers", "test_every_figure", "test_answers_to_critics"),
-    *(
-        "test_figures_of_the_paper",
-        "test_readable_figures",
-        "test_certificates",
-        "test_exit_codes",
-        "test_streams",
-        "test_examples",
-    ),
+    *("test_figures_of_the_paper", "test_readable_figures", "test_certificates", "test_exit_codes", "test_streams"),
+    "test_examples",
 )
 """Files that take long even with few examples, or start many interpreters: left out by `make quick`."""
 

@@ -288,7 +288,8 @@ def rate_in_probability(f: Problem, floor: Floor = exact_floor, alpha: float = 0
         Setting(p, F, method, theorem, 1) for p, method, theorem in zip(probabilities, methods, theorems, strict=True)
     )
     claimed = math.log(claims[1] / claims[0]) / math.log(second.value / first.value)
-    return slope_between("rate in p", "p", (first, second), (rates[0], rates[1]), 0.0, claimed=claimed)
+    fit = slope_between("rate in p", "p", (first, second), (rates[0], rates[1]), 0.0, claimed=claimed)
+    return replace(fit, method="DSGD, refreshed")
 
 
 def small_quadratic(A: Any, y: np.ndarray) -> Quadratic:

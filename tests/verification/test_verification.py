@@ -732,7 +732,7 @@ def test_order_is_the_registry_with_controls_last(trial_of_all):
     shifts = {f"sketched-gradient-{which}" for which in ("convex", "distance", "polyak-lojasiewicz")}
     moving = {"moving-shift-quadratic", "moving-shift-held", "reshuffled-strongly-convex"}
     steps = {"polyak-step-strongly-convex", "decreasing-step", "averaged-momentum"}
-    assert refuted == paper | shifts | moving | steps | {"subnetworks-descent"}
+    assert refuted == paper | shifts | moving | steps | {"subnetworks-descent", "subnetworks-preconditioned"}
     order = [kind.id for kind in theorems.ALL]
     places = [(order.index(v.theorem), v.samples > 0) for v in trial_of_all if "/" not in v.theorem]
     assert places == sorted(places)
