@@ -182,3 +182,8 @@ def test_the_range_is_the_one_that_is_documented():
     v = validation
     assert (v.ENTRIES, v.SETTINGS, v.CONDITIONS) == ((0.0, 1e20), (1e-60, 1e60), (1.0, 1e20))
     assert (v.SCALES, v.HESSIANS, v.ACCURACIES, v.STEPS) == ((1e-40, 1e40), (0.0, 1e65), (1e-120, 1e120), (0.0, 1e120))
+
+
+def test_zero_has_no_sign():
+    assert math.copysign(1.0, validation.nonnegative("l2", -0.0)) == 1.0
+    assert str(ms.LeastSquares(A, Y, l2=-0.0).mu_f) == str(ms.LeastSquares(A, Y, l2=0.0).mu_f)

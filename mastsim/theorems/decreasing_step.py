@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -234,11 +234,15 @@ class StagewiseStepDSGD(FallingStep):
         for gamma, length in self.rule(stepsize).stages():
             if not (left > 0).any():
                 break
-            shrink = self._power(1 - gamma * self.mu, np.minimum(left, length))
-            first, second = first * shrink, second * shrink + (1 - shrink) * 2 * gamma * self.L * self.gap / self.mu
+            kept, gone = self._after(np.minimum(left, length), gamma * self.mu)
+            first, second = first * kept, second * kept + gone * 2 * gamma * self.L * self.gap / self.mu
             left = np.maximum(left - length, 0.0)
         return first * initial + second
 
     @staticmethod
-    def _power(factor: float, steps: np.ndarray) -> Any:
-        return np.exp(steps * math.log(factor)) if factor > 0 else 0.0**steps
+    def _after(steps: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return (1 − share)^steps and what it lacks of 1, to all digits however small the share is."""
+        if share >= 1:
+            return 0.0**steps, 1.0 - 0.0**steps
+        log = steps * math.log1p(-share)
+        return np.exp(log), -np.expm1(log)

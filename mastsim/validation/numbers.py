@@ -27,7 +27,7 @@ def nonnegative(name: str, value: Any, span: Span = SETTINGS) -> float:
     number = a_float(name, value)
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{name}={shown(value)} is not accepted: it must be a finite number >= 0")
-    return _sized(name, number, span) if number else number
+    return _sized(name, number, span) if number else 0.0  # without a sign
 
 
 def real(name: str, value: Any, span: Span = UNLIMITED) -> float:

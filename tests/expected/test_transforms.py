@@ -4,6 +4,7 @@ import itertools
 import math
 import threading
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -189,6 +190,26 @@ def test_exponentials_do_not_overflow_on_the_way(law):
     np.testing.assert_allclose(found.derivatives[:2], [want, 0.0], rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(found.directionals[:2], [want * case.delta[0], 0.0], rtol=1e-12, atol=1e-300)
     assert found.values[1] == math.inf
+
+
+FORCED = st.tuples(st.floats(-5e3, 5e3), st.sampled_from([0.0, 1.0]))
+CHANCES = st.tuples(st.floats(-300.0, 800.0), st.sampled_from([1e-300, 1e-12, 0.25, 1 - 1e-12]))
+
+
+@given(st.lists(FORCED, max_size=4), st.lists(CHANCES, max_size=4), st.floats(-600.0, 600.0))
+def test_an_exponential_is_finite_where_its_expectation_is(forced, others, log):
+    """What is kept for sure may be far out and cancel, and what grows beyond a float may be as unlikely."""
+    entry = [*forced, *others]
+    theta, prob = np.array([pair[0] for pair in entry]), np.array([pair[1] for pair in entry])
+    # The entry that is always kept and brings the expectation to exp(log), up to what the rest of a float is.
+    grown = mpmath.fsum(mpmath.log(1 - mpmath.mpf(p) + p * mpmath.exp(mpmath.mpf(t))) for t, p in entry)
+    theta, prob = np.append(theta, log - float(grown)), np.append(prob, 1.0)
+    want = mpmath.exp(grown + mpmath.mpf(theta[-1]))
+    found = Case([theta], make_nodes((1.0, 1.0, [1.0])), offset=[0.0]).evaluate(2, prob)
+    assert float(abs(mpmath.mpf(float(found.values[0])) / want - 1)) < 1e-15 * (100 + np.abs(theta).sum())
+    assert np.isfinite(found.derivatives).all()
+    assert found.derivatives[-1] == pytest.approx(found.values[0], rel=1e-11)
+    assert np.isfinite(found.directionals).all()
 
 
 def test_poisson_rand_k_of_many_units():

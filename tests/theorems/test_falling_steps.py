@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ import mastsim as ms
 from mastsim.advice import covering, guarantee_of
 from mastsim.moments import ClosedRecursion, EnumeratedRecursion, contraction, propagate
 from mastsim.stepsizes import AskedStep
-from mastsim.theorems import AssumptionError, ConvexAveragedMomentum, DecreasingStepDSGD, StagewiseStepDSGD
+from mastsim.theorems import (
+    ALL,
+    AssumptionError,
+    ConvexAveragedMomentum,
+    DecreasingStepDSGD,
+    NonconvexDistributedQuoted,
+    StagewiseStepDSGD,
+)
 from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.false_falling_steps import false_falling_steps
 from mastsim.verification.outcome_tree import decide_rate_on_tree
@@ -180,6 +188,31 @@ def test_they_are_listed_and_the_default_stays():
 
 
 KINDS = [ConvexAveragedMomentum, DecreasingStepDSGD, StagewiseStepDSGD]
+
+
+@given(st.floats(0, 25), st.sampled_from([0.0, 1e-30, 1.0]), st.floats(0.1, 1))
+def test_stages_keep_what_is_small_beside_one(spread, start, fraction):
+    """From the minimiser itself the bound is its neighbourhood alone, of which γμ below 1e-16 must not take all."""
+    F = ms.Mast(ms.Quadratic(np.diag([1.0, 10.0**-spread]), np.array([3.0, 1.0])), ms.RandK(2, k=1))
+    stages = StagewiseStepDSGD(F)
+    gamma = fraction * stages.stepsize
+    rule, r = stages.rule(gamma), Fraction(start)
+    mu, noise = Fraction(stages.mu), 2 * Fraction(float(stages.L)) * Fraction(float(stages.gap))
+    for t in range(20):
+        assert float(stages.bound(t, gamma, initial=start)) == pytest.approx(float(r), rel=1e-12)
+        step = Fraction(rule.at(t))
+        r = (1 - step * mu) * r + step**2 * noise
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind is not NonconvexDistributedQuoted], ids=lambda kind: kind.id)
+def test_no_true_theorem_is_refuted_where_steps_are_below_rounding(kind):
+    A = np.array([[1e-12, 3e-4, 3e-4], [3e-4, 1.3e6, 3e5], [3e-4, 3e5, 1.3e6]])
+    F = ms.Mast(ms.Quadratic(A, np.array([-2e-10, -2e-11, -1e-10])), ms.RandK(3, k=2))
+    try:
+        theorem = kind(F)
+    except AssumptionError:
+        return
+    assert ms.verify(theorem).verdict != "refuted"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.id)

@@ -18,9 +18,11 @@ def _odds(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, si
     """Fill kept and dropped factors of row i, probabilities included; return the log of what was taken out."""
     growth, first = 0.0, rows.indptr[i]
     for entry in range(first, rows.indptr[i + 1]):
-        kept, dropped, log = branches(sigma * rows.theta[entry])
-        buf[at.scale + entry - first] = kept * prob[entry]
-        buf[at.odds + entry - first] = dropped * (1.0 - prob[entry])
+        growing, chance = sigma * rows.theta[entry], prob[entry]
+        # What is always kept is taken out whole, what never is not at all: such growths cancel, however large they are.
+        kept, dropped, log = (1.0, 1.0, chance * growing) if chance in (0.0, 1.0) else branches(growing)
+        buf[at.scale + entry - first] = kept * chance
+        buf[at.odds + entry - first] = dropped * (1.0 - chance)
         growth += log
     return growth
 

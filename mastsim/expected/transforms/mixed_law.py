@@ -98,7 +98,7 @@ def evaluate(
         if at.order > 0:
             s = zero, t
             _backward(buf, at, i, rows, prob, q, product(e, s), s)
-    emit(buf, at, i, rows, 1.0, out)
+    emit(buf, at, i, rows, 0.0, out)
 
 
 @njit(cache=True, nogil=True)

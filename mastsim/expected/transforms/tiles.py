@@ -63,7 +63,7 @@ def row_evaluator(odds: Callable, forward: Callable, backward: Callable) -> Call
                 # The node enters here, once, as a factor of the weight; a tangent's second one comes with `second`.
                 s = splat(sigma), t
                 backward(buf, at, i, rows, law, product(e, s), s)
-        emit(buf, at, i, rows, math.exp(growth), out)
+        emit(buf, at, i, rows, growth, out)
 
     return evaluate
 
@@ -110,13 +110,15 @@ def accumulate(buf: np.ndarray, place: int, value: Any) -> None:
 
 
 @njit(inner=True)
-def emit(buf: np.ndarray, at: Scratch, i: int, rows: Rows, gain: float, out: Transforms) -> None:
-    """Write the running sums of row i, times the gain, to its places in the results."""
+def emit(buf: np.ndarray, at: Scratch, i: int, rows: Rows, growth: float, out: Transforms) -> None:
+    """Write the running sums of row i, times exp(growth), to its places in the results."""
+    # By halves: sums of small chances may be what keeps the result from overflowing.
+    half = math.exp(0.5 * growth)
     first, last = rows.indptr[i], rows.indptr[i + 1]
-    out.values[i] = gain * lane_sum(buf, at.lanes + PAIR * (last - first))
+    out.values[i] = half * (half * lane_sum(buf, at.lanes + PAIR * (last - first)))
     if at.order > 0:
         for j in range(first, last):
-            out.derivatives[j] = gain * lane_sum(buf, at.lanes + PAIR * (j - first))
+            out.derivatives[j] = half * (half * lane_sum(buf, at.lanes + PAIR * (j - first)))
     if at.order == 2:
         for j in range(first, last):
-            out.directionals[j] = gain * lane_sum(buf, at.lanes + PAIR * (j - first) + LANES)
+            out.directionals[j] = half * (half * lane_sum(buf, at.lanes + PAIR * (j - first) + LANES))
