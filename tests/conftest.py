@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import WHOLE
+
 REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", REPEATED, max_examples=5)
-settings.register_profile("pr", REPEATED, max_examples=40)
+settings.register_profile("pr", REPEATED, max_examples=WHOLE)
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
 
@@ -29,18 +31,13 @@ def null_device(tmp_path: Path) -> Path:
 
 
 SLOW = (
-    *("test_interruption", "test_cli", "test_far_points", "test_compilation", "test_one_file_one_line"),
+    *("test_interruption", "test_cli", "test_far_points", "test_compilation", "test_one_file_one_line", "test_dependencies"),
     *("test_verification", "test_attack", "test_rates", "test_verdicts", "test_mutations", "test_sequential"),
+    *("test_processes", "test_benchmarks", "test_device", "test_rates_table", "test_pytest_plugin", "test_stub"),
     *("test_long_moments", "test_contraction", "test_error_bounds", "test_rows", "test_sweeps", "test_kernels"),
     *("test_theorem_checks", "test_figure_numbers", "test_every_figure", "test_answers_to_critics"),
-    *(
-        "test_figures_of_the_paper",
-        "test_readable_figures",
-        "test_certificates",
-        "test_exit_codes",
-        "test_streams",
-        "test_examples",
-    ),
+    *("test_figures_of_the_paper", "test_readable_figures", "test_certificates", "test_exit_codes", "test_streams"),
+    "test_examples",
 )
 """Files that take long even with few examples, or start many interpreters: left out by `make quick`."""
 

@@ -116,6 +116,16 @@ def test_without_numba_what_computes_says_so_and_ends_with_the_code_of_the_machi
         assert err.count("\n") == 1
 
 
+def test_without_numba_shells_complete_options_and_offer_no_names(broken):
+    code = (
+        "from click.shell_completion import BashComplete; from mastsim.cli import main\n"
+        "of = BashComplete(main, {}, 'mastsim', '_MASTSIM_COMPLETE').get_completions\n"
+        "print([of(['verify', '--theorem'], 'the'), of(['reproduce'], 'g'), [it.value for it in of(['verify'], '--quick')]])"
+    )
+    done = broken("numba", code)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[[], [], ['--quick']]\n")
+
+
 def test_data_problems_and_sketches_need_no_numba(broken):
     code = "import mastsim as ms; print(ms.load('rows.csv', target='y').n, ms.RandK(4, k=2).L_max, ms.Quadratic)"
     done = broken("numba", code)

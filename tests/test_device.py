@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from click.testing import CliRunner
 
 import mastsim as ms
-from mastsim import backend, cli, devices, engine, problems, spec
+from mastsim import backend, cli, devices, engine, problems
 from mastsim.backend import PURPOSES, Streams, asnumpy
 from mastsim.devices import Device, find_device
+from mastsim.spec import description
 
 try:
     import array_api_strict as strict
@@ -342,7 +343,7 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(cupy, message, monke
     monkeypatch.setattr(ms.run.Run, "begin", lambda *a, **k: pytest.fail("work was done before the refusal"))
     with pytest.raises(ValueError, match=message):
         ms.simulate(ms.DSGD(0.1), objective("quadratic", ms.RandK(D, 3)), device="gpu", **SETTINGS)
-    monkeypatch.setattr(spec, "load", lambda *a, **k: pytest.fail("data were loaded before the refusal"))
+    monkeypatch.setattr(description, "load", lambda *a, **k: pytest.fail("data were loaded before the refusal"))
     done = CliRunner().invoke(cli.main, ["simulate", "--sketch", "randk:0.1", "--device", "gpu"])
     assert done.exit_code == 3
     assert "Error: device='gpu'" in done.output

@@ -40,6 +40,7 @@ def test_every_page_is_listed_on_another():
         assert re.search(rf"^{re.escape(name)}$", listed, re.MULTILINE) or name.startswith(("theorems/", "gallery/")), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["index", "start", "practitioner"])
 def test_the_examples_of_the_first_pages_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -359,6 +359,7 @@ CALLS = {
             "seed": Arg(0),
             "effort": Arg(verification.QUICK),
             "progress": Arg(False),
+            "workers": Arg(1),
         },
     ),
     "worst_case_factor": (

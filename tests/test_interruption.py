@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from mastsim.interruption import Interrupted, heard
 from mastsim.verification import SuiteInterrupted, run_suite
 from mastsim.verification.attack import AttackInterrupted, attack, replay
 from mastsim.verification.attack.search import Evaluator
+from tests.examples import examples
 
 PACKAGE = str(Path(ms.__file__).parent)
 A, y = np.random.default_rng(0).standard_normal((7, 4)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
@@ -53,6 +55,12 @@ def simulated(method, **more):
     return ms.simulate(method, F, steps=6, replicas=3, every=2, seed=5, engine="array", x0="normal", **more)
 
 
+@cache
+def whole_of(method):
+    return simulated(method)
+
+
+@cache
 def lines_of(method):
     with Tripwire(None) as wire:
         simulated(method)
@@ -68,11 +76,11 @@ def same(one, two):
         assert np.array_equal(one.state[name], two.state[name]), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(which=st.integers(0, len(METHODS) - 1), where=st.floats(0, 1))
 def test_interrupted_at_any_line_a_run_is_whole_or_resumes_to_the_whole(which, where):
     method = METHODS[which]
-    whole = simulated(method)
+    whole = whole_of(method)
     wire = Tripwire(1 + int(where * lines_of(method)))
     try:
         with wire:
@@ -137,9 +145,9 @@ def test_a_part_is_neither_judged_nor_drawn(tmp_path):
 
 
 def test_a_suite_hands_on_its_verdicts(monkeypatch):
-    from mastsim.verification import suite
+    from mastsim.verification import tasks
 
-    data, decided, real = ms.load("synthetic:n=20,d=3"), [], suite.decide_inequality
+    data, decided, real = ms.load("synthetic:n=20,d=3"), [], tasks.decide_inequality
 
     def stopping(claim, *rest):
         if len(decided) == 3:
@@ -147,9 +155,9 @@ def test_a_suite_hands_on_its_verdicts(monkeypatch):
         decided.append(claim)
         return real(claim, *rest)
 
-    monkeypatch.setattr(suite, "decide_inequality", stopping)
+    monkeypatch.setattr(tasks, "decide_inequality", stopping)
     with pytest.raises(SuiteInterrupted, match=r"3 of \d+ verdicts, a part that says nothing about the rest") as caught:
-        run_suite(data, only=("lemma1",), effort=ms.verification.suite.QUICK)
+        run_suite(data, only=("lemma1",), effort=ms.verification.QUICK)
     assert len(caught.value.verdicts) == 3 < caught.value.total
 
 

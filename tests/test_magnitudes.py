@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim import moments, validation
 from mastsim.cli import main
+from tests.examples import examples
 
 MODELS = (
     ms.LeastSquares,
@@ -145,7 +146,7 @@ magnitudes = st.sampled_from([0.0, 5e-324, 1e-200, 1e-60, 1e-20, 1e-8, 1.0, 1e9,
     keep=st.sampled_from([1.0, 0.5, 1e-20, 1e-40]),
     accuracy=st.sampled_from([None, 1e-120, 1e-60, 1.0, 1e120]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_nothing_inside_the_range_leaves_the_range_of_floats(family, columns, labels, shift, l2, keep, accuracy):
     table = A / 3 * np.array(columns)
     y = Y * labels if family in (ms.LeastSquares, ms.HuberRegression, ms.WelschRegression) else Y
@@ -165,7 +166,7 @@ def test_nothing_inside_the_range_leaves_the_range_of_floats(family, columns, la
 
 
 @given(entries=st.lists(st.floats(-1e20, 1e20), min_size=4, max_size=4), scale=magnitudes)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_moments_of_sketches_stay_finite(entries, scale):
     root = np.reshape(entries, (2, 2)) * scale
     matrix = root @ root.T

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 import mastsim as ms
 from mastsim.problems.base import certified
+from tests.examples import examples
 from tests.oracles.brute_force import Instance, bernoulli_support, finite_support, instances, mean, rand_k_support
 
 
@@ -283,7 +284,7 @@ def test_least_squares_of_low_rank(rank):
 # Gaps ----------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(instance=instances(losses=("logistic",), size=3.0, l2=(1e-2, 0.5)))
 def test_gaps_are_within_theorem_one(instance):
     """0 ≤ f_D^inf − f^inf ≤ ½(L_D − 1)L_f‖x* − v‖², with L_D by enumeration and L_f = λ_max(AᵀA)/(4n) + λ."""
@@ -300,7 +301,7 @@ def test_gaps_are_within_theorem_one(instance):
     assert float(gap) <= 0.5 * (L_D - 1) * L_f * (x - instance.v) @ (x - instance.v) + 1e-12
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(instance=instances(losses=("logistic",), size=3.0, l2=(1e-2, 0.5)))
 def test_interpolation_leaves_no_gap(instance):
     plain = instance.problem.minimize()

@@ -73,8 +73,8 @@ def compare(stem, numbers):
     exec(compile(tree_of(cells_of(stem, "code")[-1]), stem, "exec"), given)
 
 
-def test_six_notebooks_in_order():
-    assert [stem[:2] for stem in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
+def test_seven_notebooks_in_order():
+    assert [stem[:2] for stem in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
     assert json.loads((FOLDER / "numbers.json").read_text(encoding="utf-8")).keys() == NOTEBOOKS.keys()
 
 

@@ -24,6 +24,7 @@ from mastsim.sketches import sketch_names
 from mastsim.spec import Spec
 from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import read_grid, sweep
+from tests.examples import examples
 
 ROWS = "synthetic:n=12,d=4,condition=10"
 
@@ -425,7 +426,7 @@ def specs(draw):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(specs())
 def test_a_description_goes_through_text_and_json_and_back(spec):
     assert Spec.from_text(spec.text) == spec
@@ -435,7 +436,7 @@ def test_a_description_goes_through_text_and_json_and_back(spec):
     assert len(spec.key) == 64
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(specs(), specs())
 def test_two_descriptions_have_two_keys(one, two):
     assert (one.key == two.key) == (one == two)

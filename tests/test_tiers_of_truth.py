@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.problems import Minimum
+from tests.examples import examples
 from tests.oracles.promises import holds, number
 from tests.oracles.rational import DIGITS, Quadratic, Truth, fractions, masks
 
@@ -75,7 +76,7 @@ def check(A, y, l2, sketch, support, v):
     return constants
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(instances())
 def test_every_label_is_true(instance):
     check(*instance)
@@ -183,7 +184,7 @@ def test_a_lower_bound_of_sketched_infima_takes_the_certificate_off():
 # ------------------------------------------------------------- components, clients, and sketches of nearly lower rank
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
 def test_components_are_bounded_to_the_last_bit(seed, n, d):
     """The smoothness constants of rows, and of parts of a finite sum, are upper bounds with their rounding."""
@@ -224,7 +225,7 @@ def test_a_component_gap_from_a_guess_is_an_estimate():
     assert (parts.component_infima == -math.inf).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
 def test_means_over_clients_carry_their_rounding(values):
     F = ms.Distributed([ms.Quadratic(np.eye(1), np.zeros(1), c) for c in values], ms.Identity(1))

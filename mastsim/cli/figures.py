@@ -17,7 +17,7 @@ from mastsim.cli.values import FOLDER
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return completions(all_figures(), incomplete)
+    return completions(all_figures, incomplete)
 
 
 @main.command(listed=("Figures",))

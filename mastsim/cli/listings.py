@@ -80,13 +80,14 @@ class Naming(click.Option):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the names that start with what is typed; of a form such as randk:KEEP, the keyword and the colon."""
-        with suppress(ImportError):  # there is no place to say it while words are completed
-            return completions(self.names(), incomplete)
-        return []
+        return completions(self.names, incomplete)
 
 
-def completions(entries: Entries, incomplete: str) -> list[CompletionItem]:
-    """Return the names that start with what is typed."""
+def completions(names: Callable[[], Entries], incomplete: str) -> list[CompletionItem]:
+    """Return the names that start with what is typed; none where a package is broken, as there is no place to say it."""
+    entries: Entries = []
+    with suppress(ImportError):
+        entries = names()
     offered = {name.partition(":")[0] + name.partition(":")[1]: told for name, told in entries}
     return [CompletionItem(name, help=told) for name, told in offered.items() if name.startswith(incomplete)]
 

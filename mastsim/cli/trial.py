@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     metavar="S",
     help="Sketch for the data; may be repeated.",
 )
-@click.option("--quick", is_flag=True, help="Fewer points, steps and replicas.")
+@click.option("--quick", is_flag=True, help="Fewer points and steps.")
+@click.option("--workers", type=WHOLE, help="Processes that share the work  [default: one a processor]")
 @click.option("--report", type=FOLDER, metavar="DIR", help="Write an HTML report.")
 @click.option(
     "--attack",
@@ -68,6 +69,7 @@ def verify(
     theorems: tuple[str, ...],
     sketches: tuple[str, ...],
     quick: bool,
+    workers: int | None,
     report: Path | None,
     pages: Path | None,
     attack: str | None,
@@ -80,6 +82,7 @@ def verify(
     if attack is not None or replay is not None:
         _attack(attack, replay, own.theorems, seed, budget, witness, json_to)
     from mastsim.documents import header
+    from mastsim.parallel import thread_count
     from mastsim.problems import family_for, load
     from mastsim.verification import FAMILY_ALPHA, FULL, QUICK, SuiteInterrupted, as_expected, run_suite
     from mastsim.verification.report import table, write_report
@@ -90,7 +93,8 @@ def verify(
     effort, also = QUICK if quick else FULL, own.theorems
     try:
         drawn = tuple(own.sketch(text, dataset.d) or text for text in sketches)
-        verdicts = run_suite(dataset, drawn, theorems, seed, effort, progress=shows_progress(), also=also)
+        count = thread_count() if workers is None else workers
+        verdicts = run_suite(dataset, drawn, theorems, seed, effort, shows_progress(), also, count)
     except SuiteInterrupted as stop:
         # A part is printed as one, and written nowhere.
         say(table(stop.verdicts, str(stop)), err=json_to == "-")

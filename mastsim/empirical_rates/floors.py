@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.empirical_rates.fit import SLOPE_MARGIN, SLOPE_RESOLUTION, RateFit
+from mastsim.empirical_rates.fit import SHARES, SLOPE_MARGIN, SLOPE_RESOLUTION, RateFit
 from mastsim.empirical_rates.ratios import Interval, independent_ratio
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.methods import DSGD, DistributedDSGD, Method, Refreshed, Reshuffled
@@ -29,12 +29,16 @@ from mastsim.theorems.rates import ABOUT_F
 
 _RECORDS = 20
 _STEPS, _ROUNDING = 100, 1e-12
-_SHARES = (1 / 4, 1 / 16)
-"""Shares of the largest step at which floors are compared; at the largest itself their order does not show yet."""
-_CLIENTS, _COPIES, _PROBABILITIES = (1, 4), (1, 2), (0.02, 0.005)
+_CLIENTS, _COPIES = (1, 4), (1, 2)
+_SELDOM, _RARELY = 1e-6, (1 / 16, 1 / 64)
+"""A probability so small that refreshes are waited for, and shares of the largest such at which rates are compared."""
 _BLOCKS, _KEPT = 3, 2
 COLUMNS, _CONDITION = 8, 10.0
 """How many columns of the data, and which κ_f, exact slopes are computed for."""
+
+
+_SPECTRUM = 20
+"""The most coordinates for which the second moments of a moving shift are a matter of a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,10 @@ class Setting:
         run = simulate(self.method, self.objective, steps=self.steps, replicas=replicas, seed=seed, **what)
         table = run.traces[self.measure]
         return np.asarray(table[:, -(table.shape[1] // 2) :].mean(axis=1))
+
+
+Floor = Callable[[Setting], np.ndarray]
+"""What finds the floor of a setting for every replica."""
 
 
 def slope_between(
@@ -163,7 +171,7 @@ def _log(ratio: float) -> float:
     return math.log(ratio) if 0 < ratio < math.inf else math.inf if ratio == math.inf else -math.inf
 
 
-def floor_in_stepsize(theorem: Rate, method: Method, floor: Callable[[Setting], np.ndarray], alpha: float) -> RateFit | None:
+def floor_in_stepsize(theorem: Rate, method: Method, floor: Floor, alpha: float) -> RateFit | None:
     """Return the slope of a method's floor in γ, beside that of the second term of its bound; None where that is zero.
 
     What is compared is the measure after γ·steps = const from the point the floor is around, where the first term is zero.
@@ -182,23 +190,32 @@ def floor_in_stepsize(theorem: Rate, method: Method, floor: Callable[[Setting], 
     if not isinstance(theorem, LinearRate):
         return None
     gamma = method.rule.largest
-    lengths = [int(_STEPS * _SHARES[0] / share) for share in _SHARES]
+    lengths = [int(_STEPS * SHARES[0] / share) for share in SHARES]
     first, second = (
         Setting(share * gamma, theorem.objective, replace(method, stepsize=share * gamma), theorem, steps)
-        for share, steps in zip(_SHARES, lengths, strict=True)
+        for share, steps in zip(SHARES, lengths, strict=True)
     )
     if not (first.claimed > 0 and second.claimed > 0):
         return None
     return slope_between("floor in γ", "γ", (first, second), (floor(first), floor(second)), alpha)
 
 
-def floor_in_clients(f: Problem) -> RateFit:
-    """Return the exact slope of the floor of distributed DSGD in 1/M, for M clients that all hold the same quadratic.
+def exact_floor(setting: Setting) -> np.ndarray:
+    """Return the exact floor of a setting, shape (1,)."""
+    return setting.exact()
+
+
+def floor_in_clients(f: Problem, floor: Floor = exact_floor, alpha: float = 0.0) -> RateFit:
+    """Return the slope of the floor of distributed DSGD in 1/M, for M clients that all hold the same problem.
 
     Parameters
     ----------
     f : Problem
-        The quadratic.
+        The problem.
+    floor : callable, optional
+        Returns the floor of a setting for every replica; exact by default, which needs a quadratic.
+    alpha : float, default 0
+        The error probability, where floors are sampled.
     """
     settings = []
     for count in _CLIENTS:
@@ -207,28 +224,32 @@ def floor_in_clients(f: Problem) -> RateFit:
         gamma = IndependentDistributed(Distributed([f], F.nodes[0].sketch)).stepsize / 4
         settings.append(Setting(1 / count, F, DistributedDSGD(gamma), theorem, _STEPS))
     first, second = settings
-    return slope_between("floor in 1/M", "(1/M)", (first, second), (first.exact(), second.exact()), 0.0)
+    return slope_between("floor in 1/M", "(1/M)", (first, second), (floor(first), floor(second)), alpha)
 
 
-def floor_of_reshuffled(f: Problem) -> RateFit | None:
-    """Return the exact slope of the floor of reshuffled masks in γ.
+def floor_of_reshuffled(f: Problem, floor: Floor = exact_floor, alpha: float = 0.0) -> RateFit | None:
+    """Return the slope of the floor of reshuffled masks in γ.
 
     Parameters
     ----------
     f : Problem
-        A quadratic in at least three dimensions; the masks keep two of three blocks.
+        In at least three dimensions; the masks keep two of three blocks.
+    floor, alpha
+        As in `floor_in_clients`.
     """
     theorem = StronglyConvexReshuffled(Mast(f, BlockRandK(f.dim, blocks=_BLOCKS, k=_KEPT)))
-    return floor_in_stepsize(theorem, theorem.method_at(theorem.stepsize), Setting.exact, 0.0)
+    return floor_in_stepsize(theorem, theorem.method_at(theorem.stepsize), floor, alpha)
 
 
-def floor_in_masks(f: Problem) -> RateFit:
-    """Return the exact slope of the floor of reshuffled masks in N, for lists that hold the same masks several times.
+def floor_in_masks(f: Problem, floor: Floor = exact_floor, alpha: float = 0.0) -> RateFit:
+    """Return the slope of the floor of reshuffled masks in N, for lists that hold the same masks several times.
 
     Parameters
     ----------
     f : Problem
-        A quadratic in at least three dimensions; the masks keep two of three blocks.
+        In at least three dimensions; the masks keep two of three blocks.
+    floor, alpha
+        As in `floor_in_clients`.
     """
     masks = np.asarray(BlockRandK(f.dim, blocks=_BLOCKS, k=_KEPT).support()[0].matrices())
     lists = [Mast(f, FiniteSupport(np.concatenate([masks] * copies))) for copies in _COPIES]
@@ -238,28 +259,37 @@ def floor_in_masks(f: Problem) -> RateFit:
         Setting(theorem.N, F, DSGD(gamma, order=Reshuffled()), theorem, _STEPS * longest // theorem.N)
         for F, theorem in zip(lists, theorems, strict=True)
     )
-    return slope_between("floor in N", "N", (first, second), (first.exact(), second.exact()), 0.0, good="low")
+    return slope_between("floor in N", "N", (first, second), (floor(first), floor(second)), alpha, good="low")
 
 
-def rate_in_probability(f: Problem) -> RateFit:
-    """Return the exact slope of the rate of DSGD in p, with which its shift is refreshed, on a quadratic.
+def rate_in_probability(f: Problem, floor: Floor = exact_floor, alpha: float = 0.0) -> RateFit:
+    """Return the exact slope of the rate of DSGD in p, with which its shift is refreshed, on a small quadratic.
 
     Parameters
     ----------
     f : Problem
         The quadratic.
+    floor, alpha
+        Play no role: rates are spectral radii, and so slow that replicas would take long to show them.
     """
+    if f.dim > _SPECTRUM:
+        raise ValueError(f"{f.name} has {f.dim} coordinates: rates in p are spectral radii, of at most {_SPECTRUM}")
     F = Mast(f, RandK(f.dim, k=max(1, f.dim // 2)))
-    theorems = [StronglyConvexQuadraticShift(F, sharp=True, shift=Refreshed(p)) for p in _PROBABILITIES]
-    gamma = min(theorem.stepsize for theorem in theorems)
+    always, seldom = (StronglyConvexQuadraticShift(F, sharp=True, shift=Refreshed(p)) for p in (1.0, _SELDOM))
+    gamma = min(always.stepsize, seldom.stepsize)
+    # Above this probability a refresh is not what the rate waits for.
+    most = min(1.0, always.contraction(gamma) / (seldom.contraction(gamma) / _SELDOM))
+    probabilities = [share * most for share in _RARELY]
+    theorems = [StronglyConvexQuadraticShift(F, sharp=True, shift=Refreshed(p)) for p in probabilities]
     methods = [theorem.method_at(gamma) for theorem in theorems]
     rates = [np.asarray([-math.log(contraction(F, method).upper)]) for method in methods]
     claims = [theorem.contraction(gamma) for theorem in theorems]
     first, second = (
-        Setting(p, F, method, theorem, 1) for p, method, theorem in zip(_PROBABILITIES, methods, theorems, strict=True)
+        Setting(p, F, method, theorem, 1) for p, method, theorem in zip(probabilities, methods, theorems, strict=True)
     )
     claimed = math.log(claims[1] / claims[0]) / math.log(second.value / first.value)
-    return slope_between("rate in p", "p", (first, second), (rates[0], rates[1]), 0.0, claimed=claimed)
+    fit = slope_between("rate in p", "p", (first, second), (rates[0], rates[1]), 0.0, claimed=claimed)
+    return replace(fit, method="DSGD, refreshed")
 
 
 def small_quadratic(A: Any, y: np.ndarray) -> Quadratic:

@@ -15,6 +15,7 @@ from mastsim.empirical_rates.fit import RateFit, RateFits
 from mastsim.empirical_rates.fitting import BEGUN, Curves, fit_curves, fit_factor, fit_rate
 from mastsim.empirical_rates.floors import (
     Setting,
+    exact_floor,
     floor_in_clients,
     floor_in_masks,
     floor_in_stepsize,
@@ -26,7 +27,7 @@ from mastsim.expected import Mast, Objective
 from mastsim.methods import Method
 from mastsim.methods.families import ALL_METHODS
 from mastsim.moments import contraction, propagate
-from mastsim.problems import Dataset, family_for
+from mastsim.problems import Dataset, Problem, family_for
 from mastsim.simulation import REPLICAS, simulate
 from mastsim.spec import Spec
 from mastsim.theorems import Rate
@@ -48,7 +49,7 @@ SLOPES = {
     "floor in N": floor_in_masks,
     "rate in p": rate_in_probability,
 }
-"""What is exact on least squares on the columns that vary most."""
+"""What is measured on the f of the description where it can be, otherwise exactly on least squares on a few columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,9 +183,10 @@ def measure_rates(
     """Return measured orders of every method on data, beside the claimed ones, with a verdict each.
 
     Factors and exponents are of the objective of `spec`, at the largest step that a theorem gives each method, from exact
-    moments where f is quadratic and small, otherwise from replicas that start far out; so are slopes of floors in γ. Slopes
-    in 1/M, N and p are exact, for least squares on the columns that vary most. Where exact gradients of f_D are costly,
-    fewer steps are followed.
+    moments where f is quadratic and small, otherwise from replicas that start far out; so are slopes of floors in γ, 1/M
+    and N. The slope of rates in p is exact, for f where that is a small quadratic; what no theorem or exact moment covers
+    on f is found for least squares on the columns that vary most, which the row says. Where exact gradients of f_D are
+    costly, fewer steps are followed.
 
     Parameters
     ----------
@@ -230,6 +232,7 @@ def measure_rates(
     if not 0 < real("alpha", alpha) < 1:
         raise ValueError(f"alpha={alpha:g} is not accepted: it must be above 0 and below 1")
     data, found, kinds = spec.load() if data is None else data, RateFits(), [kind for kind in ALL_METHODS if kind.keyword]
+    share = float(alpha) / (2 * len(kinds) + len(SLOPES))
     about = replace(spec, clients=None, method=None, settings=(), stepsize="theory")
     known = {about: _coarse(about.objective_of(data)[1])}
     for kind in kinds:
@@ -237,12 +240,15 @@ def measure_rates(
         clients = None if kind.nodes != "many" else spec.clients or _CLIENTS
         mine = replace(spec, method=kind.keyword, settings=(), stepsize="theory", clients=clients)
         try:
-            subject = _subject(mine, data, known, replicas, seed, float(alpha) / (2 * len(kinds)))
+            subject = _subject(mine, data, known, replicas, seed, share)
         except ValueError as refusal:
             found.refused.append((kind.keyword, str(refusal)))
         else:
             subject.fit(found, kind.keyword)
-    _add_slopes(found, family_for(data, spec.problem, spec.positive)[0], progress)
+    slopes = _Slopes(known[about].problem, replicas, seed, share)
+    for name in SLOPES:
+        _tell(progress, name)
+        slopes.add(found, name, family_for(data, spec.problem, spec.positive)[0])
     return found
 
 
@@ -272,12 +278,31 @@ def _coarse(F: Objective) -> Objective:
     return replace(F, accuracy=_ACCURACY) if isinstance(F, Mast) and not F.is_quadratic else F
 
 
-def _add_slopes(found: RateFits, data: Dataset, progress: Callable[[str], object] | None) -> None:
-    """Add the slopes that are exact on a small quadratic made of the data."""
-    f = small_quadratic(data.A, data.y)
-    for name, slope in SLOPES.items():
-        _tell(progress, name)
+@dataclass(frozen=True, eq=False)
+class _Slopes:
+    """Slopes in what is not a setting of a method: on the problem of the description, or on a few columns of its data."""
+
+    problem: Problem
+    replicas: int
+    seed: int
+    alpha: float
+
+    def add(self, found: RateFits, name: str, data: Dataset) -> None:
+        """Add a slope on the problem; where that is refused, on least squares on the columns that vary most."""
         try:
-            found.extend(fit for fit in [slope(f)] if fit is not None)
+            found.extend(fit for fit in [SLOPES[name](self.problem, self._floor, self.alpha)] if fit is not None)
         except ValueError as refusal:
-            found.refused.append((name, str(refusal)))
+            small = small_quadratic(data.A, data.y)
+            try:
+                fit = SLOPES[name](small, exact_floor, 0.0)
+            except ValueError:
+                found.refused.append((name, str(refusal)))
+            else:
+                found.extend([] if fit is None else [replace(fit, over=f"{fit.over}; {small.dim} columns")])
+
+    def _floor(self, setting: Setting) -> np.ndarray:
+        """Return a floor, exact where that is quick, with other random numbers for every setting."""
+        if setting.objective.is_quadratic and setting.objective.dim <= _SMALL:
+            return setting.exact()
+        clients = len(getattr(setting.objective, "clients", ()))
+        return setting.sampled(self.replicas, self.seed + setting.steps + clients)

@@ -103,9 +103,9 @@ def totals_with_slope(
     product: np.ndarray,
     z: np.ndarray,
     slope: float,
-    layout: RowLayout,
+    tilts: Iterable[tuple[np.ndarray, float]],
 ) -> Totals:
-    """Return the totals of values that are added up exactly, and of slope·w, which all rows share, with derivatives.
+    """Return the totals of values that are added up exactly, and of slope·w, which their rows share, with derivatives.
 
     Parameters
     ----------
@@ -117,14 +117,14 @@ def totals_with_slope(
         The points.
     slope : float
         The slope.
-    layout : RowLayout
-        The rows.
+    tilts : iterable of pairs
+        The gradient of Σ E w over the rows that are added up at each point, and its value at z = 0.
     """
-    tilt, at_zero = layout.tilt
-    linear = [(slope * at_zero, slope * float(tilt @ point[: len(tilt)])) for point in z]
-    value = np.array([math.fsum([*part, *each]) for part, each in zip(values, linear, strict=True)])
-    if gradient.size:
-        gradient[:, : len(tilt)] += slope * tilt
+    value = np.empty(len(z))
+    for k, (parts, (tilt, at_zero)) in enumerate(zip(values, tilts, strict=True)):
+        value[k] = math.fsum([*parts, slope * at_zero, slope * float(tilt @ z[k, : len(tilt)])])
+        if gradient.size:
+            gradient[k, : len(tilt)] += slope * tilt
     return Totals(value, gradient, product)
 
 
@@ -287,7 +287,7 @@ class ColumnRows(ReadOnly, copy=False):
         first = np.searchsorted(point, np.arange(len(z) + 1))
         values = [[*out.values[a:b].ravel(), *constant[a:b]] for a, b in pairwise(first)]
         gradient, product = (self._scatter(part, first[:-1], z) for part in (out.gradient, out.product))
-        return totals_with_slope(values, gradient, product, z, plan.pack.found[0].slope, self.layout)
+        return totals_with_slope(values, gradient, product, z, plan.pack.found[0].slope, [self.layout.tilt] * len(z))
 
     def _scatter(self, parts: np.ndarray, first: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Add up the derivatives of every point, and the atoms of every column; empty where there are none."""

@@ -50,6 +50,8 @@ class Distributed(Objective):
         deals out the coordinates, so that the clients' sketches depend on each other and average to the identity.
     shift : array, shape (dim,), optional
         The common shift v; zero when left out.
+    evaluate : str, default "auto"
+        How every client's f_D is computed; see `Mast`.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Distributed(Objective):
     problems: Sequence[Problem]
     sketches: Sketch | Sequence[Sketch]
     shift: np.ndarray | None = None
+    evaluate: str = "auto"
     correlated: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ class Distributed(Objective):
     def clients(self) -> tuple[Mast, ...]:
         """The clients' own objectives."""
         pairs = zip(self.problems, self.sketches, strict=True)  # type: ignore[arg-type]
-        return tuple(Mast(problem, sketch, shift=self.shift) for problem, sketch in pairs)
+        return tuple(Mast(problem, sketch, self.shift, self.evaluate) for problem, sketch in pairs)
 
     @property
     def dealt(self) -> PermK | Sequence[Sketch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,17 +12,15 @@ from mastsim.expected.columns import Totals, pairs, totals_with_slope
 from mastsim.expected.ladder import Ladder
 from mastsim.expected.layout import RowLayout
 from mastsim.expected.mixing import Mixed
-from mastsim.expected.transforms import pack
-from mastsim.expected.transforms.arguments import Nodes
-from mastsim.expected.transforms.entry_law import Data, Found, Pieces, add_up, find_sums
-from mastsim.expected.transforms.mixed_law import Laws, make_laws
-from mastsim.expected.transforms.scratch import lay_out
-from mastsim.expected.transforms.series import Series, make_series
+from mastsim.expected.transforms.entry_law import Data, Found, Pairs, Pieces, add_up, make_room
+from mastsim.expected.transforms.series import make_series
 from mastsim.parallel import run_shares
 from mastsim.readonly import ReadOnly
 
+# The terms of a piece are to stay in the second cache; tasks add up into gradients of their own.
 _PIECE = 1 << 16
-_MOST_PIECES = 16
+_SMALL_PIECE = 1 << 13
+_MOST_TASKS = 8
 _SMALL = 300_000
 
 
@@ -49,11 +48,21 @@ class EntryRows(ReadOnly, copy=False):
         return len(layout.term) == len(layout.row) > 0 and (layout.independent or layout.one_group is not None)
 
     @cached_property
+    def _turns(self) -> np.ndarray:
+        """The rows by length: those that are evaluated side by side take as long as the longest."""
+        return np.argsort(np.diff(self.layout.start), kind="stable")
+
+    @cached_property
     def _data(self) -> Data:
-        layout = self.layout
-        entry = np.argsort(layout.term, kind="stable")
-        prob = layout.keep if layout.independent else np.ones(len(entry))
-        return Data(layout.start, layout.column[entry].astype(np.int32), layout.coefficient[entry], layout.offset, prob)
+        layout, turns = self.layout, self._turns
+        place = np.empty(len(turns), dtype=np.int64)
+        place[turns] = np.arange(len(turns))
+        row = layout.row[layout.term]
+        entry = np.lexsort((layout.term, place[row]))
+        indptr = np.cumsum([0, *np.diff(layout.start)[turns]])
+        prob = layout.keep[layout.term[entry]] if layout.independent else np.ones(len(entry))
+        column = layout.column[entry].astype(np.int32)
+        return Data(indptr, column, layout.coefficient[entry], layout.offset[turns], prob)
 
     @cached_property
     def parts(self) -> tuple[Mixed | None, ...]:
@@ -63,70 +72,61 @@ class EntryRows(ReadOnly, copy=False):
         return tuple(part if good else None for part, good in zip(each, plain, strict=True))
 
     @cached_property
-    def _sums(self) -> tuple[Nodes, Laws, Series]:
-        none = np.zeros(0)
-        nodes = pack([(0.0, p.frequencies, p.weights) if p else (0.0, none, none) for p in self.parts])
-        keep = np.concatenate([none.astype(complex), *(p.padded_keep for p in self.parts if p)])
-        layout, alike = self.layout, keep
-        if layout.independent:
-            # Entries with chances of their own have no series in common.
-            alike = keep * layout.keep[0] if (layout.keep == layout.keep[0]).all() else keep
-        series = make_series(nodes, alike)
-        if layout.independent and alike is keep:
-            series = series._replace(radius=np.zeros(len(series.radius)))
-        return nodes, make_laws(keep, nodes), series
-
-    @cached_property
-    def _limits(self) -> np.ndarray:
-        return self.ladder.limits[: len(self.parts)].copy()
-
-    @cached_property
-    def _constants(self) -> np.ndarray:
-        return np.array([found.constant for found in self.ladder.stored])
-
-    def buckets(self, z: np.ndarray) -> np.ndarray | None:
-        """Return the sum that every row takes at a point, shape (n,), or None where one is beyond all."""
-        found = np.zeros(len(self.layout.offset), dtype=np.int64)
-        find_sums(self._data, self._limits, z, np.zeros(max(self.layout.longest, 1)), found)
-        return None if any(k == len(self.parts) or self.parts[k] is None for k in np.unique(found)) else found
-
-    def totals(self, z: np.ndarray, level: int, w: np.ndarray | None = None) -> Totals | None:
-        """Return the sums at points z, (points, dim), with derivatives up to `level`; None where one is too far out."""
-        if not any(self.parts):
-            return None
-        (points, dim), layout = z.shape, self.layout
-        pieces = self._pieces(points)
-        count = len(pieces.point)
-        derivatives = [np.zeros((count if level >= least else 0, dim)) for least in (1, 2)]
-        out = Found._make([np.zeros((count, 2)), *derivatives, np.zeros(count, dtype=bool)])
-        longest = max(layout.longest, 1)
-        at, along = lay_out(level, longest, 1), z if w is None else w
-        data, rest = self._data, (*self._sums, self._constants, out)
-        run_shares(
-            lambda first, step: add_up(first, step, at, longest, data, self._limits, z, along, pieces, *rest),
-            None if points * len(layout.row) * 8 > _SMALL else 1,
+    def _pairs(self) -> Pairs:
+        found = [None if part is None else np.argsort(part.frequencies, kind="stable") for part in self.parts]
+        both = [(part, turn) for part, turn in zip(self.parts, found, strict=True) if part is not None and turn is not None]
+        start = np.cumsum([0, *(0 if turn is None else len(turn) for turn in found)])
+        t, q, w = (
+            np.concatenate([np.zeros(0), *(getattr(part, name)[turn] for part, turn in both)])
+            for name in ("frequencies", "keep", "weights")
         )
-        if out.missed.any():
-            return None
-        return self._collect(z, level, out, count // points)
+        layout = self.layout
+        alike = not layout.independent or bool((layout.keep == layout.keep[0]).all())
+        series = make_series(start, t, q * layout.keep[0] if layout.independent else q)
+        if not alike:
+            # Entries with chances of their own have no series in common.
+            series = series._replace(radius=np.zeros(len(series.radius)))
+        limits, constants = self.ladder.limits[: len(self.parts)].copy(), [found.constant for found in self.ladder.stored]
+        arrays = [np.ascontiguousarray(part, dtype=float) for part in (t, q.real, q.imag, w.real, w.imag)]
+        return Pairs._make([limits, np.array(constants), start, *arrays, series])
 
-    def _collect(self, z: np.ndarray, level: int, out: Found, each: int) -> Totals:
+    def totals(self, z: np.ndarray, level: int, w: np.ndarray | None = None) -> tuple[Totals, np.ndarray]:
+        """Return the sums at points z, (points, dim), with derivatives up to `level`, and which of them every row takes.
+
+        That is −1 for rows that are left out.
+        """
+        (points, dim), layout, pieces = z.shape, self.layout, self._pieces
+        count = points * (len(pieces.start) - 1)
+        derivatives = [np.zeros((count if level >= least else 0, dim)) for least in (1, 2)]
+        out = Found._make([np.zeros((count, 2)), *derivatives, np.empty((points, len(layout.offset)), dtype=np.int64)])
+        rest = make_room(max(layout.longest, 1)), level, self._data, z, z if w is None else w, pieces, self._pairs, out
+        few = points * len(layout.row) * 8 <= _SMALL
+        run_shares(lambda first, step: add_up(first, step, *rest), 1 if few else None)
+        bucket = np.empty_like(out.bucket)
+        bucket[:, self._turns] = out.bucket
+        return self._collect(z, level, out, bucket), bucket
+
+    def _collect(self, z: np.ndarray, level: int, out: Found, bucket: np.ndarray) -> Totals:
         """Add up the tasks of every point, and what is linear."""
         points, dim = z.shape
         gradient, product = (
-            _in_order(part.reshape(points, each, dim)) if level >= least else np.zeros((points, 0))
+            _in_order(part.reshape(points, -1, dim)) if level >= least else np.zeros((points, 0))
             for least, part in ((1, out.gradient), (2, out.product))
         )
-        return totals_with_slope(
-            out.values.reshape(points, -1).tolist(), gradient, product, z, self.ladder[0].slope, self.layout
-        )
+        there = bucket >= 0
+        tilts = [self.layout.tilt if rows.all() else self.layout.tilt_of(rows) for rows in there]
+        values = out.values.reshape(points, -1).tolist()
+        return totals_with_slope(values, gradient, product, z, self.ladder[0].slope, tilts)
 
-    def _pieces(self, points: int) -> Pieces:
-        """Return the same pieces of the rows for every point."""
-        rows = len(self.layout.offset)
-        count = int(np.clip(len(self.layout.row) // _PIECE, 1, min(_MOST_PIECES, rows)))
-        edges = np.linspace(0, rows, count + 1).astype(np.int64)
-        return Pieces(np.repeat(np.arange(points), count), np.tile(edges[:-1], points), np.tile(edges[1:], points))
+    @cached_property
+    def _pieces(self) -> Pieces:
+        """Pieces of about as many entries, an even number of them for the sake of two threads."""
+        indptr = self._data.indptr
+        count = 2 * math.ceil(indptr[-1] / _PIECE) if indptr[-1] > _SMALL_PIECE else 1
+        edge = np.unique(np.searchsorted(indptr, np.linspace(0, indptr[-1], count + 1)))
+        edge[0], edge[-1] = 0, len(indptr) - 1
+        start = np.linspace(0, len(edge) - 1, min(len(edge) - 1, _MOST_TASKS) + 1).astype(np.int64)
+        return Pieces(edge, start, int(np.diff(indptr[edge]).max()))
 
 
 def _in_order(parts: np.ndarray) -> np.ndarray:

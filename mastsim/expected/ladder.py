@@ -45,7 +45,7 @@ class Ladder(ReadOnly):
                 break
         return tuple(out)
 
-    @property
+    @cached_property
     def exists(self) -> bool:
         """Whether the loss is such a sum at all."""
         return self.loss.shortest_sum(1.0, self.accuracy) is not None
@@ -83,13 +83,22 @@ class Ladder(ReadOnly):
         if not self.exists:
             return np.full(reach.shape, np.inf)
         stored = np.searchsorted(self._reaches, reach)
-        each = np.array([len(found.weights) for found in self.stored] + [0.0])[stored]
-        beyond = stored == len(self._reaches)
+        each, beyond = self._stored_counts[stored], stored == len(self._reaches)
         if not beyond.any():
             return each
+        near, slope = self._made_to_measure
+        return np.where(beyond, near + slope * (reach - self._last - 64), each)
+
+    @cached_property
+    def _stored_counts(self) -> np.ndarray:
+        """How many exponentials each stored sum has, and 0 for what is beyond them."""
+        return np.array([len(found.weights) for found in self.stored] + [0.0])
+
+    @cached_property
+    def _made_to_measure(self) -> tuple[int, float]:
+        """How many exponentials a sum 64 beyond the stored ones has, and how many more a unit of reach takes."""
         # The number of nodes of rules that are made to measure is affine in the reach.
         near, far = (self.loss.shortest_sum(self._last + more, self.accuracy) for more in (64.0, 1088.0))
         assert near is not None
         assert far is not None
-        slope = (len(far.weights) - len(near.weights)) / 1024
-        return np.where(beyond, len(near.weights) + slope * (reach - self._last - 64), each)
+        return len(near.weights), (len(far.weights) - len(near.weights)) / 1024

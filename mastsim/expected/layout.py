@@ -54,6 +54,31 @@ class RowLayout(ReadOnly, copy=False):
     offset: np.ndarray
     sign: np.ndarray
 
+    def stacked(self, count: int, dim: int) -> RowLayout:
+        """Return so many copies of the rows, each of which sees its own of as many points, in all (count·dim,)."""
+        copies = np.arange(count)[:, None]
+
+        def counted(index: np.ndarray, size: int) -> np.ndarray:
+            return (index + size * copies).ravel()
+
+        def pointers(index: np.ndarray) -> np.ndarray:
+            return np.append(counted(index[:-1], index[-1]), count * index[-1])
+
+        return RowLayout(
+            column=counted(self.column, dim),
+            coefficient=np.tile(self.coefficient, count),
+            term=counted(self.term, len(self.row)),
+            start=pointers(self.start),
+            row=counted(self.row, len(self.offset)),
+            segment=counted(self.segment, len(self.members)),
+            segment_start=pointers(self.segment_start),
+            row_segment_start=pointers(self.row_segment_start),
+            members=np.tile(self.members, count),
+            kept=np.tile(self.kept, count),
+            offset=np.tile(self.offset, count),
+            sign=np.tile(self.sign, count),
+        )
+
     @cached_property
     def keep(self) -> np.ndarray:
         """The probability that a term is kept, shape (terms,)."""
@@ -90,7 +115,11 @@ class RowLayout(ReadOnly, copy=False):
     @cached_property
     def tilt(self) -> tuple[np.ndarray, float]:
         """The gradient in z of Σ E w_i, up to the last column that is held, and its value at z = 0."""
-        return self.scatter(self.keep, int(self.column.max()) + 1), math.fsum(self.offset)
+        return self.tilt_of(np.ones(len(self.offset), dtype=bool))
+
+    def tilt_of(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the same for the rows that a mask of shape (n,) has."""
+        return self.scatter(self.keep * rows[self.row], int(self.column.max()) + 1), math.fsum(self.offset[rows])
 
     @cached_property
     def longest(self) -> int:

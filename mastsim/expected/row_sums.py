@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,8 @@ from mastsim.readonly import ReadOnly
 # An atom of an enumerated row costs about as much as this many (node, term) pairs of the fused kernels: 15 to 25 were
 # measured where terms are kept independently, 5 to 15 where they belong to a subset.
 _ATOM_COST = 15.0
+# Points are evaluated together up to so many terms, beyond which a call takes much longer than its preparation.
+_TOGETHER = 1 << 14
 # Above it the sums alone would take more than a gigabyte.
 _MOST_NODES = 1 << 23
 
@@ -60,15 +62,13 @@ class RowSums:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which exponential sum each row takes, and as which mixture if any; rows with the last index are enumerated instead."""
+    """Which exponential sum each row takes, and as which mixture if any; rows with the last index take none."""
 
     sums: list[ExponentialSum]
     mixtures: list[Mixed | None]
     bucket: np.ndarray
-
-    @property
-    def enumerated(self) -> np.ndarray:
-        return np.flatnonzero(self.bucket == len(self.sums))
+    enumerated: np.ndarray
+    """The rows that are enumerated; others that take no sum are no part of the plan."""
 
     def per_row(self, name: str) -> np.ndarray:
         return np.array([getattr(s, name) for s in self.sums] + [0.0])[self.bucket]
@@ -120,7 +120,10 @@ class SelectionRows(ReadOnly):
             or math.isinf(self._ladder[0].reach)
         ):
             return None
-        return EntryRows(self.layout, self._ladder, self.accuracy / 2) if EntryRows.applies(self.layout) else None
+        if not EntryRows.applies(self.layout):
+            return None
+        found = EntryRows(self.layout, self._ladder, self.accuracy / 2)
+        return found if any(found.parts) else None
 
     def totals(self, z: np.ndarray, order: int, w: np.ndarray | None = None) -> Totals:
         """Return Σ E ψ(w_i) at points z, shape (points, dim), with derivatives up to `order`, along `w` for order 2."""
@@ -128,25 +131,77 @@ class SelectionRows(ReadOnly):
             return found
         # Company must not change how a point is evaluated.
         alone = [None if w is None else w[k : k + 1] for k in range(len(z))]
-        each = [self._quick(z[k : k + 1], order, along) or self._slow(z[k], order, along) for k, along in enumerate(alone)]
-        return Totals(*(np.concatenate([getattr(one, name) for one in each]) for name in ("value", "gradient", "product")))
+        each = [self._quick(z[k : k + 1], order, along) for k, along in enumerate(alone)]
+        slow = [k for k, totals in enumerate(each) if totals is None]
+        rest = iter(self._slow(z[slow], order, None if w is None else w[slow]) if slow else [])
+        whole = [next(rest) if totals is None else totals for totals in each]
+        return Totals(*(np.concatenate([getattr(one, name) for one in whole]) for name in ("value", "gradient", "product")))
 
     def _quick(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals | None:
         """Return the same by a fast way that applies; for several points by the one that each would take alone."""
-        ways = [way for way in (self.columns, self.entries) if way is not None]
-        found = (way.totals(z, order, w) for way in (ways if len(z) == 1 else ways[:1]))
-        return next((totals for totals in found if totals is not None), None)
+        if self.columns is not None:
+            found = self.columns.totals(z, order, w)
+            if found is not None or len(z) > 1:
+                return found
+        return None if self.entries is None else self._by_entries(self.entries, z, order, w)
 
-    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
-        """Return the same for one point, shape (dim,), by the way that always applies."""
-        theta, delta = self.layout.gather(z), None if w is None else self.layout.gather(w[0])
-        rows = self.sums(theta, order, delta)
-        of_row, of_term = (1.0, 1.0) if self.share is None else (self.share, self.share[self.layout.row])
-        gradient = self.layout.scatter(of_term * rows.derivatives, len(z)) if order >= 1 else np.zeros(0)
-        product = self.layout.scatter(of_term * rows.directionals, len(z)) if order == 2 else np.zeros(0)
-        return Totals(np.array([math.fsum(of_row * rows.values)]), gradient[None], product[None])
+    def _by_entries(self, entries: EntryRows, z: np.ndarray, order: int, w: np.ndarray | None) -> Totals:
+        """Return the same by entries, and for rows that they leave out by the way that always applies."""
+        found, bucket = entries.totals(z, order, w)
+        left = np.flatnonzero((bucket < 0).any(axis=1))
+        for k, rest in zip(left, self._slow(z[left], order, None if w is None else w[left], bucket[left] < 0), strict=True):
+            for name in ("value", "gradient", "product")[: order + 1]:
+                getattr(found, name)[k] += getattr(rest, name)[0]
+        return found
 
-    def sums(self, theta: np.ndarray, order: int, delta: np.ndarray | None = None) -> RowSums:
+    def _slow(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None = None) -> list[Totals]:
+        """Return the same by the way that always applies, for several points at once; `only`, (points, n), has the rows."""
+        most = max(1, _TOGETHER // max(1, len(self.layout.row)))
+        out: list[Totals] = []
+        while len(out) < len(z):
+            # Counts that are powers of two, so that there are few layouts.
+            count = 1 << (min(most, len(z) - len(out)).bit_length() - 1)
+            part = slice(len(out), len(out) + count)
+            out += self._together(z[part], order, *(None if each is None else each[part] for each in (w, only)))
+        return out
+
+    def _together(self, z: np.ndarray, order: int, w: np.ndarray | None, only: np.ndarray | None) -> list[Totals]:
+        """Return the totals at every one of some points."""
+        count, dim = z.shape
+        several = self if count == 1 else self._several(count, dim)
+        layout, share = several.layout, several.share
+        try:
+            along, there = None if w is None else layout.gather(w.ravel()), None if only is None else only.ravel()
+            rows = several.sums(layout.gather(z.ravel()), order, along, there)
+        except OutOfReachError:
+            if count == 1:
+                raise
+            # All together may be too many where each is not.
+            parts = ([None if each is None else each[k : k + 1] for each in (w, only)] for k in range(count))
+            return [each for k, part in enumerate(parts) for each in self._together(z[k : k + 1], order, *part)]
+        of_row, of_term = (1.0, 1.0) if share is None else (share, share[layout.row])
+        none = np.zeros(0)
+        gradient = layout.scatter(of_term * rows.derivatives, count * dim) if order >= 1 else none
+        product = layout.scatter(of_term * rows.directionals, count * dim) if order == 2 else none
+        values = (of_row * rows.values).reshape(count, -1)
+        slopes = zip(gradient.reshape(count, 1, -1), product.reshape(count, 1, -1), strict=True)
+        return [Totals(np.array([math.fsum(each)]), *slope) for each, slope in zip(values, slopes, strict=True)]
+
+    def _several(self, count: int, dim: int) -> SelectionRows:
+        """Return the rows for so many points, one copy each."""
+        if count not in self._copies:
+            share = None if self.share is None else np.tile(self.share, count)
+            self._copies[count] = replace(self, layout=self.layout.stacked(count, dim), share=share)
+        return self._copies[count]
+
+    @cached_property
+    def _copies(self) -> dict[int, SelectionRows]:
+        """The rows for several points at once, by their number."""
+        return {}
+
+    def sums(
+        self, theta: np.ndarray, order: int, delta: np.ndarray | None = None, only: np.ndarray | None = None
+    ) -> RowSums:
         """Return E ψ(w_i) and its derivatives in θ.
 
         Parameters
@@ -157,12 +212,14 @@ class SelectionRows(ReadOnly):
             Values only, with derivatives, or with the change of the derivatives along `delta`.
         delta : ndarray, shape (terms,), optional
             The direction, for order 2.
+        only : ndarray of bool, shape (n,), optional
+            The rows that are evaluated, of a loss that has no pieces; all others are 0.
         """
         loss, layout = self.loss, self.layout
         if loss.pieces is not None:
             everywhere = np.arange(len(layout.offset))
             return RowSums(*piecewise(order, layout, theta, everywhere, loss.pieces, delta))
-        plan = self._plan(theta)
+        plan = self._plan(theta, only)
         sums = self._by_exponentials(plan, theta, order, delta)
         few = plan.enumerated
         if len(few):
@@ -186,10 +243,9 @@ class SelectionRows(ReadOnly):
         loss = self.loss
         if loss.pieces is not None:
             return weighed(by_pieces(loss, loss.pieces, rows, piecewise_rows.DIRECT_TERMS), self.share)
-        plan, theta = self._quick_plan(z), self.layout.gather(z)
-        plan = self._plan(theta) if plan is None else plan
+        plan = self._plan_at(z)
         growing = any(found.rate for found in plan.sums)
-        values = self.sums(theta, 0).values if growing else np.zeros(len(plan.bucket))
+        values = self.sums(self.layout.gather(z), 0).values if growing else np.zeros(len(plan.bucket))
         out = no_errors(len(values))
         for k in np.unique(plan.bucket):
             here = np.flatnonzero(plan.bucket == k)
@@ -201,33 +257,42 @@ class SelectionRows(ReadOnly):
             write(found, here, out)
         return weighed(out, self.share)
 
-    def _quick_plan(self, z: np.ndarray) -> _Plan | None:
-        """Return the sums that `columns` or `entries` take, or None where neither is used."""
+    def _plan_at(self, z: np.ndarray) -> _Plan:
+        """Return which sums `totals` takes at one point, shape (dim,)."""
         found = None if self.columns is None else self.columns.plan(z[None])
         if found is not None:
             bucket = np.empty(len(self.layout.offset), dtype=np.int64)
             bucket[found.order[0]] = np.repeat(np.arange(len(found.used)), np.diff(found.start[0])[found.used])
-            return _Plan(found.pack.found, list(found.pack.parts), bucket)
-        if self.entries is None or (each := self.entries.buckets(z)) is None:
-            return None
-        used, bucket = np.unique(each, return_inverse=True)
-        return _Plan([self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used], bucket)
+            return _Plan(found.pack.found, list(found.pack.parts), bucket, np.zeros(0, dtype=np.int64))
+        theta = self.layout.gather(z)
+        if self.entries is None:
+            return self._plan(theta)
+        each = self.entries.totals(z[None], 0)[1][0]
+        rest = self._plan(theta, each < 0)
+        used, bucket = np.unique(each[each >= 0], return_inverse=True)
+        numbers = rest.bucket + len(used)
+        numbers[each >= 0] = bucket
+        sums, parts = [self._ladder[int(k)] for k in used], [self.entries.parts[k] for k in used]
+        return _Plan(sums + rest.sums, parts + rest.mixtures, numbers, rest.enumerated)
 
-    def _plan(self, theta: np.ndarray) -> _Plan:
+    def _plan(self, theta: np.ndarray, only: np.ndarray | None = None) -> _Plan:
+        """Return which sums rows take by the way that always applies: all of them, or those that a mask has."""
         ladder, reach = self._ladder, self.layout.reach(theta)
         few, numbers = _work(ladder.counts(reach), self.layout)
-        keys, which = np.unique(ladder.find(reach[~few]), return_inverse=True)
+        there = np.ones(len(reach), dtype=bool) if only is None else only
+        rest = there & ~few
+        keys, which = np.unique(ladder.find(reach[rest]), return_inverse=True)
         nodes = float(ladder.counts(ladder.limits[np.minimum(keys, len(ladder.limits) - 1)]).sum()) if len(keys) else 0.0
-        if nodes > _MOST_NODES or numbers[~few].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
+        if nodes > _MOST_NODES or numbers[rest].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
             raise OutOfReachError(
                 f"the point is too far out for an exact value of f_D: a row with more than {MOST_TERMS} terms reaches "
-                f"|aᵢᵀ(v + S(x − v))| = {reach[~few].max():.3g}, and all rows take {ladder.counts(reach[~few]).max():.3g} "
+                f"|aᵢᵀ(v + S(x − v))| = {reach[rest].max():.3g}, and all rows take {ladder.counts(reach[rest]).max():.3g} "
                 f"exponentials and {numbers.sum():.3g} numbers; at most {_MOST_NODES} and {MOST_WORK} are accepted"
             )
         bucket = np.full(len(reach), len(keys))
-        bucket[~few] = which
+        bucket[rest] = which
         sums = [ladder[int(k)] for k in keys]
-        return _Plan(sums, [self._mixture(found) for found in sums], bucket)
+        return _Plan(sums, [self._mixture(found) for found in sums], bucket, np.flatnonzero(there & few))
 
     def _mixture(self, found: ExponentialSum) -> Mixed | None:
         """Return the mixture that replaces the law of a subset for one of the sums, or None where the subset is better."""

@@ -19,7 +19,7 @@ ALL_METHODS: tuple[type[Method], ...] = (
     GDCI,
     AveragedMomentum,
 )
-"""Every method; tests, command line and documentation are generated from this tuple."""
+"""Every method for any number of clients; tests, command line and documentation are generated from this tuple."""
 
 
 def method_names() -> dict[str, type[Method]]:

@@ -129,7 +129,7 @@ class EnumeratedRecursion(Recursion):
             self._probe_later(maps, weights, STEPS[1:])
         return maps, weights
 
-    @property
+    @cached_property
     def alike(self) -> bool:
         """Whether every step is the same."""
         return steps_are_alike(self.method)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 from functools import cached_property
@@ -220,9 +221,10 @@ def read_label(value: float | str) -> float | str:
     """
     if isinstance(value, str):
         try:
-            return float(read_number("positive", value))
+            spelled = float(read_number("positive", value))
         except ValueError:
-            return text("positive", value)
+            spelled = math.inf
+        return spelled if math.isfinite(spelled) else text("positive", value)
     return real("positive", read_number("positive", value))
 
 

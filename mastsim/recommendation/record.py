@@ -169,12 +169,18 @@ class Recommendation:
             f"λ = {self.l2:.4g}{C}",
             f"Usable step: an estimate, no guarantee; {first.usable.source}.",
             f"Columns of largest curvature L_ii: {columns}",
-            f"Standardising the columns, with the same λ: {_changes(self.before, self.after)}",
+            *self._of_standardising(),
             "With v pre-trained (the minimiser on every second row): the floor in the last column; with v = x* it is 0.",
         ]
         if first.stable is not None:
             lines.append(f"Second moments stay bounded up to γ = {first.stable:.4g} ({first.stable.kind}, exact moments).")
         return [*lines, *self.notes]
+
+    def _of_standardising(self) -> list[str]:
+        """Return what standardising would change, where it is not done."""
+        done = self.data.standardisation is not None
+        changes = _changes(self.before, self.after)
+        return [] if done else [f"Standardising the columns (--standardise), with the same λ: {changes}"]
 
     def rows(self) -> tuple[Sequence[str], list[list[str]]]:
         """Return heading and cells of the table of keeps."""

@@ -14,15 +14,15 @@ from typing import Any
 
 from mastsim import version
 from mastsim.expected import Objective
+from mastsim.orphans import end_with
 from mastsim.problems.dataset import sha256
 from mastsim.run import Run
 from mastsim.run_files import seal_of
 from mastsim.simulation import simulate
+from mastsim.single_thread import one_thread
 from mastsim.spec import Spec
-from mastsim.sweeps.orphans import end_with
 from mastsim.sweeps.records import read_record, run_path, write_record
 from mastsim.sweeps.tasks import Task
-from mastsim.sweeps.threads import one_thread
 from mastsim.theorems import Rate
 
 

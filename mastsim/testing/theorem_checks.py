@@ -21,7 +21,8 @@ from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS
 from mastsim.verification.attack.search import Evaluator, confirmed, search
 from mastsim.verification.attack.shrinking import shrink
 from mastsim.verification.instances import Instances, one_dimension, two_signs
-from mastsim.verification.suite import FAMILY_ALPHA, QUICK, try_on
+from mastsim.verification.suite import FAMILY_ALPHA, try_on
+from mastsim.verification.tasks import QUICK
 from mastsim.verification.tolerances import ROUNDING
 from mastsim.verification.verdict import Verdict
 

@@ -9,7 +9,8 @@ from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.inequalities import decide_inequality
 from mastsim.verification.sampled_rates import check_run, decide_by_simulation, judge_run
 from mastsim.verification.sequential import decide_mean_at_most, family_alpha
-from mastsim.verification.suite import FAMILY_ALPHA, FULL, QUICK, Effort, SuiteInterrupted, as_expected, run_suite
+from mastsim.verification.suite import FAMILY_ALPHA, SuiteInterrupted, as_expected, run_suite
+from mastsim.verification.tasks import FULL, QUICK, Effort
 from mastsim.verification.trial import Trial, exact_recursion
 from mastsim.verification.verdict import Curve, Verdict
 
@@ -79,4 +80,4 @@ def verify(theorem: Theorem, run: Run | None = None, *, alpha: float = FAMILY_AL
     trial = Trial.of(theorem)
     if (chain := exact_recursion(trial)) is not None:
         return decide_rate_exactly(trial, chain)
-    return decide_by_simulation(trial, FULL.sampled_steps, FULL.replicas, seed, alpha)
+    return decide_by_simulation(trial, FULL.sampled_steps, seed, alpha)

@@ -150,7 +150,7 @@ def tiny_losses() -> list[Objective]:
         Mast(logistic, RandK(2, k=1), shift=np.array([0.5, -0.5]), evaluate="enumeration"),
         Mast(logistic, Bernoulli(2, np.array([0.9, 0.3])), evaluate="enumeration"),
         Mast(sigmoid, RandK(2, k=1), shift=np.array([2.0, 1.0]), evaluate="enumeration"),
-        Distributed(shards, PermK(2, clients=2)),
+        Distributed(shards, PermK(2, clients=2), evaluate="enumeration"),
     ]
 
 

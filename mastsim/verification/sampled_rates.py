@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from mastsim.parallel import thread_count
 from mastsim.provenance import content_hash
 from mastsim.run import Run
 from mastsim.simulation import simulate
@@ -22,7 +24,7 @@ from mastsim.verification.verdict import Curve, Outcome, Reason, Verdict
 
 _CHECKPOINTS = 4
 _RANGE_LIMIT = 1e4
-_MOST_DOUBLINGS = 4
+_FIRST_REPLICAS, _MOST_REPLICAS, _CHUNK = 256, 8192, 64
 
 
 def decide_run(trial: Trial, run: Run, alpha: float, *, asymptotic: bool = False) -> Verdict:
@@ -117,25 +119,30 @@ def judge_run(trial: Trial, run: Run, alpha: float) -> Verdict:
     return _left_to_normal_law(decide_run(trial, run, alpha / 2), trial, run, alpha)
 
 
-def decide_by_simulation(trial: Trial, steps: int, replicas: int, seed: int, alpha: float) -> Verdict:
-    """Simulate and decide, with twice the replicas each time the verdict is inconclusive, up to sixteen times as many.
+def decide_by_simulation(trial: Trial, steps: int, seed: int, alpha: float) -> Verdict:
+    """Simulate and decide, with as many replicas as should decide each time the verdict is inconclusive, up to 8192.
 
     It stops earlier when even that many would not decide. The tests are valid for every sample size and a replica's path
     does not depend on how many there are, so looking again costs nothing in error probability. What then is still open is
     left to the central limit theorem, with the other half of `alpha`.
     """
     require_exact(trial.objective)
-    most = replicas << _MOST_DOUBLINGS
     trial = trial if trial.start is not None else replace(trial, start=far_start(trial))
-    for doublings in range(_MOST_DOUBLINGS + 1):
-        run = simulated(trial, steps, replicas << doublings, seed)
+    replicas = _FIRST_REPLICAS
+    while True:
+        run = simulated(trial, steps, replicas, seed)
         verdict = decide_run(trial, run, alpha / 2)
-        if verdict.verdict != "inconclusive" or verdict.needed > most:
-            break
+        if verdict.verdict != "inconclusive" or replicas == _MOST_REPLICAS or verdict.needed > _MOST_REPLICAS:
+            return _left_to_normal_law(verdict, trial, run, alpha)
         with_normal_law = _left_to_normal_law(verdict, trial, run, alpha)
         if with_normal_law.verdict != "inconclusive" and not _provable(trial, run):
             return with_normal_law
-    return _left_to_normal_law(verdict, trial, run, alpha)
+        replicas = _more_replicas(verdict.needed)
+
+
+def _more_replicas(needed: float) -> int:
+    """Return a quarter more than are thought to be needed, in whole chunks."""
+    return min(_CHUNK * math.ceil(1.25 * needed / _CHUNK), _MOST_REPLICAS)
 
 
 def _provable(trial: Trial, run: Run) -> bool:
@@ -220,7 +227,7 @@ def simulated(trial: Trial, steps: int, replicas: int, seed: int, progress: bool
         x0=far_start(trial) if trial.start is None else trial.start,
         every=max(1, steps // 8) if trial.theorem.over != "average" else 1,
         measures=tuple(dict.fromkeys([*map(trace_of, measurable(trial.theorem, trial.stepsize)), "distance"])),
-        threads=2,
+        threads=thread_count(),
         progress=progress,
     )
 

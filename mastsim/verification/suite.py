@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from uuid import uuid4
 
 from tqdm import tqdm
 
 from mastsim import theorems
-from mastsim.expected import Objective
 from mastsim.problems import Dataset
 from mastsim.sketches import Sketch, parse_sketch
-from mastsim.theorems import Inequality, Rate, Theorem
-from mastsim.theorems.assumptions import EXACT
-from mastsim.validation import flag, instance, instances, integer, one_of, shown, texts
-from mastsim.verification.exact_rates import decide_rate_exactly
-from mastsim.verification.false_falling_steps import false_falling_steps
-from mastsim.verification.false_polyak_steps import false_polyak_steps
-from mastsim.verification.false_reshuffling import false_reshuffling
-from mastsim.verification.false_shifts import false_shifts
-from mastsim.verification.false_subnetworks import false_subnetworks
-from mastsim.verification.inequalities import decide_inequality, expected_outcome
+from mastsim.theorems import Theorem
+from mastsim.validation import flag, instance, instances, integer, is_of_this_package, one_of, shown, texts
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
-from mastsim.verification.negative_controls import false_inequalities, false_rates
-from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
-from mastsim.verification.sampled_rates import decide_by_simulation
+from mastsim.verification.processes import decide_in_processes
 from mastsim.verification.sequential import family_alpha
-from mastsim.verification.trial import Trial, exact_recursion
-from mastsim.verification.verdict import Outcome, Verdict
+from mastsim.verification.tasks import FULL, QUICK, Effort, Suite, Task, claims_of
+from mastsim.verification.verdict import Verdict
 
 
 class SuiteInterrupted(KeyboardInterrupt):
@@ -54,42 +43,8 @@ class SuiteInterrupted(KeyboardInterrupt):
 FAMILY_ALPHA = 1e-6
 """Error probability of everything that one suite decides from samples, together."""
 
-
-@dataclass(frozen=True)
-class Effort:
-    """How much work a suite does.
-
-    Parameters
-    ----------
-    points : int
-        Pairs of points per inequality without a spectrum.
-    steps : int
-        Horizon of exact recursions.
-    depth : int
-        Longest horizon of trees of all outcomes.
-    sampled_steps, replicas : int
-        Horizon and number of replicas of simulated rates.
-    """
-
-    points: int
-    steps: int
-    depth: int
-    sampled_steps: int
-    replicas: int
-
-
-FULL = Effort(points=24, steps=400, depth=9, sampled_steps=40, replicas=512)
-QUICK = Effort(points=8, steps=100, depth=6, sampled_steps=16, replicas=512)
-
-
-_FEW_REPLICAS = 256
-
-
-class _Task(NamedTuple):
-    """What remains to be done for one verdict, given the error probability it may spend."""
-
-    decide: Callable[[float], Verdict]
-    sampled: bool
+_WORTH_A_PROCESS = 100
+"""Fewer tasks take less time than another process takes to begin."""
 
 
 def run_suite(
@@ -100,6 +55,7 @@ def run_suite(
     effort: Effort = FULL,
     progress: bool = False,
     also: Sequence[type[Theorem]] = (),
+    workers: int = 1,
 ) -> list[Verdict]:
     """Try the theorems on a data set and on small hard instances, and the negative controls.
 
@@ -119,6 +75,9 @@ def run_suite(
         Whether to show a bar on stderr.
     also : sequence of type of Theorem, optional
         Records of one's own, which are tried beside the package's.
+    workers : int, default 1
+        Processes that share the work where there is enough of it; what is found does not depend on their number. Records of
+        one's own are left to this process, and so is everything where a sketch is one's own.
 
     Returns
     -------
@@ -138,6 +97,7 @@ def run_suite(
     instance("data", data, Dataset)
     instance("effort", effort, Effort)
     flag("progress", progress)
+    integer("workers", workers, 1)
     kinds = records(also)
     known = [kind.id for kind in kinds]
     chosen = [one_of("theorem", name, known) for name in texts("only", only)] or known
@@ -145,8 +105,11 @@ def run_suite(
     named = (sketches if ready else texts("sketches", sketches)) or DEFAULT_SKETCHES
     drawn = [each if isinstance(each, Sketch) else parse_sketch(each, data.d) for each in named]
     tried = [kind for kind in kinds if kind.id in chosen]
-    tasks = [*_claims(Instances.of(data, drawn), tried, seed, effort), *_controls(chosen, seed, effort)]
-    return _decided(tasks, FAMILY_ALPHA, progress)
+    suite = Suite(uuid4().hex, data, tuple(drawn), tuple(tried), seed, effort)
+    level, most = _level(suite.tasks, FAMILY_ALPHA), len(suite.tasks) // _WORTH_A_PROCESS
+    if (shares := min(workers, most)) > 1 and all(is_of_this_package(type(sketch)) for sketch in drawn):
+        return _decided(suite.tasks, decide_in_processes(suite, level, shares), progress)
+    return _decided(suite.tasks, _one_by_one(suite.tasks, level), progress)
 
 
 def records(also: Sequence[type[Theorem]] = ()) -> list[type[Theorem]]:
@@ -176,100 +139,31 @@ def try_on(
     alpha : float, default 1e-6
         Error probability of all that samples decide, together.
     """
-    return _decided(_claims(instances, [kind], seed, effort), alpha, progress=False)
+    tasks = claims_of(kind, instances, seed, effort)
+    return _decided(tasks, _one_by_one(tasks, _level(tasks, alpha)), progress=False)
 
 
-def _decided(tasks: list[_Task], alpha: float, progress: bool) -> list[Verdict]:
-    level = family_alpha(alpha, max(sum(task.sampled for task in tasks), 1))
-    verdicts: list[Verdict] = []
+def _decided(tasks: list[Task], found: Generator[tuple[int, Verdict]], progress: bool) -> list[Verdict]:
+    """Return the verdicts in the order of the tasks, as they are found in any order."""
+    verdicts: dict[int, Verdict] = {}
     try:
-        for task in tqdm(tasks, disable=not progress, file=sys.stderr, unit="verdict"):
-            verdicts += [task.decide(level)]
+        with closing(found), tqdm(total=len(tasks), disable=not progress, file=sys.stderr, unit="verdict") as bar:
+            for number, verdict in found:
+                verdicts[number] = verdict
+                bar.update()
     except KeyboardInterrupt as stop:
-        raise SuiteInterrupted(verdicts, len(tasks)) from stop
-    return verdicts
+        raise SuiteInterrupted([verdicts[number] for number in sorted(verdicts)], len(tasks)) from stop
+    return [verdicts[number] for number in range(len(tasks))]
 
 
-def _claims(instances: Instances, kinds: list[type[Theorem]], seed: int, effort: Effort) -> list[_Task]:
-    """Return every record on every objective it applies to, for each record the exact decisions first."""
-    return [task for kind in kinds for task in sorted(_tasks(instances, kind, seed, effort), key=lambda task: task.sampled)]
+def _one_by_one(tasks: list[Task], level: float) -> Generator[tuple[int, Verdict]]:
+    for number, task in enumerate(tasks):
+        yield number, task.decide(level)
 
 
-def _tasks(instances: Instances, kind: type[Theorem], seed: int, effort: Effort) -> list[_Task]:
-    """Return what is tried of a theorem: its own cases, or every case on the instances that fit."""
-    if issubclass(kind, Rate) and (own := kind.own_cases(instances.small)) is not None:
-        return [_rate(Trial.of_case(case), seed, effort) for case in own]
-    return [_task(claim, seed, effort) for F in _fitting(instances, kind) for claim in kind.cases(F)]
-
-
-def _fitting(instances: Instances, kind: type[Theorem]) -> list[Objective]:
-    """Return the instances on which a theorem is decided at a reasonable cost."""
-    if not issubclass(kind, Rate):
-        return instances.whole
-    if EXACT in kind.assumptions or (_measures_f(kind) and kind.over == "last"):
-        return instances.exact
-    return instances.few_rows if _measures_f(kind) else instances.whole
-
-
-def _measures_f(kind: type[Rate]) -> bool:
-    """Whether replicas are measured by values or gradients of f_D."""
-    return kind.measure in ("gap", "gradient_norm2")
-
-
-def _controls(chosen: list[str], seed: int, effort: Effort) -> list[_Task]:
-    """Return the false variants of the chosen theorems: exactly, and the rates also from replicas."""
-    wrong = [_inequality(claim, seed, effort, "refuted") for claim in false_inequalities() if _root(claim) in chosen]
-    trials = [trial for trial in false_rates() if _root(trial.theorem) in chosen]
-    shown = [
-        trial
-        for trial in (
-            *false_shifts(),
-            *false_reshuffling(),
-            *false_polyak_steps(),
-            *false_falling_steps(),
-            *false_subnetworks(),
-        )
-        if _root(trial.theorem) in chosen
-    ]
-    exact = [_rate(trial, seed, effort) for trial in (*trials, *shown)]
-    return [*wrong, *exact, *(_sampled(t, seed, effort) for t in trials)]
-
-
-def _root(variant: Theorem) -> str:
-    return variant.id.split("/")[0]
-
-
-def _task(theorem: Theorem, seed: int, effort: Effort) -> _Task:
-    if isinstance(theorem, Inequality):
-        return _inequality(theorem, seed, effort, expected_outcome(theorem))
-    if isinstance(theorem, Rate):
-        try:
-            return _rate(Trial.of(theorem), seed, effort)
-        except ZeroDivisionError as problem:
-            said = f"{theorem.title} divides by zero on {theorem.objective.name}, which its assumptions let through"
-            remedy = "give the step size a value there too, such as '1 / self.L if self.L > 0 else 1.0', or assume more"
-            raise ValueError(f"{said}: {remedy}") from problem
-    raise TypeError(f"theorem={shown(theorem)} is not accepted: it must be an Inequality or a Rate")
-
-
-def _inequality(claim: Inequality, seed: int, effort: Effort, expected: Outcome) -> _Task:
-    return _Task(lambda _: replace(decide_inequality(claim, effort.points, seed), expected=expected), sampled=False)
-
-
-def _rate(trial: Trial, seed: int, effort: Effort) -> _Task:
-    if (chain := exact_recursion(trial)) is None:
-        depth = tree_depth(trial, most=min(effort.depth, trial.theorem.deepest))
-        return _sampled(trial, seed, effort) if depth is None else _Task(lambda _: decide_rate_on_tree(trial, depth), False)
-    longest = trial.theorem.planned_steps or min(effort.steps, trial.theorem.longest)
-    steps = longest if trial.start is not None else min(longest, effort.steps)
-    return _Task(lambda _: decide_rate_exactly(trial, chain, steps), sampled=False)
-
-
-def _sampled(trial: Trial, seed: int, effort: Effort) -> _Task:
-    replicas = min(effort.replicas, _FEW_REPLICAS) if _measures_f(type(trial.theorem)) else effort.replicas
-    # An average needs a record of every step.
-    steps = effort.sampled_steps // (2 if trial.theorem.over == "average" else 1)
-    return _Task(lambda alpha: decide_by_simulation(trial, steps, replicas, seed, alpha), sampled=True)
+def _level(tasks: list[Task], alpha: float) -> float:
+    """Return the error probability of each sampled task, of all of which it is `alpha`."""
+    return family_alpha(alpha, max(sum(task.sampled for task in tasks), 1))
 
 
 def as_expected(verdicts: list[Verdict]) -> bool:

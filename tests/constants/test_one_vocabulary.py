@@ -16,6 +16,7 @@ import mastsim as ms
 from mastsim.constants import CLIENT_NAMES, NAMES, Constants
 from mastsim.problems import Minimum
 from mastsim.testing import strategies
+from tests.examples import examples
 from tests.oracles.promises import holds, number
 from tests.oracles.rational import DIGITS, fractions, masks
 from tests.oracles.rational_clients import ClientsTruth, dealt, independent
@@ -37,7 +38,7 @@ def ends(constant):
 
 
 @pytest.mark.filterwarnings(QUIET)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(F=strategies.objectives())
 def test_one_client_has_the_constants_of_one_node(F):
     """The same names; the same numbers and tiers, or where a minimiser is searched for, tiers that can both be true."""
@@ -104,7 +105,7 @@ def sketches_with_values(draw, d):
 
 
 @pytest.mark.filterwarnings(QUIET)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(clients())
 def test_every_label_of_clients_is_true(instance):
     """Each tier promises the truth, and what is a formula is that formula, neither more nor less."""

@@ -12,6 +12,7 @@ import mastsim as ms
 from mastsim.cli import main
 from mastsim.empirical_rates import cost, measure_rates, table
 from mastsim.empirical_rates.cost import cost_of
+from mastsim.empirical_rates.fit import SLOPE_MARGIN
 from mastsim.empirical_rates.floors import floor_in_clients, floor_in_masks, floor_of_reshuffled, rate_in_probability
 from mastsim.methods.families import ALL_METHODS
 from mastsim.spec import Spec
@@ -86,6 +87,43 @@ def test_slopes_in_clients_masks_and_probability_are_those_of_theory():
         # The bound's floor is in proportion to (N + 1)·c, N from 3 to 6; c is within 2 % of 1 at these steps.
         assert masks.claimed == pytest.approx(math.log(7 / 4) / math.log(2), abs=0.05)
         assert rate_in_probability(f).verdict == "consistent"
+
+
+def test_the_margin_is_twice_what_one_coordinate_is_off_by():
+    """x⁺ = x − γ(x + ζ), ζ = ±1: the stationary variance by its own recursion, at a quarter and a sixteenth of γ = 1."""
+    found = []
+    for gamma in (1 / 4, 1 / 16):
+        variance = 0.0
+        for _ in range(3000):
+            variance = (1 - gamma) ** 2 * variance + gamma**2
+        found.append(variance)
+    assert math.log(found[0] / found[1]) / math.log(4) - 1 == pytest.approx(SLOPE_MARGIN / 2, rel=1e-9)
+
+
+def test_slopes_are_those_of_the_problem_itself_where_they_can_be():
+    """Logistic regression: replicas for 1/M and N, least squares in its place for p; a small quadratic: all exact on it."""
+    spec = Spec(data="synthetic:n=16,d=9", problem="logistic", sketch="randk:0.5", condition_number=5.0)
+    F = spec.objective_of(spec.load())[1]
+    found = {fit.quantity: fit for fit in measure_rates(spec, replicas=32) if fit.quantity in ("floor in 1/M", "rate in p")}
+    clients, shift = found["floor in 1/M"], found["rate in p"]
+    assert (clients.tier, shift.tier) == ("asymptotic", "exact")
+    assert "columns" not in clients.over
+    assert clients.verdict == "consistent"
+    assert shift.over.endswith("; 8 columns")
+    # What one measured is what theory's exact moments say of a quadratic: within the interval of its replicas.
+    quadratic = dense(np.random.default_rng(3), 6)
+    sampled = floor_in_clients(quadratic, lambda setting: setting.sampled(128, 1 + len(setting.objective.clients)), 1e-6)
+    assert sampled.low <= floor_in_clients(quadratic).value <= sampled.high
+    assert sampled.tier == "asymptotic"
+    assert F.problem.dim > 8
+
+
+def test_small_quadratics_of_ones_own_have_exact_slopes(exact):
+    over = {
+        fit.quantity: (fit.tier, fit.over) for fit in exact if fit.quantity in ("floor in 1/M", "floor in N", "rate in p")
+    }
+    assert len(over) == 3
+    assert all(tier == "exact" and "columns" not in said for tier, said in over.values())
 
 
 @pytest.mark.parametrize("slope", [floor_in_clients, rate_in_probability, floor_of_reshuffled])

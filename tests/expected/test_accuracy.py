@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.expected.rows import ACCURACY
+from tests.examples import examples
 
 ACCURACIES = (1e-15, ACCURACY, 1e-12, 1e-9, 1e-6, 1e-4)
 MODELS = (ms.LogisticRegression, ms.SigmoidClassification, ms.WelschRegression)
@@ -28,7 +29,7 @@ def draw(seed):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_less_accurate_values_and_gradients_are_within_their_bounds(seed):
     """Against the most accurate, whose own bound is added; tests of that one have an oracle of their own."""
     f, sketch, v, x = draw(seed)

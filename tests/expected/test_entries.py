@@ -10,17 +10,28 @@ import mastsim as ms
 from benchmarks.expected_rules import TrapezoidRows, plain
 from mastsim.expected.mixtures import mixture
 from mastsim.expected.transforms import mixed, pack
-from mastsim.expected.transforms.arguments import Rows, Transforms
-from mastsim.expected.transforms.scratch import lay_out
-from mastsim.expected.transforms.series import ROOM, TERMS, evaluate_series, make_series
-from mastsim.expected.transforms.simd import LANES
+from mastsim.expected.transforms.entry_law import Data, Found, Pairs, Pieces, add_up, make_room
+from mastsim.expected.transforms.series import TERMS, make_series
 from mastsim.parallel import limited_threads
+from tests.examples import examples
 
 
 def one_node(q, t=1.0):
-    """Return the nodes of one sum with the pair (t, q) and the weight 1, and the chances."""
-    nodes = pack([(0.0, np.array([t]), np.array([1.0 + 0j]))])
-    return nodes, np.append(q, np.zeros(LANES - 1)).astype(complex)
+    """Return one sum, with the pair (t, q) and the weight 1."""
+    start, frequency, q = np.array([0, 1]), np.array([t]), np.array([q], dtype=complex)
+    series, one = make_series(start, frequency, q), np.ones(1)
+    return Pairs(one * np.inf, 0 * one, start, frequency, np.array(q.real), np.array(q.imag), one, 0 * one, series)
+
+
+def evaluated(pairs, theta, delta, offset):
+    """Return value, derivatives and their change along delta of one row whose terms are theta."""
+    r, one = len(theta), np.ones(len(theta))
+    data = Data(np.array([0, r]), np.arange(r, dtype=np.int32), one, np.array([offset]), one)
+    piece = Pieces(np.array([0, 1]), np.array([0, 1]), r)
+    out = Found(np.zeros((1, 2)), np.zeros((1, r)), np.zeros((1, r)), np.zeros((1, 1), dtype=np.int64))
+    add_up(0, 1, make_room(r), 2, data, theta[None], delta[None], piece, pairs, out)
+    assert out.bucket[0, 0] == 0
+    return out.values[0].sum(), out.gradient[0], out.product[0]
 
 
 def chances(rng):
@@ -34,19 +45,17 @@ def chances(rng):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_series_is_exact_to_rounding_up_to_its_radius(seed):
     """Against products of factors in 40 digits, with all entries at the radius or some."""
     rng = np.random.default_rng(seed)
     q, t, r = chances(rng), float(10.0 ** rng.uniform(-1, 1.3)), int(rng.integers(16, 60))
-    nodes, keep = one_node(q, t)
-    series = make_series(nodes, keep)
-    assert series.radius[0] > 0.05 / t
-    theta = series.radius[0] * (rng.choice([-1.0, 1.0], r) if rng.random() < 0.5 else rng.uniform(-1, 1, r))
+    pairs = one_node(q, t)
+    radius = pairs.series.radius[0]
+    assert radius > 0.05 / t
+    theta = radius * (rng.choice([-1.0, 1.0], r) if rng.random() < 0.5 else rng.uniform(-1, 1, r))
     delta, offset = rng.standard_normal(r), float(rng.standard_normal())
-    found = Transforms(np.zeros(1), np.zeros(r), np.zeros(r))
-    rows = Rows(np.array([0, r]), theta, np.array([offset]), np.zeros(1, dtype=np.int64), delta)
-    assert evaluate_series(np.zeros(ROOM), lay_out(2, r, 1), rows, nodes, series, found)
+    value_found, slopes_found, bends_found = evaluated(pairs, theta, delta, offset)
     with mp.workdps(40):
         q, t = mp.mpc(q), mp.mpf(t)
         e = [mp.expj(t * mp.mpf(float(each))) for each in theta]
@@ -59,20 +68,22 @@ def test_a_series_is_exact_to_rounding_up_to_its_radius(seed):
         bends = [-(t * t * whole * (a * along + (a - a * a) * mp.mpf(float(b)))).real for a, b in zip(c, delta, strict=True)]
     noise, t = 2e-16 * (r + 20) * size, float(t)
     reach = 1 + t * float(np.abs(theta).sum() + abs(offset)) + max(float(abs(a)) for a in c)
-    assert abs(found.values[0] - float(value)) <= noise * reach
-    np.testing.assert_allclose(found.derivatives, np.array(slopes, dtype=float), rtol=0, atol=4 * noise * t * reach)
+    assert abs(value_found - float(value)) <= noise * reach
+    np.testing.assert_allclose(slopes_found, np.array(slopes, dtype=float), rtol=0, atol=4 * noise * t * reach)
     scale = t**2 * (1 + float(np.abs(delta).sum()))
-    np.testing.assert_allclose(found.directionals, np.array(bends, dtype=float), rtol=0, atol=8 * noise * scale * reach**2)
+    np.testing.assert_allclose(bends_found, np.array(bends, dtype=float), rtol=0, atol=8 * noise * scale * reach**2)
 
 
 def test_beyond_its_radius_a_row_is_left_to_products():
-    nodes, keep = one_node(0.5)
-    series = make_series(nodes, keep)
-    out = Transforms(np.zeros(1), np.zeros(20), np.zeros(20))
-    for factor, done in ((1.0, True), (1.001, False)):
-        theta = np.full(20, factor * series.radius[0])
-        rows = Rows(np.array([0, 20]), theta, np.zeros(1), np.zeros(1, dtype=np.int64), np.zeros(0))
-        assert evaluate_series(np.zeros(ROOM), lay_out(0, 20, 1), rows, nodes, series, out) is done
+    pairs = one_node(0.5)
+    series = pairs.series
+    # A series of nothing but zeros says 1, products say what is true.
+    empty = pairs._replace(series=series._replace(re=0 * series.re, im=0 * series.im))
+    for length, factor, done in ((20, 1.0, True), (20, 1.001, False), (15, 1.0, False)):
+        theta = np.full(length, factor * series.radius[0])
+        assert bool(evaluated(empty, theta, theta, 0.0)[0] == 1.0) is done
+        theta[:-1] = 0.0
+        assert bool(evaluated(empty, theta, theta, 0.0)[0] == 1.0) is done
     assert TERMS == 12
     assert 0.1 < series.radius[0] < 1
 
@@ -118,8 +129,8 @@ def test_all_ways_agree(sketch, scale):
     z, w = rng.standard_normal((2, 3, 60)) * np.array([[[scale]], [[1.0]]])
     found, selected = F.expectation._selected.totals(z, 2, w), F.expectation._selected
     assert selected.columns is None
-    quick = selected.entries.totals(z, 2, w)
-    assert quick is not None
+    quick, bucket = selected.entries.totals(z, 2, w)
+    assert (bucket >= 0).all()
     selected.__dict__["entries"] = None
     slow = selected.totals(z, 2, w)
     for name, tolerance in (("value", 3e-15), ("gradient", 3e-15), ("product", 3e-13)):
@@ -130,9 +141,29 @@ def test_all_ways_agree(sketch, scale):
 def test_points_beyond_the_stored_sums_are_left_to_the_general_way():
     F, rng = rows(ms.Bernoulli(60, 0.5))
     z = 3.0 * rng.standard_normal((2, 60))
-    assert F.expectation._selected.entries.totals(z, 1) is None
-    assert F.expectation._selected.entries.buckets(z[0]) is None
+    assert (F.expectation._selected.entries.totals(z, 1)[1] == -1).all()
     assert np.isfinite(F.value(z)).all()
+
+
+@pytest.mark.parametrize("sketch", [ms.Bernoulli(30, 0.5), ms.RandK(30, 15), ms.Bernoulli(30, np.linspace(0.2, 1, 30))])
+def test_rows_beyond_the_stored_sums_are_added_to_those_within(sketch):
+    """Rows of all sizes at one point: against the general way for all of them, bounds included."""
+    rng = np.random.default_rng(7)
+    A = rng.standard_normal((400, 30)) * 10.0 ** rng.uniform(-2, 1, (400, 1)) * (rng.random((400, 30)) < 0.8)
+    F = ms.Mast(ms.LogisticRegression(A, np.where(rng.random(400) < 0.5, 1.0, -1.0), l2=1e-3), sketch, evaluate="rows")
+    x, w = rng.standard_normal((2, 3, 30))
+    selected = F.expectation._selected
+    missed = selected.entries.totals(x, 1)[1] < 0
+    assert (missed.mean(axis=1) > 0.05).all()
+    assert (missed.mean(axis=1) < 0.95).all()
+    found, bound, slopes = selected.totals(x, 2, w), F.error_bound(x), [F.gradient_error(each) for each in x]
+    selected.__dict__["entries"] = None
+    slow = selected.totals(x, 2, w)
+    assert (np.abs(found.value - slow.value) / 400 <= bound + F.error_bound(x)).all()
+    away = np.linalg.norm(found.gradient - slow.gradient, axis=1) / 400
+    assert (away <= np.array(slopes) + [F.gradient_error(each) for each in x]).all()
+    np.testing.assert_allclose(found.product, slow.product, rtol=0, atol=1e-13 * np.abs(A).max() ** 2 * 400)
+    assert bound < 1e-10
 
 
 @pytest.mark.parametrize("sketch", [ms.Bernoulli(40, 0.5), ms.RandK(40, 20)])
@@ -159,7 +190,7 @@ def test_dense_rows_with_few_of_many_kept_are_mixed_as_accurately_as_the_subset(
     f, x = ms.LogisticRegression(A, np.where(rng.random(60) < 0.5, 1.0, -1.0), l2=1e-2), 0.25 * rng.standard_normal(300)
     F = ms.Mast(f, ms.RandK(300, 30))
     rows = F.expectation._selected
-    assert rows.entries.buckets(x) is not None
+    assert (rows.entries.totals(x[None], 0)[1] >= 0).all()
     value, gradient = TrapezoidRows(f, F.sketch).value_and_gradient(x)
     found, slope = plain(F, x)
     assert abs(found - value) <= F.error_bound(x)

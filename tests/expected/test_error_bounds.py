@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import mastsim as ms
 from mastsim.expected import ALL_EXPECTATIONS
+from tests.examples import examples
 from tests.oracles.exact_expectations import DIGITS, FAMILIES, LOSSES, UNBOUNDED, ExactModel, draw_sketch, exact, labels
 from tests.oracles.invariant_expectations import expected, sketch
 
@@ -44,7 +45,7 @@ def check(F, x, truth):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_error_of_every_evaluation_is_within_its_bound(loss, family, seed):
     model, sketch, values, v, x = draw(loss, family, seed)
@@ -107,7 +108,7 @@ def draw_invariant(loss, family, seed):
 
 @pytest.mark.parametrize("loss", SUMS)
 @pytest.mark.parametrize("family", ["Gaussian", "Haar"])
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_rows_of_invariant_laws_are_within_their_bound(loss, family, seed):
     model, d, k, v, x = draw_invariant(loss, family, seed)

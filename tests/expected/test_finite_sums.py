@@ -37,6 +37,7 @@ from mastsim.provenance import content_hash
 from mastsim.sketches import Bernoulli, Composed, Gaussian, RandK
 from mastsim.testing import check_problem
 from mastsim.testing.strategies import problems, quadratics
+from tests.examples import examples
 
 MODELS = [family for family in ALL_PROBLEMS if issubclass(family, GeneralizedLinearModel)]
 CONVEX = [family for family in MODELS if family not in (SigmoidClassification, WelschRegression)]
@@ -189,7 +190,7 @@ def test_component_infima_of_convex_losses_are_the_infima(family, l2):
 
 
 @pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(problem=problems(families=MODELS), seed=st.integers(0, 99))
 def test_component_infima_are_below_every_value(problem, seed):
     rng, infima = np.random.default_rng(seed), problem.component_infima

@@ -20,6 +20,7 @@ from mastsim.sketches import (
     PermK,
     Rotated,
 )
+from tests.examples import examples
 
 LONG = np.longdouble
 DIM = 4
@@ -121,7 +122,7 @@ def brute_force(loss, A, y, l2, sketch, v, x):
 
 @pytest.mark.parametrize("name", SKETCHES)
 @pytest.mark.parametrize("loss", LOSSES)
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(seed=st.integers(0, 2**32 - 1), keep=st.sampled_from([0.5, 0.1, 1.0, 1e-3]), size=st.sampled_from([1.0, 0.01, 5.0]))
 def test_value_gradient_and_hessian(loss, name, seed, keep, size):
     rng = np.random.default_rng(seed)

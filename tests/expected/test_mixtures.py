@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mastsim.expected.mixing import mix
 from mastsim.expected.mixtures import MOST_NODES, bounds, log_remainders, mixture
 from mastsim.problems import ExponentialSum, LogisticLoss
+from tests.examples import examples
 
 PAIRS = [(1, 5), (3, 8), (4, 8), (12, 123), (62, 123), (100, 123), (15, 30), (4700, 47000), (650000, 1300000)]
 
@@ -152,7 +153,7 @@ def test_all_entries_turned_half_way_do_not_break_the_bounds(kept, units, terms)
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_phases_break_the_bounds(seed):
     rng = np.random.default_rng(seed)
     units = int(rng.choice([2, 3, 5, 9, 16, 30, 123, 1000]))
@@ -168,7 +169,7 @@ def test_no_phases_break_the_bounds(seed):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_mixed_sum_is_as_near_the_sum_as_it_says(seed):
     """Phases whose terms reach as far as the sum allows, on both sides of an offset."""
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim import CertificateWarning
 from mastsim.expected.relative import FINEST, LEVELS, RelativeValues
+from tests.examples import examples
 
 MODELS = (ms.LogisticRegression, ms.SigmoidClassification, ms.WelschRegression, ms.LeastSquares)
 BOTH = ("value", "gradient")
@@ -31,7 +32,7 @@ def draw(seed, models=MODELS):
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from((*LEVELS, FINEST)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_less_accuracy_costs_at_most_what_is_said(seed, accuracy):
     """Against the most accurate, whose own bound is added, as is the rounding that both have."""
     f, sketch, v, x = draw(seed)
@@ -45,7 +46,7 @@ def test_less_accuracy_costs_at_most_what_is_said(seed, accuracy):
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from((1e-4, 1e-6, 1e-9, 1e-11)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_records_are_as_accurate_as_promised_at_every_distance_from_the_minimiser(seed, accuracy):
     f, sketch, v, x = draw(seed, MODELS[:1])
     F = ms.Mast(f, sketch, shift=v, evaluate="rows")

@@ -17,6 +17,7 @@ from mastsim.problems import cosine_sums
 from mastsim.sketches import DiagonalBatch, Sketch
 from mastsim.sketches.laws import Law, RowLaws, RowTotals
 from mastsim.sketches.laws.projection import beta_ends, beta_rule, sphere_rule
+from tests.examples import examples
 
 MARGINS = [ms.LogisticRegression, ms.SigmoidClassification]
 SMOOTH = [*MARGINS, ms.WelschRegression]
@@ -121,7 +122,7 @@ def test_gaussian_sketches_of_many_rows_against_the_law_of_two_chi_squares(k):
 
 
 @given(SEEDS, st.sampled_from([2, 3, 4, 9, 50]), st.floats(0.01, 10.0), st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_derivatives_are_those_of_the_values(seed, d, spread, data):
     k = data.draw(st.integers(1, d - 1))
     sketch = data.draw(st.sampled_from([ms.Gaussian(d, k), ms.Haar(d, k), ms.Rotated(ms.Haar(d, k), "dct")]))

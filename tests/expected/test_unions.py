@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mastsim.expected.transforms import unions
 from mastsim.expected.transforms.unions import find_unions
+from tests.examples import examples
 
 
 def draw(rng, rows, atoms):
@@ -27,7 +28,7 @@ def spread(found, atoms):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_rows_are_the_same_sets_with_fewer_parts(seed):
     rng = np.random.default_rng(seed)
     atoms = int(rng.integers(1, 400))

@@ -26,6 +26,7 @@ from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
 from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
 from mastsim.methods import HarmonicStep
 from mastsim.simd import fma, load, store
+from tests.examples import examples
 
 MODELS = {
     "squared": ms.LeastSquares,
@@ -374,7 +375,7 @@ def test_a_quadratic_beyond_the_cache(keep):
     assert_same(*both(ms.DSGD(0.001), F, steps=2, replicas=3))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     n=st.integers(1, 40),
     d=st.integers(1, 37),

@@ -10,6 +10,7 @@ import mastsim as ms
 from mastsim.kernels import linear
 from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
+from tests.examples import examples
 
 N, D = 260, 9
 """One block of rows and a part of another; a vector of replicas and one more coordinate."""
@@ -108,7 +109,7 @@ def test_starts_in_any_layout_are_read_and_left_alone(form, method):
 METHODS = [ms.DSGD(0.01), ms.DSGD(0.01, ms.Nice(3)), ms.SGD(0.01), ms.LSVRDSG(0.01), ms.PAGE(0.01)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     method=st.sampled_from(METHODS),
     sketch=st.sampled_from(SKETCHES),

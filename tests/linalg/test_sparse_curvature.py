@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mastsim.linalg import SparseCurvature, mean_sparse_curvature, split
+from tests.examples import examples
 
 SPREADS = {"even": (0, 0), "1e9 beside ones": (0, 9), "condition 1e14": (-7, 7), "tiny": (-140, -140)}
 
@@ -47,7 +48,7 @@ def holds(end, truth, side, size):
     return side * (mp.mpf(end.value) + side * end.error - truth) + own >= 0
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(H=curvatures())
 def test_ends_hold_the_eigenvalues(H):
     """The ends that are random may fail with probability 1e-12."""

@@ -25,6 +25,7 @@ from mastsim.recursions import (
 from mastsim.sketches import Selection, SelectionSketch
 from mastsim.sketches.laws import crossed_operators
 from mastsim.sketches.laws.group_moments import GroupOperators
+from tests.examples import examples
 
 LONG = np.longdouble
 CLOSE = 1e-12
@@ -187,21 +188,21 @@ def check_operators(operators, values, A, M):
 
 
 @given(operator_cases(selections()))
-@settings(max_examples=6 * settings().max_examples)
+@settings(max_examples=examples(6) * settings().max_examples)
 def test_closed_forms_equal_enumeration(case):
     sketch, values, A, M = case
     check_operators(sketch.moment_operators(A), values, A, M)
 
 
 @given(operator_cases(others()))
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=examples(2) * settings().max_examples)
 def test_other_sketches_equal_enumeration(case):
     sketch, values, A, M = case
     check_operators(sketch.moment_operators(A), values, A, M)
 
 
 @given(operator_cases(selections()))
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=examples(2) * settings().max_examples)
 def test_every_selection_is_also_groups(case):
     sketch, values, A, M = case
     if np.min(sketch.law.keep) > 0.04:
@@ -538,7 +539,7 @@ def with_sizes(layers):
 
 
 @given(st.data())
-@settings(max_examples=2 * settings().max_examples)
+@settings(max_examples=examples(2) * settings().max_examples)
 def test_dsgd_equals_the_tree_of_sketches(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     pair = small_sketch(data.draw(SMALL), rng)

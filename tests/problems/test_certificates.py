@@ -13,12 +13,13 @@ from sklearn.datasets import load_breast_cancer
 
 import mastsim as ms
 from mastsim.cli import main
+from tests.examples import examples
 from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 from tests.oracles.exact_minima import derivatives, draw, everything, least_value
 
 
 @pytest.mark.parametrize("loss", CONVEX)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_certificates_contain_the_truth_and_minimisers_are_found(loss, seed):
     """On any data |value − f^inf| ≤ gap_bound; a bound that is not small is announced, and an unambiguous one is reached."""
@@ -45,7 +46,7 @@ def test_certificates_contain_the_truth_and_minimisers_are_found(loss, seed):
 
 @pytest.mark.parametrize("loss", CONVEX)
 @pytest.mark.parametrize("family", ["Bernoulli", "Rand-K", "independent diagonal", "finite", "dct"])
-@settings(max_examples=4)
+@settings(max_examples=examples(4))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_certificates_of_sketched_objectives_contain_the_truth(loss, family, seed):
     rng = np.random.default_rng(seed)

@@ -294,6 +294,8 @@ NAMES = [
     ("it's", 'so "called"'),
     ("<b>", "≥ 2"),
     ("-1x", "1e"),
+    ("inf", "sup"),
+    ("1_0", "Infinity"),
 ]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim.provenance import content_hash
 from mastsim.testing import check_problem
+from tests.examples import examples
 
 RNG = np.random.default_rng(0)
 A, Y = RNG.standard_normal((12, 3)), RNG.integers(0, 3, 12)
@@ -84,7 +85,7 @@ def test_functions_are_known_by_what_they_give():
 # --- softmax --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 4), sparse=st.booleans(), l2=st.sampled_from([0.0, 0.1]))
 def test_softmax_passes_the_check_and_is_the_mean_of_its_definition(seed, classes, sparse, l2):
     rng = np.random.default_rng(seed)

@@ -32,6 +32,7 @@ from mastsim.problems import (
 from mastsim.problems.base import certified
 from mastsim.testing import check_problem
 from mastsim.testing.strategies import problems, quadratics
+from tests.examples import examples
 
 LINEAR_MODELS = [LeastSquares, LogisticRegression]
 KNOWN_BY_HAND = problems(families=[Quadratic, *LINEAR_MODELS])
@@ -82,7 +83,7 @@ def model_of(problem):
 
 
 @pytest.mark.parametrize("family", ALL_PROBLEMS)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=st.data(), seed=st.integers(0, 9))
 def test_every_family_is_what_it_says(family, data, seed):
     check_problem(data.draw(problems(families=[family])), seed)
@@ -480,7 +481,7 @@ def test_the_certificate_of_a_quadratic_sees_a_tiny_eigenvalue():
 
 @pytest.mark.filterwarnings("ignore::mastsim.problems.CertificateWarning")
 @pytest.mark.parametrize("family", ALL_PROBLEMS)
-@settings(max_examples=3)
+@settings(max_examples=examples(3))
 @given(data=st.data())
 def test_a_minimiser_cannot_be_written_to(family, data):
     best = data.draw(problems(families=[family], max_dim=2)).minimize()

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression as Peer
 import mastsim as ms
 from mastsim.problems import ALL_PROBLEMS, GeneralizedLinearModel
 from mastsim.spec import Spec
+from tests.examples import examples
 
 FAMILIES = [kind for kind in ALL_PROBLEMS if issubclass(kind, GeneralizedLinearModel)]
 SKETCHES = (
@@ -76,7 +77,7 @@ def test_weighted_objectives_are_those_of_repeated_rows(family, sketch):
 
 
 @given(weights=st.lists(st.floats(0, 1e6), min_size=6, max_size=6).filter(lambda w: max(w) > 1e-3), seed=st.integers(0, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_error_bounds_hold_with_weights(weights, seed):
     from mpmath import mp, mpf
 

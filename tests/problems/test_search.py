@@ -16,6 +16,7 @@ from mastsim import minimization as minimization_module
 from mastsim.expected import objective as objective_module
 from mastsim.expected.base import OutOfReachError
 from mastsim.problems import search as search_module
+from tests.examples import examples
 from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 from tests.oracles.exact_minima import derivatives, draw, everything, least_value
 
@@ -32,7 +33,7 @@ def told(call):
 
 
 @pytest.mark.parametrize("loss", CONVEX)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(seed=st.integers(0, 2**32 - 1), digits=st.floats(-2, 14))
 def test_the_accuracy_asked_for_is_certified_or_it_is_said(loss, seed, digits):
     """Any data, any accuracy: f at the point is above its infimum by no more than is certified, in 60 digits."""
@@ -45,7 +46,7 @@ def test_the_accuracy_asked_for_is_certified_or_it_is_said(loss, seed, digits):
 
 
 @pytest.mark.parametrize("family", ["Bernoulli", "Rand-K", "independent diagonal", "finite"])
-@settings(max_examples=4)
+@settings(max_examples=examples(4))
 @given(seed=st.integers(0, 2**32 - 1), digits=st.floats(0, 12))
 def test_expected_objectives_are_certified_too(family, seed, digits):
     rng = np.random.default_rng(seed)
@@ -137,7 +138,7 @@ def test_an_accuracy_is_a_positive_number(accuracy):
 # Large dimensions -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0, 4, 9]), sketched=st.booleans())
 def test_truncated_steps_find_what_matrices_find(seed, spread, sketched):
     """The path of large dimensions on small data, with columns of 1e9 beside ones and rare coordinates."""

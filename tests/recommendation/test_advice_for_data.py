@@ -207,3 +207,11 @@ def test_parquet_is_read_as_csv_is(table, tmp_path):
     np.testing.assert_array_equal(read.y, known.y)
     assert read.columns == known.columns
     assert ms.advise(path, "bought", keep=0.5).answer == ms.advise(table[0], "bought", keep=0.5).answer
+
+
+def test_standardising_is_proposed_with_its_option_and_only_where_it_is_not_done(tumours):
+    tables = (ms.load(tumours, target="diagnosis", standardise=flag) for flag in (False, True))
+    raw, done = (" ".join(ms.advise(data).facts()) for data in tables)
+    assert "Standardising the columns (--standardise), with the same λ: L_f " in raw
+    assert "Standardising" not in done
+    assert "columns standardised" in done

@@ -26,6 +26,7 @@ from mastsim.sketches import (
 )
 from mastsim.testing import check_sketch
 from mastsim.testing.sketch_strategies import SKETCHES, sketches
+from tests.examples import examples
 from tests.oracles.listed_laws import keep_of, kept_sets, law, mean, semidefinite, symmetric
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
@@ -43,7 +44,7 @@ class Groups(SelectionSketch):
 
 
 @pytest.mark.parametrize("family", ALL_SKETCHES)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=st.data(), seed=st.integers(0, 9))
 def test_every_family_is_what_it_says(family, data, seed):
     dims = [dim for dim in range(1, 6) if family in SKETCHES or family.examples(dim)]

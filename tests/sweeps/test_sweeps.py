@@ -20,8 +20,9 @@ import pytest
 
 import mastsim as ms
 from mastsim import engine, files, version
+from mastsim.single_thread import one_thread
 from mastsim.stepsizes import AskedStep
-from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, threads, work
+from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, work
 from mastsim.sweeps import grid as grids
 
 DATA = "synthetic:n=12,d=4,condition=10"
@@ -245,8 +246,8 @@ def test_one_thread_for_every_task():
     from threadpoolctl import threadpool_info
 
     before = [pool["num_threads"] for pool in threadpool_info()]
-    with threads.one_thread():
-        with threads.one_thread():
+    with one_thread():
+        with one_thread():
             pass
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
     assert [pool["num_threads"] for pool in threadpool_info()] == before

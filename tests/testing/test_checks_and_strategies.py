@@ -17,6 +17,7 @@ from mastsim.sketches import ALL_SKETCHES, DiagonalBatch, MatrixBatch, ScalarLaw
 from mastsim.sketches.laws import DealtShare
 from mastsim.testing import check_problem, check_sketch, sketch_strategies, strategies
 from mastsim.testing.assertions import about, agree, at_most, empirical_bernstein, same
+from tests.examples import examples
 from tests.oracles.fresh_interpreter import run_python
 
 
@@ -560,7 +561,7 @@ def test_objectives_are_of_the_families_that_are_asked_for(F):
 @pytest.mark.parametrize(
     "kind", [ms.theorems.StronglyConvexDSGD, ms.theorems.ConvexDistributed, ms.theorems.StronglyConvexSGD]
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_theorems_are_drawn_where_they_apply_and_hold(kind, data):
     claim = data.draw(strategies.theorems(kind, max_dim=3))

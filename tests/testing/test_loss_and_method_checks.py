@@ -14,6 +14,7 @@ from mastsim.extend import GeneralizedLinearModel, MarginLoss, Method, Piecewise
 from mastsim.methods import ALL_METHODS
 from mastsim.problems import ALL_PROBLEMS
 from mastsim.testing import check_loss, check_method, check_problem
+from tests.examples import examples
 
 MODELS = [family for family in ALL_PROBLEMS if issubclass(family, GeneralizedLinearModel)]
 LOSSES = {family.__name__: family(np.ones((1, 1)), np.ones(1), l2=1.0).loss for family in MODELS}
@@ -69,7 +70,7 @@ def test_every_loss_of_the_package_passes(name):
     check_loss(LOSSES[name])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(nu=st.floats(0.05, 20.0), share=st.sampled_from([0.5, 0.8, 0.9, 0.99]), side=st.sampled_from(["high", "low"]))
 def test_a_curvature_bound_that_is_too_small_is_found_wherever_it_is_attained(nu, share, side):
     check_loss(Cauchy(nu))

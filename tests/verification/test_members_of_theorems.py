@@ -13,7 +13,7 @@ from mastsim.verification import run_suite
 from mastsim.verification.attack import FAMILIES, attackable
 from mastsim.verification.instances import distributed, one_dimension, small_quadratics
 from mastsim.verification.mutations import survey
-from mastsim.verification.suite import QUICK
+from mastsim.verification.tasks import QUICK
 from mastsim.verification.theorem_pages import page
 
 

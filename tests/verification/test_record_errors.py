@@ -78,5 +78,5 @@ def test_a_run_that_is_decided_by_simulation_is_allowed_for_as_well(monkeypatch)
     seen, real = [], sampled_rates._decided
     monkeypatch.setattr(sampled_rates, "_decided", lambda trial, *rest: seen.append(trial.recorded) or real(trial, *rest))
     rate = PolyakLojasiewiczDSGD(logistic())
-    sampled_rates.decide_by_simulation(sampled_rates.Trial.of(rate), 8, 16, seed=0, alpha=1e-3)
+    sampled_rates.decide_by_simulation(sampled_rates.Trial.of(rate), 8, seed=0, alpha=1e-3)
     assert set(seen) == {1e-9}

@@ -40,7 +40,7 @@ from mastsim.verification.sampled_rates import decide_by_simulation, decide_run,
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.sketched_quadratics import quadratics, tree
 
-SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8, replicas=256)
+SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8)
 
 
 TINY = "synthetic:n=40,d=6,condition=10"
@@ -62,7 +62,7 @@ def printed_trial():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verification, "run_suite", keeping)
-        found = CliRunner().invoke(main, ["verify", "--data", TINY, "--quick", "--json", "-"])
+        found = CliRunner().invoke(main, ["verify", "--data", TINY, "--quick", "--workers", "1", "--json", "-"])
     assert found.exit_code == 0, found.output + str(found.exception)
     (verdicts,) = kept
     return json.loads(found.stdout, parse_constant=lambda name: pytest.fail(name)), verdicts
@@ -268,7 +268,7 @@ def test_constants_past_their_slack_are_refuted(F, factors):
 @pytest.mark.parametrize("factors", [(0.5, 1.0, 1.0), (0.25, 1.0, 1.0), (1.0, 4.0, 1.0)])
 def test_constants_past_their_slack_are_refuted_by_replicas_too(factors):
     """A wrong verdict would need a bet to lose at odds of 1e9 to 1."""
-    verdict = decide_by_simulation(Trial.of(Mutated(one_dimension(), factors=factors)), 16, 512, seed=0, alpha=1e-9)
+    verdict = decide_by_simulation(Trial.of(Mutated(one_dimension(), factors=factors)), 16, seed=0, alpha=1e-9)
     assert verdict.verdict == "refuted"
     assert verdict.tier == "Monte Carlo"
 
@@ -506,7 +506,7 @@ def test_no_replica_leaves_the_almost_sure_bound(F):
 def test_a_diverged_replica_refutes_without_warnings():
     F = one_dimension()
     trial = Trial(Mutated(F, factors=(1e-5, 1.0, 1.0)), 1e5, F, "refuted")
-    verdict = decide_by_simulation(trial, 400, 64, seed=0, alpha=1e-6)
+    verdict = decide_by_simulation(trial, 400, seed=0, alpha=1e-6)
     assert verdict.verdict == "refuted"
     assert verdict.max_ratio == math.inf
     assert verdict.curve.band[1][-1] == math.inf
@@ -515,7 +515,7 @@ def test_a_diverged_replica_refutes_without_warnings():
     json.dumps(verdict.record(), allow_nan=False)
 
 
-# --- doubling -------------------------------------------------------------------------------------------------------
+# --- replicas -------------------------------------------------------------------------------------------------------
 
 
 def verdict_like(verdict, needed=math.nan):
@@ -526,16 +526,16 @@ def verdict_like(verdict, needed=math.nan):
 @pytest.mark.parametrize(
     ("answers", "asked"),
     [
-        ([("holds", math.nan)], [10]),
-        ([("refuted", math.nan)], [10]),
-        ([("inconclusive", 12.0), ("holds", math.nan)], [10, 20]),
-        ([("inconclusive", 160.0)] * 5, [10, 20, 40, 80, 160]),
-        ([("inconclusive", 161.0)], [10]),
-        ([("inconclusive", 30.0), ("inconclusive", math.inf)], [10, 20]),
-        ([("inconclusive", 12.0), ("inconclusive", 12.0), ("refuted", math.nan)], [10, 20, 40]),
+        ([("holds", math.nan)], [256]),
+        ([("refuted", math.nan)], [256]),
+        ([("inconclusive", 257.0), ("holds", math.nan)], [256, 384]),
+        ([("inconclusive", 1000.0), ("inconclusive", 8192.0), ("inconclusive", 8193.0)], [256, 1280, 8192]),
+        ([("inconclusive", 8193.0)], [256]),
+        ([("inconclusive", 300.0), ("inconclusive", math.inf)], [256, 384]),
+        ([("inconclusive", 300.0), ("inconclusive", 385.0), ("refuted", math.nan)], [256, 384, 512]),
     ],
 )
-def test_replicas_double_only_while_more_would_decide(monkeypatch, answers, asked):
+def test_there_are_more_replicas_only_while_they_would_decide(monkeypatch, answers, asked):
     seen, levels, left = [], [], list(answers)
 
     def decided(trial, run, alpha, asymptotic=False):
@@ -544,13 +544,13 @@ def test_replicas_double_only_while_more_would_decide(monkeypatch, answers, aske
 
     monkeypatch.setattr(sampled_rates, "simulated", lambda trial, steps, replicas, seed: seen.append(replicas))
     monkeypatch.setattr(sampled_rates, "decide_run", decided)
-    found = decide_by_simulation(Trial.of(StronglyConvexDSGD(correlated())), 5, 10, 0, 1e-6)
+    found = decide_by_simulation(Trial.of(StronglyConvexDSGD(correlated())), 5, 0, 1e-6)
     assert seen == asked
     assert not left
     assert found.verdict == answers[-1][0]
     assert found.alpha == 1e-6
-    # Each look asks for a proof; what stays open is put to the central limit theorem before and after the last doubling.
-    looks = [[(5e-7, False)] + [(5e-7, True)] * (word == "inconclusive" and most <= 160) for word, most in answers]
+    # Each look asks for a proof; what stays open is put to the central limit theorem before and after the last look.
+    looks = [[(5e-7, False)] + [(5e-7, True)] * (word == "inconclusive" and most <= 8192) for word, most in answers]
     assert levels == [level for look in looks for level in look] + [(5e-7, True)] * (answers[-1][0] == "inconclusive")
 
 
@@ -662,13 +662,13 @@ def decided_exactly(trial, steps):
 def test_false_rates_are_refuted_exactly_and_by_replicas(trial):
     """By replicas with error probability 1e-9 had the claim been true."""
     exact = decided_exactly(trial, QUICK.steps)
-    sampled = decide_by_simulation(trial, QUICK.sampled_steps, QUICK.replicas, 0, 1e-9)
+    sampled = decide_by_simulation(trial, QUICK.sampled_steps, 0, 1e-9)
     for verdict in (exact, sampled):
         assert (verdict.verdict, verdict.expected, verdict.as_expected) == ("refuted", "refuted", True)
     truth = StronglyConvexDSGD(trial.theorem.objective)
     assert verify(truth).verdict == "holds"
     if trial.objective.sketch.unbiased:
-        assert decide_by_simulation(Trial.of(truth), 16, 512, 0, 1e-9).verdict != "refuted"
+        assert decide_by_simulation(Trial.of(truth), 16, 0, 1e-9).verdict != "refuted"
 
 
 def test_what_has_a_control():
@@ -732,7 +732,7 @@ def test_order_is_the_registry_with_controls_last(trial_of_all):
     shifts = {f"sketched-gradient-{which}" for which in ("convex", "distance", "polyak-lojasiewicz")}
     moving = {"moving-shift-quadratic", "moving-shift-held", "reshuffled-strongly-convex"}
     steps = {"polyak-step-strongly-convex", "decreasing-step", "averaged-momentum"}
-    assert refuted == paper | shifts | moving | steps | {"subnetworks-descent"}
+    assert refuted == paper | shifts | moving | steps | {"subnetworks-descent", "subnetworks-preconditioned"}
     order = [kind.id for kind in theorems.ALL]
     places = [(order.index(v.theorem), v.samples > 0) for v in trial_of_all if "/" not in v.theorem]
     assert places == sorted(places)
@@ -770,7 +770,8 @@ def test_the_error_budget_is_kept(data, monkeypatch):
 
     monkeypatch.setattr(sampled_rates, "decide_mean_at_most", noting)
     monkeypatch.setattr(sampled_rates, "decide_run", naming)
-    verdicts = run_suite(data, only=("theorem2",), effort=dataclasses.replace(SMALL, replicas=32))
+    monkeypatch.setattr(sampled_rates, "_FIRST_REPLICAS", 32)
+    verdicts = run_suite(data, only=("theorem2",), effort=SMALL)
     sampled = [v for v in verdicts if v.samples]
     assert len({key[:2] for key in spent}) == len(sampled) >= 6
     total = sum(sum(levels) for levels in spent.values())

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import cache
 
 import pytest
 from click.testing import CliRunner
@@ -10,10 +11,14 @@ from hypothesis import strategies as st
 
 from mastsim.cli import main
 from mastsim.verification.attack import attack, replay
-
-FOUND = {name: attack(name, budget=80, seed=1) for name in ("theorem1/nonconvex", "theorem2")}
+from tests.examples import examples
 
 VERDICTS = {"theorem1/nonconvex": "refuted", "theorem2": "not refuted"}
+
+
+@cache
+def found_by(name):
+    return attack(name, budget=80, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +27,7 @@ def path(tmp_path_factory):
 
 
 def saved(name, path):
-    FOUND[name].save(path)
+    found_by(name).save(path)
     return json.loads(path.read_text())
 
 
@@ -56,16 +61,16 @@ def outcome(path, document):
         return str(refused)
 
 
-@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("name", VERDICTS)
 def test_a_saved_attack_is_confirmed(name, path):
-    found = FOUND[name]
+    found = found_by(name)
     again = outcome(path, saved(name, path))
     assert again.verdict == VERDICTS[name]
     assert (again.verdict, again.witness, again.history) == (found.verdict, found.witness, found.history)
     assert again.ratio == pytest.approx(found.ratio, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("name", VERDICTS)
 @pytest.mark.parametrize("claim", ["refuted", "not refuted", "holds", 3, None])
 def test_a_verdict_is_never_read(name, claim, path):
     document = saved(name, path)
@@ -86,8 +91,8 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), name=st.sampled_from(sorted(FOUND)), value=VALUES, drop=st.booleans())
+@settings(max_examples=examples(150), deadline=None)
+@given(data=st.data(), name=st.sampled_from(sorted(VERDICTS)), value=VALUES, drop=st.booleans())
 def test_whatever_stands_in_a_file_is_confirmed_or_refused_in_a_sentence(path, data, name, value, drop):
     document = saved(name, path)
     where = data.draw(st.sampled_from([place for place in places(document) if place]))

@@ -24,6 +24,7 @@ from mastsim.worstcase.cases import case_of_method, case_of_step
 from mastsim.worstcase.check import Step, failures, is_positive_semidefinite, slack
 from mastsim.worstcase.drawing import interpolant, realised
 from mastsim.worstcase.lmi import Inequality, dense
+from tests.examples import examples
 
 SOLVED = 1e-6
 HALF = ms.RandK(2, k=1)
@@ -68,7 +69,7 @@ def test_masks_have_the_factor_of_their_own_program_and_of_the_closed_form(block
 
 
 @given(sketches, st.floats(0.02, 0.6), st.floats(0.05, 1.0), st.integers(1, 2), st.integers(0, 2**32 - 1))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_no_quadratic_and_no_other_function_does_worse(sketch, gamma, mu, width, seed):
     found, rng = factor(sketch, gamma, smoothness=1.0, strong_convexity=mu), np.random.default_rng(seed)
     assert found.failures() == []
@@ -293,7 +294,7 @@ def test_same_rate_of_gradient_descent_as_autolyap():
 
 
 @given(st.sampled_from(["pair", "difference", "a", "b", "l-svrdsg"]), sketches, st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_forms_are_those_of_the_steps_written_out(kind, sketch, seed):
     rng, gamma, mu, p = np.random.default_rng(seed), 0.125, 0.25, 0.375
     case = case_of_step(kind if kind not in "ab" else "refreshed", sketch, gamma, 1.0, mu)

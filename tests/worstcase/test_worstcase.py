@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 
 from mastsim.worstcase import SOLVERS, worst_case_factor
 from mastsim.worstcase.one_step import _program, _solve
+from tests.examples import examples
 
 SOLVED = 1e-6  # CLARABEL stops at 1e-8; the Gram matrices' traces multiply that
 SHAPES = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (4, 1), (4, 2), (4, 3)]
@@ -250,7 +251,7 @@ def test_units_do_not_matter_and_a_larger_class_is_worse(step, mu, unit, shape):
 
 
 @given(log_uniform(1e-6, 1e6), log_uniform(1e-8, 1.0), shapes)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_residuals_are_small_for_any_step(step, mu, shape):
     gamma = step * (shape[1] / shape[0]) ** 2 * (1 - 1e-12)
     worst = worst_case_factor(gamma, smoothness=1.0, strong_convexity=mu, blocks=shape[0], keep=shape[1])

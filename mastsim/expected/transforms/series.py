@@ -7,30 +7,19 @@ node, not entries times nodes. The terms that are left out are below rounding wh
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mastsim.compilation import njit
-from mastsim.expected.transforms.arguments import Nodes, Rows, Transforms
-from mastsim.expected.transforms.scratch import Scratch
-from mastsim.expected.transforms.simd import (
-    LANES,
-    add,
-    lane_sum,
-    load,
-    product,
-    rotation,
-    splat,
-    store,
-    times,
-)
+from mastsim.expected.transforms.simd import LANES, add, load, product, rotation, splat, store, times
 from mastsim.simd import fma, power_of_two
 
 TERMS = 12
 """Terms of a series."""
-ROOM = (2 * TERMS + 1) * LANES
-"""The room that a row takes, in doubles."""
+ROOM = (4 * TERMS + 1) * LANES
+"""The room that LANES rows take, in doubles: their values, sums of powers and those along a direction, and derivatives."""
 _LEAST_ROW = 16
 _KNOWN = 48
 _GRID = 1024
@@ -56,17 +45,16 @@ class Series(NamedTuple):
     im: np.ndarray
 
 
-def make_series(nodes: Nodes, keep: np.ndarray) -> Series:
-    """Return the series of nodes with the chances `keep`, complex, shape (nodes,)."""
+def make_series(start: np.ndarray, frequency: np.ndarray, keep: np.ndarray) -> Series:
+    """Return the series of pairs of frequencies and complex chances, those of sum b from ``start[b]`` on."""
     table = _cumulants(keep)
-    powers = (1j * nodes.frequency) ** np.arange(1, TERMS + 1)[:, None]
+    powers = (1j * frequency) ** np.arange(1, TERMS + 1)[:, None]
     each = table[1 : TERMS + 1] * powers
-    radius = np.zeros(len(nodes.start) - 1)
-    for b, (first, last) in enumerate(zip(nodes.start[:-1], nodes.start[1:], strict=True)):
-        used = (nodes.w_re[first:last] != 0) | (nodes.w_im[first:last] != 0)
-        if used.any():
-            safe = _phase(table[:, first:last][:, used], keep[first:last][used])
-            radius[b] = float((safe / nodes.frequency[first:last][used]).min())
+    radius = np.zeros(len(start) - 1)
+    for b, (first, last) in enumerate(pairwise(start)):
+        if last > first:
+            safe = _phase(table[:, first:last], keep[first:last])
+            radius[b] = float((safe / frequency[first:last]).min())
     return Series(radius, np.ascontiguousarray(each.real).ravel(), np.ascontiguousarray(each.imag).ravel())
 
 
@@ -125,75 +113,74 @@ def _exponential(x: Any) -> Any:
 
 
 @njit(inner=True)
-def _powers(rows: Rows, order: int, sums: np.ndarray, along: np.ndarray) -> None:
-    """Fill Σ θ^m, m = 1, …, TERMS, and at order 2 Σ m θ^(m − 1) δ."""
-    sums[:] = 0.0
-    along[:] = 0.0
-    for j in range(rows.indptr[1]):
-        theta, power = rows.theta[j], 1.0
+def _powers(buf: np.ndarray, at: Any, level: int, width: int) -> None:
+    """Fill Σ θ^m, m = 1, …, TERMS, and at level 2 Σ m θ^(m − 1) δ, for all lanes."""
+    for place in range(at.series, at.size, LANES):
+        store(buf, place, splat(0.0))
+    for j in range(0, LANES * width, LANES):
+        theta, power, place = load(buf, at.theta + j), splat(1.0), at.series + LANES
         for m in range(TERMS):
-            if order == 2:
-                along[m] += (m + 1) * power * rows.delta[j]
-            power *= theta
-            sums[m] += power
+            if level == 2:
+                along = place + TERMS * LANES
+                store(buf, along, load(buf, along) + power * load(buf, at.delta + j) * (m + 1.0))
+            power = power * theta
+            store(buf, place, load(buf, place) + power)
+            place += LANES
 
 
 @njit(inner=True)
-def _derive(rows: Rows, order: int, g: np.ndarray, h: np.ndarray, out: Transforms) -> None:
+def _derive(buf: np.ndarray, at: Any, level: int, width: int) -> None:
     """Write Σ_m g_m m θ^(m − 1), and Σ_m h_m m θ^(m − 1) + δ Σ_m g_m m (m − 1) θ^(m − 2), for all entries."""
-    for j in range(rows.indptr[1]):
-        theta, first, second, bend = rows.theta[j], 0.0, 0.0, 0.0
+    for j in range(0, LANES * width, LANES):
+        theta, zero = load(buf, at.theta + j), splat(0.0)
+        first, second, bend, place = zero, zero, zero, at.size - TERMS * LANES
         for m in range(TERMS, 0, -1):
-            bend = bend * theta + (m - 1) * m * g[m - 1] if m > 1 else bend
-            first = first * theta + m * g[m - 1]
-            if order == 2:
-                second = second * theta + m * h[m - 1]
-        out.derivatives[j] = first
-        if order == 2:
-            out.directionals[j] = second + rows.delta[j] * bend
+            place -= LANES
+            g = load(buf, place) * (m * 1.0)
+            if level == 2:
+                second = second * theta + load(buf, place + TERMS * LANES) * (m * 1.0)
+                if m > 1:
+                    bend = bend * theta + g * (m - 1.0)
+            first = first * theta + g
+        store(buf, at.first + j, first)
+        if level == 2:
+            store(buf, at.second + j, second + load(buf, at.delta + j) * bend)
+
+
+@njit(forceinline=True)
+def _node(buf: np.ndarray, at: Any, level: int, pairs: Any, k: int) -> None:
+    """Add pair k to the values, and to the sums that derivatives are made of."""
+    count, series = pairs.frequency.size, pairs.series
+    sums, zero = at.series + LANES, splat(0.0)
+    log, turn = (zero, load(buf, at.offset) * pairs.frequency[k]), (zero, zero)
+    for m in range(TERMS):
+        term = splat(series.re[m * count + k]), splat(series.im[m * count + k])
+        log = add(log, times(term, load(buf, sums + LANES * m)))
+        if level == 2:
+            turn = add(turn, times(term, load(buf, sums + LANES * (TERMS + m))))
+    f = times(product(rotation(log[1]), (splat(pairs.w_re[k]), splat(pairs.w_im[k]))), _exponential(log[0]))
+    store(buf, at.series, load(buf, at.series) + f[0])
+    if level >= 1:
+        turned = product(f, turn)
+        for m in range(TERMS):
+            re, im, place = series.re[m * count + k], series.im[m * count + k], sums + LANES * (2 * TERMS + m)
+            store(buf, place, load(buf, place) + (f[0] * re - f[1] * im))
+            if level == 2:
+                place += LANES * TERMS
+                store(buf, place, load(buf, place) + (turned[0] * re - turned[1] * im))
 
 
 @njit(inner=True)
-def _largest(theta: np.ndarray, count: int) -> float:
-    """Return the largest modulus of the first numbers."""
-    # Not NumPy's: it takes longer to compile than the rest of the series.
-    found = 0.0
-    for j in range(count):
-        found = max(found, abs(theta[j]))
-    return found
-
-
-@njit
-def evaluate_series(buf: np.ndarray, at: Scratch, rows: Rows, nodes: Nodes, series: Series, out: Transforms) -> bool:
-    """Evaluate the only row by its sum's power series; say whether that was possible."""
-    b, r = rows.bucket[0], rows.indptr[1]
-    if r < _LEAST_ROW or _largest(rows.theta, r) > series.radius[b]:
+def evaluate_series(buf: np.ndarray, at: Any, level: int, width: int, pairs: Any, b: int) -> bool:
+    """Evaluate sum b for rows that lie side by side by its power series; say whether that was possible."""
+    if width < _LEAST_ROW or pairs.series.radius[b] == 0.0:
         return False
-    sums, along = np.empty(TERMS), np.empty(TERMS)
-    _powers(rows, at.order, sums, along)
-    zero, count = splat(0.0), nodes.frequency.size
-    for m in range(2 * TERMS + 1):
-        store(buf, LANES * m, zero)
-    for k0 in range(nodes.start[b], nodes.start[b + 1], LANES):
-        log = zero, load(nodes.frequency, k0) * rows.offset[0]
-        turn = zero, zero
-        for m in range(TERMS):
-            term = load(series.re, m * count + k0), load(series.im, m * count + k0)
-            log = add(log, times(term, sums[m]))
-            turn = add(turn, times(term, along[m]))
-        f = times(product(rotation(log[1]), (load(nodes.w_re, k0), load(nodes.w_im, k0))), _exponential(log[0]))
-        store(buf, 2 * TERMS * LANES, load(buf, 2 * TERMS * LANES) + f[0])
-        if at.order >= 1:
-            turned = product(f, turn)
-            for m in range(TERMS):
-                re, im = load(series.re, m * count + k0), load(series.im, m * count + k0)
-                store(buf, LANES * m, load(buf, LANES * m) + (re * f[0] - im * f[1]))
-                if at.order == 2:
-                    place = LANES * (TERMS + m)
-                    store(buf, place, load(buf, place) + (re * turned[0] - im * turned[1]))
-    out.values[0] = lane_sum(buf, 2 * TERMS * LANES)
-    if at.order >= 1:
-        for m in range(TERMS):
-            sums[m], along[m] = lane_sum(buf, LANES * m), lane_sum(buf, LANES * (TERMS + m))
-        _derive(rows, at.order, sums, along, out)
+    for place in range(at.theta, at.theta + LANES * width):
+        if abs(buf[place]) > pairs.series.radius[b]:
+            return False
+    _powers(buf, at, level, width)
+    for k in range(pairs.start[b], pairs.start[b + 1]):
+        _node(buf, at, level, pairs, k)
+    if level >= 1:
+        _derive(buf, at, level, width)
     return True
