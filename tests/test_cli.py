@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import mastsim
 from mastsim.cli import main
+from mastsim.cli.listings import Naming
 from mastsim.constants import CLIENT_NAMES, NAMES
 from mastsim.typesetting import markdown_statement
 
@@ -391,3 +393,18 @@ def test_targets_of_another_loss_are_not_called_those_of_least_squares(tmp_path)
     said = call("constants", "--data", str(path), "--sketch", "identity", "--problem", "poisson", "--l2", "1").output
     assert "least squares" not in said
     assert "labels: taken as they stand, as targets" in said
+
+
+NAMED = [
+    (command, option.opts[0])
+    for command in ("constants", "stepsize", "simulate", "advise", "rates", "verify")
+    for option in main.get_command(click.Context(main), command).params
+    if isinstance(option, Naming)
+]
+
+
+@pytest.mark.parametrize(("command", "option"), NAMED)
+def test_an_empty_name_is_not_the_default(command, option):
+    data = [TINY] if command == "advise" else ["--data", TINY]
+    sketch = [] if command in ("advise", "verify") or option == "--sketch" else ["--sketch", "randk:0.5"]
+    call(command, *data, *sketch, option, "", code=2)

@@ -63,7 +63,7 @@ def stepsize(
 
     steps = integer("steps", steps, 1)
     usual = "dsgd" if what["clients"] is None else "distributed"
-    spec = Spec(**what, method=with_minibatch(method or usual, minibatch))
+    spec = Spec(**what, method=with_minibatch(usual if method is None else method, minibatch))
     dataset, F = spec.objective_of(spec.load())
     trial, also = spec.trial(F), spec.own.theorems
     only = None if method is None else trial if spec.settings else type(trial)

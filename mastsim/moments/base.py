@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from mastsim.expected import Objective
+from mastsim.linalg import Pair, QuadraticForm
 from mastsim.methods import Method
 from mastsim.moments.probes import require_linear_gradient
 from mastsim.readonly import ReadOnly
@@ -126,17 +127,32 @@ def standard_forms(objective: Objective, center: np.ndarray) -> dict[str, Form]:
         The point from which x is counted.
     """
     instance("objective", objective, Objective)
-    H, A, identity = objective.curvature, objective.problem.upper_curvature.matrix, np.eye(objective.dim)
-    center = vector("center", center, objective.dim)
-    best, without = objective.minimize().x, objective.problem.minimize().x
-    return {
-        "distance": squared(identity, center - best),
-        "gap": squared(0.5 * H, center - best),
-        "gradient_norm2": squared(H @ H, center - best),
-        "error": squared(identity, center - without),
-        "f_gap": squared(0.5 * A, center - without),
-        "f_gradient_norm2": squared(A @ A, center - without),
-    }
+    center, f = vector("center", center, objective.dim), objective.problem
+    about_f = forms_about(f.quadratic_form, center, f.minimize().x)
+    own = forms_about(objective.quadratic_form.around(-objective.center), center, objective.minimize().x)
+    own_names, names = ("distance", "gap", "gradient_norm2"), ("error", "f_gap", "f_gradient_norm2")
+    return dict(zip((*own_names, *names), (*own, *about_f), strict=True))
+
+
+def forms_about(function: QuadraticForm, center: np.ndarray, best: np.ndarray) -> tuple[Form, Form, Form]:
+    """Return the forms of ‖x − x*‖², q(x) − q(x*) and ‖∇q(x)‖² of a quadratic function q with a minimiser `best`.
+
+    They are made of the slope and the gap of q at the center, known to 106 bits: differences of points that are rounded
+    would not be, where q is steep in one direction and flat in another.
+    """
+    H, identity, apart = function.curvature, np.eye(len(center)), center - best
+    if not apart.any():
+        return squared(identity, apart), squared(0.5 * H.matrix, apart), squared(H.matrix @ H.matrix, apart)
+    here = function.around(center)
+    slope, slopes = here.slope.rounded, H.pair @ here.slope
+    bottom = QuadraticForm(H, here.slope, Pair.of(0.0), here.slope_error).minimize()
+    if bottom.proven and H.rank == len(center):
+        apart = -bottom.point
+    return (
+        squared(identity, apart),
+        _of_terms(0.5 * H.matrix, slope, -bottom.value),
+        _of_terms(H.matrix @ H.matrix, 2 * slopes.rounded, float((here.slope @ here.slope).rounded)),
+    )
 
 
 def of_average(form: Form) -> Form:
@@ -151,10 +167,12 @@ def needs_average(forms: list[Form]) -> bool:
 
 def squared(matrix: np.ndarray, apart: np.ndarray) -> Form:
     """Return (x + apart)ᵀ·matrix·(x + apart) as a form; without linear and constant terms where `apart` is zero."""
-    form = {("x", "x"): matrix}
-    if apart.any():
-        form |= {("x", ""): 2 * (matrix @ apart)[:, None], ("", ""): np.array([[apart @ matrix @ apart]])}
-    return form
+    return _of_terms(matrix, 2 * (matrix @ apart), float(apart @ matrix @ apart)) if apart.any() else {("x", "x"): matrix}
+
+
+def _of_terms(matrix: np.ndarray, linear: np.ndarray, constant: float) -> Form:
+    """Return xᵀ·matrix·x + linear·x + constant as a form."""
+    return {("x", "x"): matrix, ("x", ""): linear[:, None], ("", ""): np.array([[constant]])}
 
 
 def require_quadratic(objective: Objective) -> None:

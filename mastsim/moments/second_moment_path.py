@@ -101,7 +101,8 @@ class SecondMomentPath:
         # A map is read off with an error of the size of the origin, and applied to what has the size of the trace.
         large = u * (traces + 2 * reach * np.sqrt(traces) + u * reach**2)
         added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
-        local = u * traces[..., None] * np.array([Q.diagonal() @ self.counts for Q in sizes])
+        constant = u * np.array([Q[len(self.units), len(self.units)] for Q in sizes])
+        local = u * traces[..., None] * np.array([Q.diagonal() @ self.counts for Q in sizes]) + constant
         flat = np.stack([Q.ravel() for Q in sizes])
         if self.averages or not self.are_alike:
             return self._carried(added, u * rate, flat) + local
