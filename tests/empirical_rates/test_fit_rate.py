@@ -78,7 +78,7 @@ def test_the_interval_misses_the_ratio_as_often_as_stated(paired):
 @given(st.floats(0.3, 0.98), st.floats(0.0, 5.0), st.floats(0.5, 100.0))
 def test_exact_geometric_paths_give_their_factor_whatever_the_floor(factor, floor, start):
     path = floor + start * factor ** np.arange(60.0)
-    moments = ms.moments.Moments(*[path] * 6)
+    moments = ms.moments.Moments(*[path] * 12)
     found = fit_rate(moments)
     assert found.factor == pytest.approx(factor, rel=1e-6)
     assert (found.tier, found.alpha, found.verdict) == ("exact", 0.0, "no claim")
@@ -152,7 +152,7 @@ def test_exponents_are_those_of_averages_whatever_the_floor(power, floor):
     steps = np.arange(1.0, 4097.0)
     total = floor * steps + steps ** (1 - power)
     path = np.append(np.diff(total, prepend=0.0), 0.0)
-    found = fit_rate(ms.moments.Moments(*[path] * 6), kind="sublinear")
+    found = fit_rate(ms.moments.Moments(*[path] * 12), kind="sublinear")
     assert found.value == pytest.approx(power, rel=1e-6, abs=1e-6)
 
 
@@ -192,7 +192,7 @@ def test_a_second_term_that_falls_is_no_floor_and_counts(noise, claimed):
 
 def test_a_run_that_sits_on_its_floor_after_one_record_has_no_rate():
     with pytest.raises(ValueError, match="nothing is left to measure"):
-        fit_rate(ms.moments.Moments(*[np.append(10.0, np.ones(20))] * 6))
+        fit_rate(ms.moments.Moments(*[np.append(10.0, np.ones(20))] * 12))
 
 
 # Slopes --------------------------------------------------------------------------------------------------------------
