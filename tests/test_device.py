@@ -41,6 +41,8 @@ PROBLEMS = {
     "least squares": ms.LeastSquares(ROWS, LABELS, l2=0.1),
     "logistic": ms.LogisticRegression(ROWS, LABELS, l2=0.1),
     "sparse logistic": ms.LogisticRegression(sp.csr_array(ROWS), LABELS, l2=0.1),
+    "weighted rows": ms.LeastSquares(ROWS, LABELS, l2=0.1, weights=np.arange(1.0 * N)),
+    "intercept": ms.LogisticRegression(ROWS[:, 1:], LABELS, l2=0.1, weights=np.arange(1.0 * N), intercept=True),
     "Poisson": ms.PoissonRegression(0.2 * ROWS, np.abs(LABELS), l2=0.1),
     "exponential": problems.ExponentialClassification(0.2 * ROWS, LABELS, l2=0.1),
     "Huber": problems.HuberRegression(ROWS, LABELS, l2=0.1, delta=0.5),

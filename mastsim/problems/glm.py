@@ -19,7 +19,7 @@ from mastsim.problems.linear_model_curvature import LinearModelCurvature
 from mastsim.problems.losses import Loss
 from mastsim.problems.rounding import LinearModelRounding
 from mastsim.problems.row_components import row_infima, rows_gradient
-from mastsim.problems.row_weights import mean_floor, row_weights, with_ones
+from mastsim.problems.row_weights import mean_floor, row_weights, with_ones, without_rows
 from mastsim.problems.sublevels import intercept_radius
 from mastsim.rounding import summed
 from mastsim.validation import CONDITIONS, ENTRIES, flag, matrix, positive, vector
@@ -111,12 +111,18 @@ class GeneralizedLinearModel(LinearModelCurvature):
 
     @property
     def table(self) -> Any:
-        """The rows that predictions are made of: `A`, and the ones of an intercept, shape (n, dim)."""
-        return self._extended if self.intercept else self.A
+        """The rows that predictions are made of: `A`, with the ones of an intercept, and 0 where a row weighs nothing."""
+        return self._changed if self._is_changed else self.A
 
     @cached_property
-    def _extended(self) -> Any:
-        return with_ones(self.A)
+    def _is_changed(self) -> bool:
+        return self.intercept or bool((self.share == 0).any())
+
+    @cached_property
+    def _changed(self) -> Any:
+        rows = with_ones(self.A) if self.intercept else self.A
+        # A loss that overflows would make 0·∞ of what does not count.
+        return without_rows(rows, self.share == 0) if (self.share == 0).any() else rows
 
     @cached_property
     def share(self) -> np.ndarray:
@@ -144,7 +150,7 @@ class GeneralizedLinearModel(LinearModelCurvature):
 
     def on(self, device: Device) -> Self:
         """Return the same function with its data on a device."""
-        there: Self = device.copy(self, **({"_extended": self._extended} if self.intercept else {}))
+        there: Self = device.copy(self, _is_changed=self._is_changed, _changed=self.table)
         return there
 
     @cached_property

@@ -158,6 +158,29 @@ def with_ones(A: Any) -> Any:
     return frozen(np.hstack([A, ones]), copy=False)
 
 
+def without_rows(A: Any, left_out: np.ndarray) -> Any:
+    """Return a data matrix in which some rows are 0.
+
+    Parameters
+    ----------
+    A : ndarray or scipy.sparse array, shape (n, dim)
+        The matrix.
+    left_out : ndarray of bool, shape (n,)
+        Those rows.
+
+    Examples
+    --------
+    >>> without_rows(np.array([[2.0], [3.0]]), np.array([True, False])).tolist()
+    [[0.0], [3.0]]
+    """
+    if not hasattr(A, "tocsr"):
+        return frozen(np.where(left_out[:, None], 0.0, A), copy=False)
+    kept = A.tocsr(copy=True)
+    kept.data[np.repeat(left_out, np.diff(kept.indptr))] = 0.0
+    kept.eliminate_zeros()
+    return frozen_rows(kept, copy=False)
+
+
 def mean_floor(share: np.ndarray, infima: np.ndarray) -> float:
     """Return a number that the mean of `share`·`infima` is not below, where a row that does not count has no infimum.
 

@@ -236,3 +236,28 @@ def test_weights_of_softmax_regression_are_repeated_rows():
         np.testing.assert_allclose(f.upper_curvature.matrix, g.upper_curvature.matrix, rtol=1e-13)
         every = ms.methods.Minibatch(np.tile(np.arange(6), (3, 1)), np.full((3, 6), 1 / 6))
         np.testing.assert_allclose(f.minibatch_gradient(x, every), f.gradient(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize(
+    "family", [ms.PoissonRegression, ms.ExponentialClassification, ms.LeastSquares, ms.LogisticRegression]
+)
+def test_a_row_that_weighs_nothing_may_hold_anything(family, intercept, form):
+    """Its loss overflows, and 0·∞ is no number: all must be as it is without the row."""
+    A, y = np.array([[1.0, -0.5], [1e20, 900.0], [0.3, 2.0], [-900.0, 1e3]]), np.array([1.0, 1.0, -1.0, -1.0])
+    if family is ms.PoissonRegression:
+        y = np.abs(y)
+    kept, options = [0, 2], {"l2": 0.1, "intercept": intercept}
+    f = family(form(A), y, weights=[1.0, 0.0, 3.0, 0.0], **options)
+    g = family(A[kept], y[kept], weights=[1.0, 3.0], **options)
+    half = ms.Bernoulli(2, 0.5)
+    F, G = (ms.Mast(each, ms.Unmasked(half) if intercept else half) for each in (f, g))
+    x, w = np.array([1.0, 0.5, -0.3])[: f.dim], np.array([-0.2, 1.0, 2.0])[: f.dim]
+    for here, there in ((f, g), (F, G)):
+        assert here.value(x) == pytest.approx(float(there.value(x)), rel=1e-12)
+        np.testing.assert_allclose(here.gradient(x), there.gradient(x), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(here.hessian_product(x, w), there.hessian_product(x, w), rtol=1e-12, atol=1e-14)
+        assert here.minimize().value == pytest.approx(there.minimize().value, rel=1e-9)
+    minibatch = ms.methods.Minibatch(np.array([[1, 3]]), np.ones((1, 2)))
+    np.testing.assert_allclose(f.minibatch_gradient(x[None], minibatch)[0], 2 * f.penalties * x, rtol=1e-14)
