@@ -90,7 +90,8 @@ class SecondMomentPath:
     def rounding(self, traces: np.ndarray, whole: list[np.ndarray], rate: float, reach: float) -> np.ndarray:
         """Return bounds on the rounding along paths with such traces of second moments, shape (…, steps + 1, forms).
 
-        `rate` is the size of the terms of a step, and `reach` that of the points at which maps were read off.
+        `rate` is the size of the terms of a step, and `reach` that of the points at which maps were read off, which is what
+        constants of maps are off by, in units of rounding.
 
         Every step adds a multiple of one matrix for the state, and one for the 1: what forms measure of their paths serves
         all steps and all starts where steps are alike.
@@ -103,6 +104,7 @@ class SecondMomentPath:
         added = np.concatenate([large[..., :1], rate * large[..., :-1]], axis=-1)
         constant = u * np.array([Q[len(self.units), len(self.units)] for Q in sizes])
         local = u * traces[..., None] * np.array([Q.diagonal() @ self.counts for Q in sizes]) + constant
+        local = local + self._of_displaced_means(steps, whole, u * reach)
         flat = np.stack([Q.ravel() for Q in sizes])
         if self.averages or not self.are_alike:
             return self._carried(added, u * rate, flat) + local
@@ -116,6 +118,27 @@ class SecondMomentPath:
     @cached_property
     def _one(self) -> np.ndarray:
         return np.diag((np.arange(len(self.counts)) == len(self.units)).astype(float))
+
+    def _of_displaced_means(self, steps: int, whole: list[np.ndarray], size: float) -> np.ndarray:
+        """Return what forms measure of means that every step puts off by `size`, shape (steps, forms)."""
+        state = np.arange(len(self.counts)) != len(self.units)
+        slopes, counts = np.stack([Q[state, len(self.units)] for Q in whole]), np.diag(self.counts[state])
+        spread, out = np.zeros_like(counts), np.empty((steps, len(whole)))
+        for t in range(steps):
+            # Σ_s |a_s| ≤ √t·√(Σ_s a_s²), with the parts a_s of the steps before.
+            out[t] = 2 * size * np.sqrt(t * np.einsum("fi,ij,fj->f", slopes, spread, slopes))
+            mean = self._mean_map(t)
+            spread = mean @ spread @ mean.T + counts
+        return np.where(np.isnan(out), np.inf, out)
+
+    def _mean_map(self, step: int) -> np.ndarray:
+        """Return the linear part of the mean of a step, of the state and of the average."""
+        wide, d, share = len(self.units), self.dim, 1 / (step + 1)
+        mean = self.mean_at(step)[:wide, :wide]
+        if not self.averages:
+            return mean
+        average = np.concatenate([share * np.eye(d), np.zeros((d, wide - d)), (1 - share) * np.eye(d)], axis=1)
+        return np.concatenate([np.concatenate([mean, np.zeros((wide, d))], axis=1), average])
 
     def _carried(self, added: np.ndarray, one: float, flat: np.ndarray) -> np.ndarray:
         """Return what forms measure of errors where steps are not alike, shape (…, steps + 1, forms)."""
