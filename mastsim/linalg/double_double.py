@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from mastsim.compilation import njit
+from mastsim.compilation import njit, register_jitable
 
 _SPLIT = 134217729.0  # 2**27 + 1
+_PIECE = 1 << 14
+"""Entries that NumPy takes at a time: what is between stays in the cache."""
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _two_sum(a, b):
     s = a + b
     t = s - a
     return s, (a - (s - t)) + (b - t)
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _two_product(a, b):
     p = a * b
     u = _SPLIT * a
@@ -28,7 +30,7 @@ def _two_product(a, b):
     return p, ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _add(a, a_lo, b, b_lo):
     s, e = _two_sum(a, b)
     t, f = _two_sum(a_lo, b_lo)
@@ -39,7 +41,7 @@ def _add(a, a_lo, b, b_lo):
     return s, (h - s) + e
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _multiply(a, a_lo, b, b_lo):
     p, e = _two_product(a, b)
     e += a * b_lo + a_lo * b
@@ -47,7 +49,7 @@ def _multiply(a, a_lo, b, b_lo):
     return s, (p - s) + e
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _divide(a, a_lo, b, b_lo):
     q = a / b
     p, p_lo = _multiply(q, 0.0, b, b_lo)
@@ -59,7 +61,7 @@ def _divide(a, a_lo, b, b_lo):
     return _add(s, (q - s) + q_lo, r / b, 0.0)
 
 
-@njit(cache=True, inline="always")
+@register_jitable
 def _square_root(a, a_lo):
     if a <= 0.0:
         return 0.0, 0.0
@@ -176,28 +178,26 @@ def product(A, A_lo, B, B_lo):
     return out, out_lo
 
 
-@njit(cache=True)
 def add(a, a_lo, b, b_lo):
     """Return hi and lo of a + b for flat arrays."""
-    out, out_lo = np.empty_like(a), np.empty_like(a)
-    for i in range(len(a)):
-        out[i], out_lo[i] = _add(a[i], a_lo[i], b[i], b_lo[i])
-    return out, out_lo
+    return _entrywise(_add, a, a_lo, b, b_lo)
 
 
-@njit(cache=True)
 def multiply(a, a_lo, b, b_lo):
     """Return hi and lo of the entrywise product of flat arrays."""
-    out, out_lo = np.empty_like(a), np.empty_like(a)
-    for i in range(len(a)):
-        out[i], out_lo[i] = _multiply(a[i], a_lo[i], b[i], b_lo[i])
-    return out, out_lo
+    return _entrywise(_multiply, a, a_lo, b, b_lo)
 
 
-@njit(cache=True)
 def divide(a, a_lo, b, b_lo):
     """Return hi and lo of the entrywise quotient of flat arrays."""
-    out, out_lo = np.empty_like(a), np.empty_like(a)
-    for i in range(len(a)):
-        out[i], out_lo[i] = _divide(a[i], a_lo[i], b[i], b_lo[i])
+    return _entrywise(_divide, a, a_lo, b, b_lo)
+
+
+def _entrywise(operation, *arrays):
+    """Return hi and lo of an operation on flat arrays, by NumPy: it is not worth compiling once more."""
+    out, out_lo = np.empty_like(arrays[0]), np.empty_like(arrays[0])
+    with np.errstate(all="ignore"):
+        for start in range(0, len(out), _PIECE):
+            part = slice(start, start + _PIECE)
+            out[part], out_lo[part] = operation(*(array[part] for array in arrays))
     return out, out_lo
