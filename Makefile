@@ -16,7 +16,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
 
-# The fast tier, to run while typing: five examples a property, and not what is marked slow.
+# The fast tier, to run while typing: three examples a property, and not what is marked slow.
 quick: $(VENV)/.installed-test
 	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from tests.examples import WHOLE
 
 REPEATED = settings(deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", REPEATED, max_examples=5)
+settings.register_profile("quick", REPEATED, max_examples=3)
 settings.register_profile("pr", REPEATED, max_examples=WHOLE)
 settings.register_profile("nightly", deadline=None, derandomize=False, max_examples=400, print_blob=True)
 settings.load_profile(os.environ.get("MASTSIM_HYPOTHESIS", "pr"))
@@ -37,7 +37,11 @@ SLOW = (
     *("test_long_moments", "test_contraction", "test_error_bounds", "test_rows", "test_sweeps", "test_kernels"),
     *("test_theorem_checks", "test_figure_numbers", "test_every_figure", "test_answers_to_critics"),
     *("test_figures_of_the_paper", "test_readable_figures", "test_certificates", "test_exit_codes", "test_streams"),
-    "test_examples",
+    *("test_examples", "test_examples_of_practitioners", "test_record_errors", "test_advice_for_data", "test_odd_data"),
+    *("test_notebooks_manners", "test_report", "test_readme", "test_site", "test_lyapunov", "test_worstcase", "test_search"),
+    *("test_labels", "test_readable_plots", "test_moment_operators", "test_columns", "test_entries", "test_row_laws"),
+    *("test_losses_by_sketches", "test_checks_and_strategies", "test_moving_shift", "test_subnetworks", "test_reshuffled"),
+    *("test_gpu_check", "test_faults", "test_sparse_moments", "test_tiers_of_truth", "test_parallel", "test_simulation"),
 )
 """Files that take long even with few examples, or start many interpreters: left out by `make quick`."""
 
