@@ -109,20 +109,14 @@ class GeneralizedLinearModel(LinearModelCurvature):
         """Whether all rows weigh the same and all coordinates are penalised alike."""
         return self.weights is None and not self.intercept
 
-    @property
+    @cached_property
     def table(self) -> Any:
         """The rows that predictions are made of: `A`, with the ones of an intercept, and 0 where a row weighs nothing."""
-        return self._changed if self._is_changed else self.A
-
-    @cached_property
-    def _is_changed(self) -> bool:
-        return self.intercept or bool((self.share == 0).any())
-
-    @cached_property
-    def _changed(self) -> Any:
         rows = with_ones(self.A) if self.intercept else self.A
+        if self.weights is None or self.weights.all():
+            return rows
         # A loss that overflows would make 0·∞ of what does not count.
-        return without_rows(rows, self.share == 0) if (self.share == 0).any() else rows
+        return without_rows(rows, self.weights == 0)
 
     @cached_property
     def share(self) -> np.ndarray:
@@ -150,7 +144,7 @@ class GeneralizedLinearModel(LinearModelCurvature):
 
     def on(self, device: Device) -> Self:
         """Return the same function with its data on a device."""
-        there: Self = device.copy(self, _is_changed=self._is_changed, _changed=self.table)
+        there: Self = device.copy(self, table=self.table)
         return there
 
     @cached_property
