@@ -11,6 +11,9 @@ _SMALL = 1 << 26
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _NO_LIMIT = 1 << 60
 """What control groups without a limit report is of this size."""
+_LIBRARIES, _THREAD = 640 << 20, 64 << 20
+"""Addresses that NumPy, SciPy and numba take once loaded, and what each of their threads reserves; measured, rounded up."""
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 _GROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -36,6 +39,28 @@ def free_memory() -> int:
     """
     left = [_left_on_machine(), *(_left_in_group(*group) for group in _GROUPS), _left_of_addresses()]
     return max(0, min(bytes_left for bytes_left in left if bytes_left is not None))
+
+
+def check_start() -> None:
+    """Refuse a limit on addresses under which the libraries do not load: below it they hang, or end the process themselves.
+
+    Raises
+    ------
+    TooLargeError
+        If ``ulimit -v`` leaves this process less than NumPy, SciPy, numba and their threads take.
+    """
+    limit = _address_limit()
+    if limit is None:
+        return
+    chosen = next((os.environ[name] for name in _THREADS if os.environ.get(name, "").isdigit()), None)
+    threads = max(1, _processors() if chosen is None else int(chosen))
+    needed = _LIBRARIES + threads * _THREAD
+    if limit < needed:
+        fewer = ", or set OPENBLAS_NUM_THREADS=1" if threads > 1 and limit >= _LIBRARIES + _THREAD else ""
+        raise TooLargeError(
+            f"this process may use {spell_bytes(limit)} of addresses (ulimit -v), and the libraries of mastsim need "
+            f"{spell_bytes(needed)} with {threads} thread{'s' * (threads > 1)}: raise the limit{fewer}"
+        )
 
 
 def check_room(what: str, *shape: float, change: str, itemsize: int = 8, limit: int | None = None) -> None:
@@ -129,15 +154,24 @@ def _left_in_group(folder: str, limit: str, usage: str) -> int | None:
 
 
 def _left_of_addresses() -> int | None:
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most == resource.RLIM_INFINITY:
+    limit = _address_limit()
+    if limit is None:
         return None
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except (OSError, ValueError):
         pages = 0
-    return most - pages * resource.getpagesize()
+    return limit - pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _address_limit() -> int | None:
+    try:
+        import resource
+    except ImportError:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit

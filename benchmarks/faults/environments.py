@@ -125,7 +125,7 @@ def _is_ascii_json(_: Path, ended: Ended) -> str | None:
 def memory() -> Iterator[Case]:
     """Yield limits on memory, from too little to import anything to nearly enough."""
     for command, words in {name: COMMANDS[name] for name in ("constants", "simulate", "verify")}.items():
-        for room in (200, 300, 400, 600, 800, 1200):
+        for room in (200, 400, 600, 705, 720, 740, 760, 800, 1000, 1400):
             limited = apart(*words, limit=(resource.RLIMIT_AS, room * MIB))
             yield Case("memory limit", command, f"RLIMIT_AS of {room} MiB", limited)
     for size in ("n=100000,d=2000", "n=2000,d=100000"):

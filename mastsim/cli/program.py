@@ -16,6 +16,7 @@ from mastsim.cli.listings import SECTIONS
 from mastsim.cli.streams import drop, occupy_closed_descriptors, say, sound_streams
 from mastsim.cli.together import check_together
 from mastsim.interruption import heard
+from mastsim.memory import check_start
 from mastsim.version import __version__
 
 BAD_INPUT, MACHINE, INTERRUPTED = 2, 3, 130
@@ -76,7 +77,8 @@ class Command(click.Command):
                     formatter.write_text(f"They cannot be listed: {broken}")
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Check the options, and run."""
+        """Check the memory that is left and the options, and run."""
+        check_start()
         check_together(ctx)
         return super().invoke(ctx)
 
@@ -155,7 +157,8 @@ def refusals() -> Iterator[None]:
         raise
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, RecursionError, NotImplementedError) as problem:
         raise Refusal(_line(problem)) from problem
-    except (MemoryError, OSError, RuntimeError, ImportError) as problem:
+    # Where memory ends, the interpreter's own allocations can fail without a word: a SystemError is what is left of that.
+    except (MemoryError, OSError, RuntimeError, ImportError, SystemError) as problem:
         if isinstance(problem, (click.exceptions.Exit, click.Abort)):
             raise
         raise MachineRefusal(_line(problem)) from problem
@@ -172,6 +175,8 @@ def _line(problem: BaseException) -> str:
         return problem.strerror if problem.filename is None else f"{str(problem.filename)!r}: {problem.strerror}"
     if isinstance(problem, MemoryError) and not str(problem):
         return "there is not enough memory"
+    if isinstance(problem, SystemError):
+        return f"Python itself failed ({problem}), as it does when memory runs out"
     return " ".join(str(problem).split()) or f"{type(problem).__name__} without a reason"
 
 

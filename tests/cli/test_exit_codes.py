@@ -133,6 +133,42 @@ def test_what_does_not_fit_in_memory_is_the_machine(monkeypatch):
     assert "GiB" in found.stderr
 
 
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({room}, {room}))
+from mastsim.cli import main
+try:
+    main()
+finally:
+    print("numpy" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "threads", "helps"), [(200, 1, False), (500, 1, False), (703, 1, False), (720, 8, True)]
+)
+def test_too_few_addresses_are_refused_before_a_library_can_hang(mebibytes, threads, helps):
+    # Between 450 and 520 MiB the libraries hung, aborted or ended the process themselves.
+    around = os.environ | {"PYTHONPATH": str(Path(mastsim.__file__).parent.parent), "OPENBLAS_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", LIMITED.format(room=mebibytes << 20), *COMMANDS["stepsize"]]
+    done = subprocess.run(command, env=around, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (3, "False\n"), done.stderr
+    assert done.stderr.startswith(f"Error: this process may use {mebibytes}.0 MiB of addresses (ulimit -v)")
+    assert ("OPENBLAS_NUM_THREADS=1" in done.stderr) == helps
+
+
+def test_an_interpreter_that_fails_without_a_word_is_the_machine(monkeypatch):
+    def fail(*_, **__):
+        raise SystemError("error return without exception set")
+
+    monkeypatch.setattr("mastsim.spec.description.load", fail)
+    found = CliRunner().invoke(main, COMMANDS["constants"])
+    assert found.exit_code == 3
+    assert found.stderr == (
+        "Error: Python itself failed (error return without exception set), as it does when memory runs out\n"
+    )
+
+
 def test_help_and_the_documents_name_every_code():
     said = CliRunner().invoke(main, ["--help"]).output
     for code in ("0", "1", "2", "3", "130"):
