@@ -68,11 +68,11 @@ class Device:
         """
         if self.is_host:
             return thing
-        there = object.__new__(type(thing))
+        moved = object.__new__(type(thing))
         held = {item.name: getattr(thing, item.name) for item in fields(thing)} | computed
         for name, value in held.items():
-            object.__setattr__(there, name, self.move(value))
-        return there
+            object.__setattr__(moved, name, self.move(value))
+        return moved
 
     def _move(self, thing: Any) -> Any:
         if hasattr(thing, "on"):

@@ -55,25 +55,25 @@ class Engine:
         threads: int,
         chunk: int,
         device: Device,
-        way: Plan,
+        plan: Plan,
         averages: bool = False,
     ) -> None:
         self.method, self.objective, self.records, self.streams = method, records.objective, records, streams
-        self.threads, self.chunk, self.device, self.way = threads, chunk, device, way
-        self.there = way.objective
+        self.threads, self.chunk, self.device, self.plan = threads, chunk, device, plan
+        self.planned = plan.objective
         self.estimates, self.estimated_steps = Estimates(self.objective), 0
         self.compiled, self.averages = False, averages
         self.kind: Any = State
         self.together = min(_FIRST_POINTS, chunk)
         self.stopped, self.lock = threading.Event(), threading.Lock()
 
-    def revive(self, start: Run) -> State:
+    def states_of(self, start: Run) -> State:
         """Return the states at the end of a run, on the device; first ones where nothing is recorded."""
         # An average in short numbers would stop moving when its share of a step is below their rounding.
-        kept = {name: np.float64 if name == RUNNING_AVERAGE else self.way.dtype for name in start.state}
+        kept = {name: np.float64 if name == RUNNING_AVERAGE else self.plan.dtype for name in start.state}
         state = {name: self.device.move(field.astype(kept[name], copy=False)) for name, field in start.state.items()}
         begins = start.next_record == 0
-        reaching = Reaching(self.there, self.estimates)
+        reaching = Reaching(self.planned, self.estimates)
         fresh: Any = self.method.init(reaching, state["x"] if begins else state["x"][:1, ...])
         if self.averages:
             self.kind = type(fresh)
@@ -93,11 +93,11 @@ class Engine:
 
     def advance(self, states: State, begin: int, end: int) -> State:
         """Return the states after the steps from `begin` up to `end`."""
-        if self.threads > 1 and self.way.descent is not None and not self.compiled and begin < end:
+        if self.threads > 1 and self.plan.descent is not None and not self.compiled and begin < end:
             # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
             cut = pieces(states.x.shape[0], self.chunk)
             for piece in (cut[0], cut[-1]):
-                self.way.descent.compile(np.array(states.x[piece, ...], order="C"))
+                self.plan.descent.compile(np.array(states.x[piece, ...], order="C"))
             self.compiled = True
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)
@@ -106,7 +106,7 @@ class Engine:
     def measure(self, states: State, names: tuple[str, ...]) -> Columns:
         """Return the measures of all replicas."""
         self._find_minimizers(names)
-        if self.way.dtype is np.float32:
+        if self.plan.dtype is np.float32:
             states = type(states)(*(field.astype(np.float64) for field in states))
         parts = self._each(states.x.shape[0], lambda piece: self._measure_piece(states, piece, names))
         joined = [{name: np.concatenate([part[i][name] for part in parts]) for name in names} for i in (0, 1)]
@@ -140,7 +140,7 @@ class Engine:
         own = type(states)(*(field[piece, ...] for field in states))
         joint = {"gap", "gradient_norm"} <= set(names)
         objective = Reaching(self.objective, self.estimates, joint, self.records)
-        there = objective if self.there is self.objective else Reaching(self.there, self.estimates, joint)
+        planned = objective if self.planned is self.objective else Reaching(self.planned, self.estimates, joint)
         values, errors = {}, {}
         for name in names:
             if name == LYAPUNOV:
@@ -149,8 +149,8 @@ class Engine:
                 errors[name] = np.zeros(len(own.x))
             else:
                 x = own[-1] if name in AVERAGE_MEASURES else own.x
-                values[name] = measure_points(objective, x, name.removeprefix("average_"), there)
-                errors[name] = measure_errors(there if there.estimated else objective, x, name.removeprefix("average_"))
+                values[name] = measure_points(objective, x, name.removeprefix("average_"), planned)
+                errors[name] = measure_errors(planned if planned.estimated else objective, x, name.removeprefix("average_"))
         return Columns(values, errors)
 
     def _each(self, count: int, work: Callable[[slice], Any]) -> list[Any]:
@@ -183,26 +183,26 @@ class Engine:
 
     def _moved(self, own: State, numbers: Array, begin: int, end: int) -> State:
         """Return the states of some replicas after the steps from `begin` up to `end`."""
-        if self.way.descent is not None:
+        if self.plan.descent is not None:
             return type(own)(self._descend(own.x, numbers, begin, end))
-        reaching = Reaching(self.there, self.estimates)
+        reaching = Reaching(self.planned, self.estimates)
         # NumPy's error state belongs to a thread; iterates may diverge, and then measure infinite.
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(begin, end):
                 if self.stopped.is_set():
                     break
-                own = self.method.step(own, reaching, self.way.draw(self.streams, step, numbers))
+                own = self.method.step(own, reaching, self.plan.draw(self.streams, step, numbers))
         with self.lock:
             self.estimated_steps += reaching.estimated
         return own
 
     def _descend(self, x: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> np.ndarray:
-        assert self.way.descent is not None
+        assert self.plan.descent is not None
         x, now, count = np.array(x, order="C"), begin, 1
         while now < end and not self.stopped.is_set():
             started, stop = time.perf_counter(), min(now + count, end)
             stepsizes = np.array([self.method.rule.at(step) for step in range(now, stop)])
-            self.way.descent.advance(x, numbers, now, stepsizes, self.streams)
+            self.plan.descent.advance(x, numbers, now, stepsizes, self.streams)
             slow = time.perf_counter() - started > _PATIENCE
             now, count = stop, max(1, count // 2) if slow else min(2 * count, _MOST_AT_ONCE)
         return x

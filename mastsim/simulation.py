@@ -140,20 +140,20 @@ def simulate(
     one_of("engine", engine, ENGINES)
     one_of("precision", precision, PRECISIONS)
     shown = _show(progress)
-    way = plan_on(where, method, objective, engine, precision)
+    plan = plan_on(where, method, objective, engine, precision)
     x0s = _starts(objective, x0, replicas, streams)
-    where_and_how: Any = {"device": where.name, "engine": way.name, "precision": precision}
+    where_and_how: Any = {"device": where.name, "engine": plan.name, "precision": precision}
     what: Any = {"every": stride, "measures": recorded, "measure_accuracy": relative}
     request = Request.of(method, objective, x0s, steps=steps, seed=streams.seed, **what, **where_and_how)
     start = Run.begin(request, x0s) if resume is None else _continued(resume, request, from_start=x0 is not None)
     records = RelativeValues(objective, relative, minimized=bool(REFERRED & set(recorded)))
     averages = not set(recorded).isdisjoint(AVERAGE_MEASURES)
-    replicated = Engine(method, records, streams, threads, chunk, where, way, averages)
+    replicated = Engine(method, records, streams, threads, chunk, where, plan, averages)
     recorder = Recorder(start)
     bar = tqdm(total=steps, initial=start.steps_done, disable=not shown, unit="step", file=sys.stderr)
     try:
         with threadpool_limits(limits=1, user_api="blas"), bar:
-            _drive(replicated, recorder, replicated.revive(start), start.steps_done, bar)
+            _drive(replicated, recorder, replicated.states_of(start), start.steps_done, bar)
         return recorder.with_divergence(recorder.run(replicated.estimated_steps), method, objective)
     except KeyboardInterrupt as stop:
         raise Interrupted(recorder.run(replicated.estimated_steps)) from stop

@@ -194,9 +194,9 @@ def _polyline(across: _Axis, up: _Axis, steps: np.ndarray, values: np.ndarray, k
 
 def _band(across: _Axis, up: _Axis, steps: np.ndarray, band: np.ndarray) -> str:
     known = np.isfinite(band).all(axis=0)
-    there = [(across.place(float(t)), up.place(float(e))) for t, e in zip(steps[known], band[0, known], strict=True)]
-    back = [(across.place(float(t)), up.place(float(e))) for t, e in zip(steps[known], band[1, known], strict=True)]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*there, *reversed(back)])
+    lower = [(across.place(float(t)), up.place(float(e))) for t, e in zip(steps[known], band[0, known], strict=True)]
+    upper = [(across.place(float(t)), up.place(float(e))) for t, e in zip(steps[known], band[1, known], strict=True)]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*lower, *reversed(upper)])
     return f'<polygon class="band" points="{points}"/>'
 
 

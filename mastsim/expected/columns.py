@@ -326,8 +326,8 @@ def pairs(ladder: Ladder, number: int, layout: RowLayout, accuracy: float) -> Mi
         return None
     if layout.one_group is not None and len(found.weights):
         return mix(found, *layout.one_group, layout.longest, accuracy, crowded=False)
-    there = found.weights != 0
-    t, w = found.frequencies[there], found.weights[there]
+    nonzero = found.weights != 0
+    t, w = found.frequencies[nonzero], found.weights[nonzero]
     sizes = tuple(float((np.abs(w) * np.abs(t) ** k).sum()) for k in range(3))
     return Mixed(t, w, np.ones(len(t), dtype=complex), 0.0, 0.0, sizes)  # type: ignore[arg-type]
 

@@ -141,19 +141,19 @@ class Distributed(Objective):
 
     def on(self, device: Device) -> Distributed:
         """Return the same objective on a device; see `Objective.on`."""
-        there: Distributed = device.copy(self, clients=self.clients)
-        object.__setattr__(there, "problem", FiniteSum(there.problems))
-        return there
+        moved: Distributed = device.copy(self, clients=self.clients)
+        object.__setattr__(moved, "problem", FiniteSum(moved.problems))
+        return moved
 
     def at(self, accuracy: float) -> Distributed:
         """Return the same objective, every client as accurate as asked for."""
         clients = tuple(client.at(accuracy) for client in self.clients)
         if all(a is b for a, b in zip(clients, self.clients, strict=True)):
             return self
-        there = copy(self)
-        there.__dict__["clients"] = clients
-        there.__dict__.pop("_minimum", None)
-        return there
+        sharper = copy(self)
+        sharper.__dict__["clients"] = clients
+        sharper.__dict__.pop("_minimum", None)
+        return sharper
 
     def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
         """Return the means of the clients' bounds."""
@@ -169,7 +169,7 @@ class Distributed(Objective):
     def evaluation(self) -> Evaluation:
         """The weakest evaluation of a client."""
         found = [client.evaluation for client in self.clients]
-        estimates = [way for way in found if way.tier == "estimate"]
+        estimates = [each for each in found if each.tier == "estimate"]
         return (estimates or [client.evaluation for client in self.clients if not client.is_quadratic] or found)[0]
 
     @property

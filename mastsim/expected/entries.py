@@ -113,8 +113,8 @@ class EntryRows(ReadOnly, copy=False):
             _in_order(part.reshape(points, -1, dim)) if level >= least else np.zeros((points, 0))
             for least, part in ((1, out.gradient), (2, out.product))
         )
-        there = bucket >= 0
-        tilts = [self.layout.tilt if rows.all() else self.layout.tilt_of(rows) for rows in there]
+        finite = bucket >= 0
+        tilts = [self.layout.tilt if rows.all() else self.layout.tilt_of(rows) for rows in finite]
         values = out.values.reshape(points, -1).tolist()
         return totals_with_slope(values, gradient, product, z, self.ladder[0].slope, tilts)
 

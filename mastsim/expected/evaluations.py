@@ -17,13 +17,13 @@ from mastsim.problems import FiniteSum, Problem
 from mastsim.sketches import Sketch
 
 
-class Way(NamedTuple):
-    """A way to evaluate f_D.
+class Evaluator(NamedTuple):
+    """An evaluation of f_D: where it applies, and how it is built.
 
     Parameters
     ----------
     refusal : callable
-        Takes a problem and a sketch, and says why the way does not apply to them, or None when it does.
+        Takes a problem and a sketch, and says why it does not apply to them, or None when it does.
     build : callable
         Takes a problem, a sketch and a shift of shape (dim,), and returns the expectation.
     """
@@ -33,7 +33,7 @@ class Way(NamedTuple):
 
 
 def expectation_of(problem: Problem, sketch: Sketch, shift: np.ndarray, evaluate: str = "auto") -> Expectation:
-    """Return the expectation E f(v + S(x − v)), evaluated in a given way or in the sharpest that applies.
+    """Return the expectation E f(v + S(x − v)), by a given evaluation or the sharpest that applies.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def expectation_of(problem: Problem, sketch: Sketch, shift: np.ndarray, evaluate
     Raises
     ------
     ValueError
-        If the way does not apply; the message says why not, and what does.
+        If the evaluation does not apply; the message says why not, and what does.
 
     References
     ----------
@@ -61,20 +61,20 @@ def expectation_of(problem: Problem, sketch: Sketch, shift: np.ndarray, evaluate
     >>> expectation_of(ms.Quadratic(np.eye(2), np.ones(2)), ms.RandK(2, k=1), np.zeros(2)).evaluation.name
     'closed form'
     """
-    refusals = ((name, way, way.refusal(problem, sketch)) for name, way in ALL_EXPECTATIONS.items())
+    refusals = ((name, evaluator, evaluator.refusal(problem, sketch)) for name, evaluator in ALL_EXPECTATIONS.items())
     if evaluate == "auto":
         # Monte Carlo, the last, never refuses.
-        return next(way for _, way, why in refusals if why is None).build(problem, sketch, shift)
+        return next(evaluator for _, evaluator, why in refusals if why is None).build(problem, sketch, shift)
     if (why := ALL_EXPECTATIONS[evaluate].refusal(problem, sketch)) is None:
         return ALL_EXPECTATIONS[evaluate].build(problem, sketch, shift)
     accepted = ", ".join(["auto", *(name for name, _, refused in refusals if refused is None)])
     raise ValueError(f"evaluate={evaluate!r} is not accepted here: {why}; what applies: {accepted}")
 
 
-def _sharpest_exact(problem: Problem, sketch: Sketch) -> Way | None:
-    """Return the first exact way that applies, if any does."""
-    exact = (way for name, way in ALL_EXPECTATIONS.items() if name != MONTE_CARLO)
-    return next((way for way in exact if way.refusal(problem, sketch) is None), None)
+def _sharpest_exact(problem: Problem, sketch: Sketch) -> Evaluator | None:
+    """Return the first exact evaluation that applies, if any does."""
+    exact = (evaluator for name, evaluator in ALL_EXPECTATIONS.items() if name != MONTE_CARLO)
+    return next((evaluator for evaluator in exact if evaluator.refusal(problem, sketch) is None), None)
 
 
 def _refusal_of_sum(problem: Problem, sketch: Sketch) -> str | None:
@@ -88,18 +88,18 @@ def _refusal_of_sum(problem: Problem, sketch: Sketch) -> str | None:
 def _sum_of_parts(problem: Problem, sketch: Sketch, shift: np.ndarray) -> SumExpectation:
     """Return the expectation of a finite sum, each component evaluated in the sharpest exact way."""
     assert isinstance(problem, FiniteSum)
-    ways = ((part, _sharpest_exact(part, sketch)) for part in problem.problems)
-    parts = tuple(way.build(part, sketch, shift) for part, way in ways if way is not None)
+    found = ((part, _sharpest_exact(part, sketch)) for part in problem.problems)
+    parts = tuple(evaluator.build(part, sketch, shift) for part, evaluator in found if evaluator is not None)
     return SumExpectation(problem, sketch, shift, parts)
 
 
 MONTE_CARLO = "monte carlo"
 
-ALL_EXPECTATIONS: dict[str, Way] = {
-    "closed form": Way(ClosedForm.refusal, ClosedForm),
-    "rows": Way(RowExpectation.refusal, RowExpectation),
-    "finite sum": Way(_refusal_of_sum, _sum_of_parts),
-    "enumeration": Way(Enumeration.refusal, Enumeration),
-    MONTE_CARLO: Way(MonteCarlo.refusal, MonteCarlo),
+ALL_EXPECTATIONS: dict[str, Evaluator] = {
+    "closed form": Evaluator(ClosedForm.refusal, ClosedForm),
+    "rows": Evaluator(RowExpectation.refusal, RowExpectation),
+    "finite sum": Evaluator(_refusal_of_sum, _sum_of_parts),
+    "enumeration": Evaluator(Enumeration.refusal, Enumeration),
+    MONTE_CARLO: Evaluator(MonteCarlo.refusal, MonteCarlo),
 }
 """Ways to evaluate f_D, sharpest first; the first that applies is taken. All but the last are exact."""

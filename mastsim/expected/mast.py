@@ -117,19 +117,19 @@ class Mast(Objective):
 
     def on(self, device: Device) -> Mast:
         """Return the same objective on a device; see `Objective.on`."""
-        there: Mast = device.copy(self, expectation=self.expectation)
-        object.__setattr__(there, "_device", device)
-        return there
+        moved: Mast = device.copy(self, expectation=self.expectation)
+        object.__setattr__(moved, "_device", device)
+        return moved
 
     def at(self, accuracy: float) -> Mast:
         """Return the same objective as accurate as asked for; see `Objective.at`."""
         found = self.expectation.at(accuracy)
         if found is self.expectation:
             return self
-        there = copy(self)
-        there.__dict__.update(accuracy=accuracy, expectation=found)
-        there.__dict__.pop("_minimum", None)
-        return there
+        sharper = copy(self)
+        sharper.__dict__.update(accuracy=accuracy, expectation=found)
+        sharper.__dict__.pop("_minimum", None)
+        return sharper
 
     def inaccuracy(self, x: Array) -> tuple[np.ndarray, np.ndarray]:
         """Return bounds on how far values and gradients are off, rounding aside; see `Objective.inaccuracy`."""

@@ -171,8 +171,8 @@ class SelectionRows(ReadOnly):
         several = self if count == 1 else self._several(count, dim)
         layout, share = several.layout, several.share
         try:
-            along, there = None if w is None else layout.gather(w.ravel()), None if only is None else only.ravel()
-            rows = several.sums(layout.gather(z.ravel()), order, along, there)
+            along, chosen = None if w is None else layout.gather(w.ravel()), None if only is None else only.ravel()
+            rows = several.sums(layout.gather(z.ravel()), order, along, chosen)
         except OutOfReachError:
             if count == 1:
                 raise
@@ -279,8 +279,8 @@ class SelectionRows(ReadOnly):
         """Return which sums rows take by the way that always applies: all of them, or those that a mask has."""
         ladder, reach = self._ladder, self.layout.reach(theta)
         few, numbers = _work(ladder.counts(reach), self.layout)
-        there = np.ones(len(reach), dtype=bool) if only is None else only
-        rest = there & ~few
+        wanted = np.ones(len(reach), dtype=bool) if only is None else only
+        rest = wanted & ~few
         keys, which = np.unique(ladder.find(reach[rest]), return_inverse=True)
         nodes = float(ladder.counts(ladder.limits[np.minimum(keys, len(ladder.limits) - 1)]).sum()) if len(keys) else 0.0
         if nodes > _MOST_NODES or numbers[rest].sum() > MOST_WORK or (len(keys) and keys[-1] >= len(ladder.limits)):
@@ -292,7 +292,7 @@ class SelectionRows(ReadOnly):
         bucket = np.full(len(reach), len(keys))
         bucket[rest] = which
         sums = [ladder[int(k)] for k in keys]
-        return _Plan(sums, [self._mixture(found) for found in sums], bucket, np.flatnonzero(there & few))
+        return _Plan(sums, [self._mixture(found) for found in sums], bucket, np.flatnonzero(wanted & few))
 
     def _mixture(self, found: ExponentialSum) -> Mixed | None:
         """Return the mixture that replaces the law of a subset for one of the sums, or None where the subset is better."""

@@ -77,10 +77,10 @@ class RowExpectation(Expectation):
         """Return the same expectation with another accuracy; what does not depend on it is shared."""
         if accuracy == self.accuracy or self._model.loss.is_exact:
             return self
-        there = replace(self, accuracy=accuracy)
+        sharper = replace(self, accuracy=accuracy)
         names = {"_law", "_model", "_center", "_layout", "_slopes", "_sizes_of_rows"} & self.__dict__.keys()
-        there.__dict__.update({name: self.__dict__[name] for name in names})
-        return there
+        sharper.__dict__.update({name: self.__dict__[name] for name in names})
+        return sharper
 
     @property
     def evaluation(self) -> Evaluation:

@@ -14,7 +14,7 @@ from mastsim.kernels.linear import linear_gradients
 from mastsim.kernels.models import LinearModel, QuadraticModel, few_columns, model_at_shift
 from mastsim.kernels.overrides import keeps
 from mastsim.linalg import Curvature
-from mastsim.methods import GD, GDCI, SGD, Method, PreconditionedSubnetworks, ShiftRule
+from mastsim.methods import Method, ShiftRule
 from mastsim.problems import Minimum, Quadratic
 from mastsim.sketches.batches import DiagonalBatch, SketchBatch
 from mastsim.sketches.selection import SelectionSketch
@@ -146,7 +146,7 @@ def fused(method: Method, objective: Objective) -> Objective | None:
     >>> type(fused(ms.LSVRDSG(0.1), F)).__name__
     'FusedMast'
     """
-    if isinstance(method, GD | GDCI | SGD | PreconditionedSubnetworks) or _moves(method):
+    if not method.sketches_gradients or _moves(method):
         return None
     if type(objective) is Distributed:
         clients = tuple(fast for client in objective.clients if (fast := _fused(client)) is not None)

@@ -149,9 +149,9 @@ def plan(method: Method, objective: Objective, engine: str = "auto", precision: 
     if descent is not None:
         return Plan(f"kernel {descent.kernel.__name__}", objective, KernelDraw, descent, dtype)
     _refuse_floats(precision, f"no kernel takes whole runs here: {reason}")
-    there = fused(method, objective)
-    if there is not None:
-        return Plan("kernel gradients", there, KernelDraw, None, dtype)
+    fast = fused(method, objective)
+    if fast is not None:
+        return Plan("kernel gradients", fast, KernelDraw, None, dtype)
     if engine == "kernel":
         raise ValueError(f"engine='kernel' is not accepted: {reason}; use engine='auto' or 'array'")
     return Plan(ARRAY, objective, StreamDraw, None, dtype)

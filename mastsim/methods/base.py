@@ -74,6 +74,9 @@ class Method(ReadOnly, ABC):
     compresses_points: ClassVar[bool] = False
     """Whether a step sketches the point itself, not only the point at which a gradient is taken and the gradient."""
 
+    sketches_gradients: ClassVar[bool] = True
+    """Whether a step takes sketched gradients of f, for which there are kernels."""
+
     adapts: ClassVar[bool] = False
     """Whether step rules that look at the iterate are accepted, such as `PolyakStep`."""
 

@@ -58,6 +58,7 @@ class GD(Method):
     keyword = "gd"
     nodes = "any"
     affine = True
+    sketches_gradients = False
 
     def safe_step(self, objective: Objective, sharp: bool) -> Constant | None:
         """Return 1/(L_D·L_f), sharp 1/λ_max(E[SᵀLS]); None where these are infinite or zero."""
@@ -228,6 +229,7 @@ class SGD(StochasticMethod):
 
     keyword = "sgd"
     affine = True
+    sketches_gradients = False
 
     def target(self, objective: Objective) -> np.ndarray:
         """Return x*, the minimiser of f."""
@@ -271,6 +273,7 @@ class GDCI(Method):
 
     keyword = "gdci"
     affine = True
+    sketches_gradients = False
     compresses_points = True
 
     compression: Compressor | None = None

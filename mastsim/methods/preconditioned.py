@@ -70,6 +70,7 @@ class PreconditionedSubnetworks(Method):
 
     nodes = "many"
     affine = True
+    sketches_gradients = False
 
     def init(self, objective: Distributed, x0: Array) -> State:
         """Return the first state."""

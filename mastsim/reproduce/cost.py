@@ -138,12 +138,12 @@ def _to_accuracy(F: Mast, K: int, costs: StepCosts, search: Search, seed: int) -
         "f": {"paper": grid[0], "best": _fastest(choose, grid, goal)},
     }
     again = runs(F, own, _other(seed))
-    measured = {way: _again(F, choose, gamma, goal, by_f, seed) for way, gamma in ways["f"].items()}
+    measured = {choice: _again(F, choose, gamma, goal, by_f, seed) for choice, gamma in ways["f"].items()}
     steps = {
-        "own": {way: None if gamma is None else to_accuracy(again(gamma)) for way, gamma in ways["own"].items()},
-        "f": {way: reached["steps"] for way, reached in measured.items()},
+        "own": {choice: None if gamma is None else to_accuracy(again(gamma)) for choice, gamma in ways["own"].items()},
+        "f": {choice: reached["steps"] for choice, reached in measured.items()},
     }
-    flops = {name: {way: None if t is None else t * each for way, t in taken.items()} for name, taken in steps.items()}
+    flops = {name: {choice: None if t is None else t * each for choice, t in taken.items()} for name, taken in steps.items()}
     return {**out, "steps": steps, "measured_f": measured, "flops": flops, "stepsizes": ways, "grid": grid}
 
 
@@ -186,17 +186,19 @@ def _findings(costs: StepCosts, rows: list[dict[str, Any]]) -> list[dict[str, fl
         words = f"keep {row['keep']:g}"
         found.append({f"flops of a step over those of gradient descent, {words}": row["flops_a_step"] / costs.flops_full})
         for goal, ways in row["flops"].items():
-            found += [{f"flops to {goal} goal, {way} step, {words}": n} for way, n in ways.items() if n is not None]
+            found += [{f"flops to {goal} goal, {choice} step, {words}": n} for choice, n in ways.items() if n is not None]
         found.append({f"f(x_D*) − f^inf over f(0) − f^inf, {words}": row["target_excess"]})
-        for way, n in row["flops"]["f"].items():
-            whole = rows[-1]["flops"]["f"][way]
+        for choice, n in row["flops"]["f"].items():
+            whole = rows[-1]["flops"]["f"][choice]
             found += [
-                {f"{key} steps to f goal within two standard errors, {way} step, {words}": t}
+                {f"{key} steps to f goal within two standard errors, {choice} step, {words}": t}
                 for key in ("fewest", "most")
-                if (t := row["measured_f"][way][key]) is not None
+                if (t := row["measured_f"][choice][key]) is not None
             ]
             known = n is not None and whole is not None and row is not rows[-1]
-            found += [{f"flops to f goal over those of gradient descent, {way} step, {words}": n / whole}] if known else []
+            found += (
+                [{f"flops to f goal over those of gradient descent, {choice} step, {words}": n / whole}] if known else []
+            )
     return found
 
 
@@ -229,9 +231,11 @@ def draw(numbers: dict[str, Any]) -> Figure:
         numbers["rows"],
         {"own": f"distance² to x_D* to {numbers['accuracy']:.0%}", "f": f"excess of f to {numbers['f_goal']:.0%}"},
     )
-    for place, (goal, way) in enumerate((g, w) for g in goals for w in ("paper", "best")):
-        label = f"{goals[goal]}, {way} step"
-        draw_line(right, [row["keep"] for row in rows], [row["flops"][goal][way] for row in rows], place=place, label=label)
+    for place, (goal, choice) in enumerate((g, w) for g in goals for w in ("paper", "best")):
+        label = f"{goals[goal]}, {choice} step"
+        draw_line(
+            right, [row["keep"] for row in rows], [row["flops"][goal][choice] for row in rows], place=place, label=label
+        )
     right.set_xlabel("share kept, K/d (1: gradient descent)")
     right.set_ylabel("operations to accuracy")
     right.set_yscale("log")

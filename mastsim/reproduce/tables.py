@@ -52,8 +52,8 @@ def figure_list(figures: Path) -> str:
     >>> figure_list(Path("nowhere")).splitlines()[0]
     '| figure   | what it shows   |'
     """
-    there = {name: figure.TITLE for name, figure in ALL_FIGURES.items() if (figures / f"{name}.json").exists()}
-    return markdown_table(["figure", "what it shows"], [[f"`{name}`", title] for name, title in there.items()])
+    drawn = {name: figure.TITLE for name, figure in ALL_FIGURES.items() if (figures / f"{name}.json").exists()}
+    return markdown_table(["figure", "what it shows"], [[f"`{name}`", title] for name, title in drawn.items()])
 
 
 def spliced(page: str, name: str, table: str) -> str:

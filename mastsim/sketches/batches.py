@@ -39,8 +39,8 @@ class SketchBatch(ABC):
 
     def on(self, device: Device) -> SketchBatch:
         """Return the same sketches with their arrays on a device."""
-        there: SketchBatch = device.copy(self)
-        return there
+        moved: SketchBatch = device.copy(self)
+        return moved
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ def find_unions(indptr: np.ndarray, atom: np.ndarray, atoms: int) -> Unions:
     indptr, atom : integer array
         The atoms of row i are ``atom[indptr[i]:indptr[i + 1]]``, each once.
     atoms : int
-        How many there are.
+        How many seldom are.
 
     Examples
     --------
@@ -142,6 +142,6 @@ def _rewrite(
     table = np.unpackbits(held.view(np.uint8), axis=1, bitorder="little")[: len(number)]
     place, local = np.nonzero(table.T)
     others, rare = _entries(indptr, atom, rows)
-    there = ~np.isin(rare, common)
-    place, part = np.concatenate([place, others[there]]), np.concatenate([number[local], rare[there]])
+    seldom = ~np.isin(rare, common)
+    place, part = np.concatenate([place, others[seldom]]), np.concatenate([number[local], rare[seldom]])
     return np.bincount(place, minlength=len(rows)), part[np.argsort(place, kind="stable")].astype(np.int32)
