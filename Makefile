@@ -13,12 +13,12 @@ verify: $(VENV)/.installed
 	$(BIN)/mastsim verify
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
 
 # The fast tier, to run while typing: three examples a property, and not what is marked slow.
 quick: $(VENV)/.installed-test
-	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	MASTSIM_HYPOTHESIS=quick $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # The quick tier with the lowest versions that pyproject.toml admits, in an environment of its own.
 floors:
@@ -26,7 +26,7 @@ floors:
 	$(PYTHON) -m venv $(VENV)-floors
 	$(VENV)-floors/bin/python -m pip install --quiet uv
 	$(VENV)-floors/bin/uv pip install --quiet --python $(VENV)-floors/bin/python --compile-bytecode --resolution lowest-direct --editable '.[test]'
-	MASTSIM_HYPOTHESIS=quick $(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	MASTSIM_HYPOTHESIS=quick $(VENV)-floors/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # Problems from PyTorch models; its wheels are large, so it is no part of `make test`.
 torch: $(VENV)/.installed-test $(VENV)/.installed-torch

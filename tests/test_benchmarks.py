@@ -8,6 +8,8 @@ from benchmarks.speed import agreement, mastsim_forms, numpy_forms
 from benchmarks.speed.report import goals_of, is_met
 from benchmarks.speed.work import logistic, quadratic, sparse_rows
 
+pytestmark = pytest.mark.slow
+
 ROWS = sparse_rows(90, 12, 4)
 
 

@@ -18,6 +18,8 @@ from mastsim.cli.listings import Naming
 from mastsim.constants import CLIENT_NAMES, NAMES
 from mastsim.typesetting import markdown_statement
 
+pytestmark = pytest.mark.slow
+
 TINY = "synthetic:n=40,d=6,condition=10"
 
 

@@ -11,6 +11,8 @@ import pytest
 import mastsim
 from mastsim import compilation
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(mastsim.__file__).parent
 folder_of_kernels = compilation.kernel_folder.__wrapped__
 TWO_BY_TWO = """

@@ -12,6 +12,8 @@ import pytest
 import mastsim
 from mastsim.dependencies import needed
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(mastsim.__file__).parent
 HOWS = {
     "missing": ("raise ModuleNotFoundError('No module named {0}', name='{0}')", "is not installed: pip install {0}"),

@@ -16,6 +16,8 @@ from mastsim.backend import PURPOSES, Streams, asnumpy
 from mastsim.devices import Device, find_device
 from mastsim.spec import description
 
+pytestmark = pytest.mark.slow
+
 try:
     import array_api_strict as strict
     from array_api_strict._array_object import Array as StrictArray

@@ -13,6 +13,8 @@ from mastsim.theorems import NonconvexDSGD, StronglyConvexDSGD
 from mastsim.verification.sampled_rates import decide_run
 from mastsim.verification.trial import Trial
 
+pytestmark = pytest.mark.slow
+
 D = 16
 RNG = np.random.default_rng(3)
 A, SIGNS = RNG.standard_normal((6, D)), np.array([1.0, -1.0, 1.0, -1.0, 1.0, 1.0])

@@ -21,6 +21,8 @@ from benchmarks.faults.cases import (
     outcome,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def judged(ended: Ended, folder: Path, must: str = "end", wrong: str | None = None) -> str:
     return outcome(Case("", "", "", lambda _: ended, must, lambda *_: wrong), folder, ended)

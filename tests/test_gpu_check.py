@@ -13,6 +13,8 @@ from mastsim import namespaces
 from mastsim.backend import namespace
 from mastsim.namespaces import NUMPY, Filled, is_cupy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 NOT_THERE = ("cvxpy", "pooch", "array_api_compat", "cupy")
 

@@ -22,6 +22,8 @@ from mastsim.verification.attack import AttackInterrupted, attack, replay
 from mastsim.verification.attack.search import Evaluator
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = str(Path(ms.__file__).parent)
 A, y = np.random.default_rng(0).standard_normal((7, 4)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
 F = ms.Mast(ms.LogisticRegression(A, y, l2=0.2), ms.RandK(4, k=2))

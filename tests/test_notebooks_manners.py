@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 import mastsim as ms
 
+pytestmark = pytest.mark.slow
+
 DATA = ms.load("synthetic:n=50,d=30")
 F = ms.Mast(
     ms.LogisticRegression(DATA.A, DATA.y, condition_number=100), ms.Bernoulli(30, np.linspace(0.2, 1, 30)), shift=np.ones(30)

@@ -11,6 +11,8 @@ import pytest
 
 import mastsim
 
+pytestmark = pytest.mark.slow
+
 ADDED = Path(__file__).parent / "added"
 PARTS = {
     "halves": ("sketches", "families.py", "ALL_SKETCHES", "Halves"),

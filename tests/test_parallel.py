@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import mastsim
 from mastsim import parallel
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.integers(0, 50), st.integers(1, 9))
 def test_every_entry_is_done_once(count, threads):

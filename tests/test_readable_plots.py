@@ -9,6 +9,8 @@ import mastsim as ms
 from mastsim.plots import plot_curve, plot_rows
 from tests.oracles.readable import faults
 
+pytestmark = pytest.mark.slow
+
 F = ms.Mast(ms.LeastSquares(np.array([[1.0, 0.5], [0.0, 2.0], [1.0, 1.0]]), np.ones(3), l2=0.1), ms.RandK(2, 1))
 
 

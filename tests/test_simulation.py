@@ -24,6 +24,8 @@ from mastsim.provenance import content_hash
 from mastsim.run import DEFAULT_MEASURES, MEASURES
 from mastsim.simulation import simulate
 
+pytestmark = pytest.mark.slow
+
 DIM, ROWS = 13, 17  # sums of more than 8 terms are where NumPy's order of summation starts to matter
 
 

@@ -14,6 +14,8 @@ from tests.examples import examples
 from tests.oracles.promises import holds, number
 from tests.oracles.rational import DIGITS, Quadratic, Truth, fractions, masks
 
+pytestmark = pytest.mark.slow
+
 BARE = {"L_f", "mu_f", "f_inf"}
 
 

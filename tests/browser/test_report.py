@@ -8,6 +8,8 @@ import pytest
 from mastsim.verification.report import write_report
 from mastsim.verification.verdict import Curve, Verdict
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"mastsim": "0", "seed": 0, "alpha": 1e-6, "data": {"name": "<b>x", "n": 1, "d": 1, "sha256": "0" * 64}}
 HELD = Verdict(
     *("theorem2", "Theorem 2", "MAST", "<b>x", "a sketch", "DSGD", "exact", "holds", "holds", 0.5, "step 1", "steps 1..2"),

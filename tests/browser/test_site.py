@@ -6,6 +6,8 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PAGES = [
     "docs/index.html",
     "docs/start.html",

@@ -17,6 +17,8 @@ from mastsim import devices, memory
 from mastsim.cli import main
 from mastsim.cli.program import INTERRUPTED
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--data", "synthetic:n=9,d=3", "--sketch", "identity")
 COMMANDS = {
     "constants": ("constants", *TINY),

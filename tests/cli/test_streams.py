@@ -16,6 +16,8 @@ from mastsim.cli import main
 from mastsim.cli.output import _escaped
 from mastsim.cli.streams import say, sound_streams
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-c", "from mastsim.cli import main; main()"]
 AROUND = os.environ | {"PYTHONPATH": str(Path(mastsim.__file__).parent.parent)}
 STEPSIZE = ("stepsize", "--data", "synthetic:n=9,d=3", "--sketch", "randk:0.5")

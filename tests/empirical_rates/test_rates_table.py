@@ -17,6 +17,8 @@ from mastsim.empirical_rates.floors import floor_in_clients, floor_in_masks, flo
 from mastsim.methods.families import ALL_METHODS
 from mastsim.spec import Spec
 
+pytestmark = pytest.mark.slow
+
 DATA = "synthetic:n=40,d=4"
 SPEC = Spec(data=DATA, problem="least-squares", sketch="randk:0.5")
 

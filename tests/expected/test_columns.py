@@ -11,6 +11,8 @@ import mastsim as ms
 from mastsim.parallel import limited_threads
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 LONG = np.longdouble
 MODELS = (ms.LogisticRegression, ms.SigmoidClassification, ms.WelschRegression)
 

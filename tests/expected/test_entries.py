@@ -15,6 +15,8 @@ from mastsim.expected.transforms.series import TERMS, make_series
 from mastsim.parallel import limited_threads
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 
 def one_node(q, t=1.0):
     """Return one sum, with the pair (t, q) and the weight 1."""

@@ -12,6 +12,8 @@ from tests.examples import examples
 from tests.oracles.exact_expectations import DIGITS, FAMILIES, LOSSES, UNBOUNDED, ExactModel, draw_sketch, exact, labels
 from tests.oracles.invariant_expectations import expected, sketch
 
+pytestmark = pytest.mark.slow
+
 EXACT = tuple(name for name in ALL_EXPECTATIONS if name not in ("closed form", "monte carlo"))
 
 

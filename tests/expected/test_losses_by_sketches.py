@@ -22,6 +22,8 @@ from mastsim.sketches import (
 )
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 LONG = np.longdouble
 DIM = 4
 

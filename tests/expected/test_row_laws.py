@@ -19,6 +19,8 @@ from mastsim.sketches.laws import Law, RowLaws, RowTotals
 from mastsim.sketches.laws.projection import beta_ends, beta_rule, sphere_rule
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 MARGINS = [ms.LogisticRegression, ms.SigmoidClassification]
 SMOOTH = [*MARGINS, ms.WelschRegression]
 SEEDS = st.integers(0, 2**32 - 1)

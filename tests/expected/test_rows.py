@@ -19,6 +19,8 @@ from mastsim.expected.row_moments import RowMoments
 from mastsim.problems import LogisticLoss, SquaredLoss
 from tests.oracles.brute_force import LONG, MASKS, TINY, instances
 
+pytestmark = pytest.mark.slow
+
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 
 

@@ -28,6 +28,8 @@ from mastsim.methods import HarmonicStep
 from mastsim.simd import fma, load, store
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     "squared": ms.LeastSquares,
     "logistic": ms.LogisticRegression,

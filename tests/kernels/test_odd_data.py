@@ -12,6 +12,8 @@ from mastsim.kernels.quadratics import descend_block, descend_panel
 from mastsim.kernels.rows import descend_rows
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 N, D = 260, 9
 """One block of rows and a part of another; a vector of replicas and one more coordinate."""
 

@@ -8,6 +8,8 @@ from mastsim.draws import outcomes
 from mastsim.moments import contraction, largest_stable_stepsize
 from tests.oracles.affine_methods import HeavyBall
 
+pytestmark = pytest.mark.slow
+
 INTEGER = np.array([[13.0, 2.0, -10.0], [2.0, 8.0, 0.0], [-10.0, 0.0, 8.0]])
 
 

@@ -10,6 +10,8 @@ from mastsim.moments import ClosedRecursion, EnumeratedRecursion, standard_forms
 from mastsim.recursions import GradientRecursion, SketchedGradient, run
 from mastsim.recursions.base import nonnegative_values
 
+pytestmark = pytest.mark.slow
+
 STEPS = 10_000
 SEEN = (0, 1, 2, 7, 50, 400, 3000, STEPS)
 NAMES = ("distance", "gap", "gradient_norm2")

@@ -27,6 +27,8 @@ from mastsim.sketches.laws import crossed_operators
 from mastsim.sketches.laws.group_moments import GroupOperators
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 LONG = np.longdouble
 CLOSE = 1e-12
 

@@ -17,6 +17,8 @@ from tests.examples import examples
 from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 from tests.oracles.exact_minima import derivatives, draw, everything, least_value
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("loss", CONVEX)
 @settings(max_examples=examples(40))

@@ -19,6 +19,8 @@ from mastsim.problems.catalogue import CATALOGUE
 from mastsim.problems.dataset import spell_label
 from mastsim.verification import instances
 
+pytestmark = pytest.mark.slow
+
 CODES = [(0, 1), (1, 2), (-1, 1), (-1, 0), (2, 4), (-3.25, 1e7), (0.1, 0.30000000000000004)]
 numbers = st.one_of(st.integers(-5, 5).map(float), st.floats(-1e12, 1e12))
 

@@ -20,6 +20,8 @@ from tests.examples import examples
 from tests.oracles.exact_expectations import CONVEX, DIGITS, ExactModel, draw_sketch, exact, labels
 from tests.oracles.exact_minima import derivatives, draw, everything, least_value
 
+pytestmark = pytest.mark.slow
+
 
 def told(call):
     """Return a result and whether a CertificateWarning came with it."""

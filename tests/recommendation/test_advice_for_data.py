@@ -14,6 +14,8 @@ import mastsim as ms
 from mastsim import moments
 from mastsim.cli import main
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["size", "<b>weight</b>", "Länge, cm"]
 
 

@@ -22,6 +22,8 @@ from mastsim.reproduce.pretrained_shifts import EARLY_STEPS, SHIFTS, divided
 from mastsim.reproduce.step_costs import FORMULAS, StepCosts
 from mastsim.reproduce.step_search import Search, first_held, late, runs, searched, to_accuracy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "synthetic:n=30,d=5,condition=20,density=0.6"
 FIGURES = {"bernoulli-randk": bernoulli_randk, "shift": shift, "gap": gap, "step-sizes": step_sizes, "cost": cost}

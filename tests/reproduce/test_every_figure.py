@@ -22,6 +22,8 @@ from mastsim.reproduce.curves import follow
 from mastsim.reproduce.network_experiment import FAMILIES, QUICK, masks, split_rows, starts
 from mastsim.reproduce.pruned_accuracy import accuracy, chosen, diagonals, pruned
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=24,d=3,condition=20"
 REFERENCE = {(1e-3, 900): 1.09357, (1e-4, 900): 2.35898, (1e-5, 2500): 6.02202, (1e-6, 10_000): 15.66883}

@@ -35,6 +35,8 @@ from mastsim.theorems import (
     StronglyConvexDSGD,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = "synthetic:n=40,d=4,condition=20"
 # The others have tests of their own; tests/test_reproduce_figures.py computes and draws every one.

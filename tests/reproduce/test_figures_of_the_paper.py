@@ -28,6 +28,8 @@ from mastsim.reproduce.held_out import (
     training_and_test_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ms.load("synthetic:n=60,d=4,condition=20,noise=0.1")
 MODULES = {"test-accuracy": sparsified_accuracy, "convergence": convergence, "sketch-families": sketch_families}

@@ -12,6 +12,8 @@ from mastsim import layout
 from mastsim.reproduce import ALL_FIGURES, pictures
 from tests.oracles.readable import faults
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(path.stem for path in (ROOT / "figures").glob("*.json"))
 

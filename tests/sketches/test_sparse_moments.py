@@ -8,6 +8,8 @@ import mastsim as ms
 from mastsim.linalg import SparseCurvature
 from tests.oracles.small_sketches import SKETCHES, Mixed
 
+pytestmark = pytest.mark.slow
+
 
 def matrices(sketch):
     values, weights = sketch.support()

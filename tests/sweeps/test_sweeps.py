@@ -26,6 +26,8 @@ from mastsim.stepsizes import AskedStep
 from mastsim.sweeps import SweepError, SweepInterrupted, read_grid, records, sweep, work
 from mastsim.sweeps import grid as grids
 
+pytestmark = pytest.mark.slow
+
 DATA = "synthetic:n=12,d=4,condition=10"
 SMALL = {"data": DATA, "problem": "least-squares", "condition_number": 10, "sketch": "randk:0.5", "steps": 8, "replicas": 3}
 ROOT = str(Path(ms.__file__).parents[1])

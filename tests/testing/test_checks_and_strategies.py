@@ -20,6 +20,8 @@ from mastsim.testing.assertions import about, agree, at_most, empirical_bernstei
 from tests.examples import examples
 from tests.oracles.fresh_interpreter import run_python
 
+pytestmark = pytest.mark.slow
+
 
 def variant(base, **changes):
     """Return a subclass of a frozen dataclass with some methods or properties replaced."""

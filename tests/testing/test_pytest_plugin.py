@@ -8,6 +8,8 @@ import pytest
 
 from mastsim.testing.pytest_plugin import Budget
 
+pytestmark = pytest.mark.slow
+
 TESTS = """
 import numpy as np, mastsim as ms
 from mastsim.verification.negative_controls import HalvedNeighbourhood

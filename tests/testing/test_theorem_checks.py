@@ -10,6 +10,8 @@ from mastsim.theorems import Lemma3, StronglyConvexDSGD
 from mastsim.verification.attack import Bowl, Instance, SketchPart
 from mastsim.verification.negative_controls import HalvedNeighbourhood, HalvedSketchNorm, TripledStep
 
+pytestmark = pytest.mark.slow
+
 
 class FasterInThree(StronglyConvexDSGD):
     """False in three dimensions only, in which no small objective is strongly convex."""

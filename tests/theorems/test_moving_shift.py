@@ -24,6 +24,8 @@ from mastsim.verification.outcome_tree import decide_rate_on_tree, tree_depth
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
+pytestmark = pytest.mark.slow
+
 K = theorems
 
 

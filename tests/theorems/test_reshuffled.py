@@ -18,6 +18,8 @@ from mastsim.verification.false_reshuffling import PartitionAsList, alternating,
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
+pytestmark = pytest.mark.slow
+
 
 def listed(seed, count, dim=2):
     rng = np.random.default_rng(seed)

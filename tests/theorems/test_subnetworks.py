@@ -24,6 +24,8 @@ from mastsim.verification.exact_rates import decide_rate_exactly
 from mastsim.verification.false_subnetworks import false_subnetworks, rising, worst_start
 from mastsim.verification.trial import Trial, exact_recursion
 
+pytestmark = pytest.mark.slow
+
 
 def matrices(rng, count, dim=2):
     A = rng.standard_normal((count, dim, dim))

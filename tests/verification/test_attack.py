@@ -24,6 +24,8 @@ from mastsim.verification.attack.quadratic_plan import REGIMES, SPANS, Quadratic
 from mastsim.verification.cosine_sums import Cosines, global_minimizers
 from mastsim.verification.false_shifts import SketchOnTheRight
 
+pytestmark = pytest.mark.slow
+
 
 def wild(rare: float, horizon: int) -> Instance:
     """The witness of theory.md against Theorem 6 as quoted, as an instance."""

@@ -9,6 +9,8 @@ import mastsim as ms
 from mastsim.theorems import ConvexDistributed, ConvexDSGD, DoubleSketchedPAGE, StronglyConvexDSGD
 from mastsim.verification.mutations import FACTORS, Mutant, survey
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found():

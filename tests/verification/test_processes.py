@@ -9,6 +9,8 @@ from mastsim.theorems import ALL, StronglyConvexDSGD
 from mastsim.verification import Effort, SuiteInterrupted, run_suite, suite
 from mastsim.verification.tasks import Suite
 
+pytestmark = pytest.mark.slow
+
 SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8)
 TINY = "synthetic:n=20,d=3"
 CHOSEN = ("lemma1", "theorem2", "theorem3", "distributed-convex")

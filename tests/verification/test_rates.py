@@ -24,6 +24,8 @@ from mastsim.verification.instances import one_dimension, two_signs
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.listed_laws import law
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = ("polyak-step", "subnetworks", "moving-shift-held")
 """Rates without moments, about clients that agree, or whose cycles are long: their own tests follow every outcome."""
 RATES = [

@@ -9,6 +9,8 @@ import mastsim as ms
 from mastsim.theorems import PolyakLojasiewiczDSGD
 from mastsim.verification import sampled_rates
 
+pytestmark = pytest.mark.slow
+
 EPS, REPLICAS, STEPS = 1e-4, 60_000, 1
 
 

@@ -12,6 +12,8 @@ from mastsim.verification.report import summary, write_report
 from mastsim.verification.theorem_pages import page, write_pages
 from mastsim.verification.verdict import Curve, Verdict
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"mastsim": "0", "seed": 0, "alpha": 1e-6, "data": {"name": "d", "n": 1, "d": 1, "sha256": "0" * 64}}
 CURVE = Curve(np.arange(3), np.ones(3), 2 * np.ones(3))
 HELD = Verdict(

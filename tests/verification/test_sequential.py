@@ -13,6 +13,8 @@ from scipy.stats import binom
 from mastsim.verification import sequential
 from mastsim.verification.sequential import decide_mean_at_most, family_alpha
 
+pytestmark = pytest.mark.slow
+
 EXACT = settings(deadline=None, derandomize=True, max_examples=15)
 TOP = 12  # the laws below live on {0, ..., TOP}
 

@@ -30,6 +30,8 @@ from mastsim.verification.instances import distributed, finite_sums, one_dimensi
 from mastsim.verification.outcome_tree import decide_rate_on_tree
 from mastsim.verification.trial import Trial
 
+pytestmark = pytest.mark.slow
+
 
 class Shifted:
     """A table of constants in which one is replaced, or in which all have an error."""

@@ -40,6 +40,8 @@ from mastsim.verification.sampled_rates import decide_by_simulation, decide_run,
 from mastsim.verification.trial import Trial, exact_recursion
 from tests.oracles.sketched_quadratics import quadratics, tree
 
+pytestmark = pytest.mark.slow
+
 SMALL = Effort(points=4, steps=12, depth=3, sampled_steps=8)
 
 

@@ -26,6 +26,8 @@ from mastsim.worstcase.drawing import interpolant, realised
 from mastsim.worstcase.lmi import Inequality, dense
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 SOLVED = 1e-6
 HALF = ms.RandK(2, k=1)
 SHEAR = ms.FiniteSupport([np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[1.0, -1.0], [0.0, 1.0]])])

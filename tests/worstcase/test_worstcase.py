@@ -17,6 +17,8 @@ from mastsim.worstcase import SOLVERS, worst_case_factor
 from mastsim.worstcase.one_step import _program, _solve
 from tests.examples import examples
 
+pytestmark = pytest.mark.slow
+
 SOLVED = 1e-6  # CLARABEL stops at 1e-8; the Gram matrices' traces multiply that
 SHAPES = [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3), (4, 1), (4, 2), (4, 3)]
 shapes = st.sampled_from(SHAPES)
