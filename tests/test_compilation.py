@@ -184,7 +184,7 @@ def plain() -> str:
     return run(EXACT, **KERNELS).stdout
 
 
-@pytest.mark.parametrize(("flags", "environment"), [((), {"NUMBA_DISABLE_JIT": "1"}), (("-OO",), {}), (("-O",), {})])
+@pytest.mark.parametrize(("flags", "environment"), [((), {"NUMBA_DISABLE_JIT": "1"}), (("-OO",), {})])
 def test_settings_of_the_environment_change_no_number(plain, flags, environment):
     other = run(EXACT, PACKAGE, *flags, **KERNELS, **environment)
     assert other.returncode == 0, other.stderr

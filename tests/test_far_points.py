@@ -136,7 +136,7 @@ def _only_near(real):
 @pytest.mark.parametrize("size", [1e3, 1e12, 1e100, 1e250, 1e300])
 def test_every_size_has_an_answer(loss, sketch, size):
     """A number, an estimate, or infinity where floating point ends: never NaN, an error or a long wait."""
-    F = ms.Mast(loss(A, np.abs(SIGNS) if loss is ms.PoissonRegression else SIGNS, l2=0.1), sketch)
+    F = ms.Mast(loss(A[:2], np.ones(2) if loss is ms.PoissonRegression else SIGNS[:2], l2=0.1), sketch)
     x0 = size * np.stack([np.ones(D), -np.ones(D), np.linspace(-1, 1, D)])
     run = ms.simulate(ms.DSGD(1e-9), F, steps=1, replicas=3, x0=x0, measures=("gap", "gradient_norm"))
     for table in run.traces.values():

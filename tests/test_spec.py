@@ -123,11 +123,13 @@ def test_one_description_gives_one_objective_and_one_step_everywhere(problem, me
     if keyword == "gdci" and theorems.CompressedIterates.refuse(F) is None:
         theorem = "gdci"
     expected = theorem is not None or (keyword == "gd" and shape is not None)
-    grid = given | {"stepsize": list(STEPS), "steps": 3, "replicas": 2, "measures": "f"}
-    asked = STEPS if expected else (0.01,)
-    rows = sweep(grid | {"stepsize": list(asked)}, tmp_path, progress=False).table()
+    grid = given | {"steps": 3, "replicas": 2, "measures": "f"}
+    # Every loss and every method meets every step, in pairs of each two of them that meet two.
+    steps = STEPS[:1] + STEPS[1 + (list(FAMILIES).index(problem) + list(METHODS).index(method)) % 3 :][:1]
+    asked = [stepsize for stepsize in steps if expected or stepsize == 0.01]
+    rows = sweep(grid | {"stepsize": asked}, tmp_path, progress=False).table() if asked else []
     rows = {row["stepsize_asked"]: row for row in rows}
-    for stepsize in STEPS:
+    for stepsize in steps:
         spec = Spec(**given, stepsize=stepsize)
         listed = document("stepsize", **told, stepsize=stepsize, steps=3)
         assert listed["objective"]["sha256"] == content_hash(F)

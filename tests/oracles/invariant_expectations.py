@@ -1,5 +1,7 @@
 """f_D under Gaussian and Haar sketches in 40 digits, by quadrature of two scalar laws: an oracle for their rows."""
 
+from functools import cache
+
 import mpmath as mp
 
 import mastsim as ms
@@ -16,8 +18,12 @@ def _trapezoid(density):
     return [(point, weight / total) for point, weight in nodes if weight > total * mp.mpf(10) ** -36]
 
 
-def beta_law(a, b):
-    """Return nodes (β, 1 − β) and weights of the beta law: with the logit π/2·sinh t the density dies out doubly fast."""
+@cache
+def beta_law(a, b, _digits):
+    """Return nodes (β, 1 − β) and weights of the beta law, in the digits of now.
+
+    With the logit π/2·sinh t the density dies out doubly fast.
+    """
 
     def density(t):
         odds = mp.exp(mp.pi * mp.sinh(t))
@@ -27,8 +33,9 @@ def beta_law(a, b):
     return _trapezoid(density)
 
 
-def chi_square_law(k):
-    """Return nodes and weights of the chi-square law with k degrees of freedom."""
+@cache
+def chi_square_law(k, _digits):
+    """Return nodes and weights of the chi-square law with k degrees of freedom, in the digits of now."""
 
     def density(t):
         x = mp.exp(mp.pi / 2 * (t - mp.exp(-t)) + 1)
@@ -43,7 +50,7 @@ def _likely(values):
 
 def gaussian_rows(d, k):
     """Return a function of p = aᵀz and m = |a||z| that lists the values of aᵀSz with their chances."""
-    squares = chi_square_law(k)
+    squares = chi_square_law(k, mp.mp.dps)
 
     def values(p, m):
         up, down = (p + m) / (2 * k), (p - m) / (2 * k)
@@ -56,12 +63,12 @@ def gaussian_rows(d, k):
 
 def haar_rows(d, k):
     """Return a function of p = aᵀz and m = |a||z| that lists the values of aᵀSz with their chances."""
-    c, betas = mp.mpf(d) / k, beta_law(mp.mpf(k) / 2, mp.mpf(d - k) / 2)
+    c, betas = mp.mpf(d) / k, beta_law(mp.mpf(k) / 2, mp.mpf(d - k) / 2, mp.mp.dps)
     half = mp.mpf(d - 2) / 2
     sphere = (
         [(mp.mpf(1), mp.mpf(1) / 2), (mp.mpf(-1), mp.mpf(1) / 2)]
         if d == 2
-        else [(s - r, w) for (s, r), w in beta_law(half, half)]
+        else [(s - r, w) for (s, r), w in beta_law(half, half, mp.mp.dps)]
     )
 
     def values(p, m):
