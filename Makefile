@@ -14,7 +14,8 @@ verify: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-	$(BIN)/python -m pytest --doctest-modules mastsim --doctest-glob=README.md README.md -p no:cacheprovider
+	OPENBLAS_NUM_THREADS=1 NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/numba $(BIN)/python -m pytest -n 2 -p no:cacheprovider \
+		--doctest-modules mastsim --doctest-glob=README.md README.md
 
 # The fast tier, to run while typing: three examples a property, and not what is marked slow.
 quick: $(VENV)/.installed-test

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -40,32 +41,45 @@ PLANTED = {
 }
 
 
-def run(folder, text, *options):
-    """Return what pytest says of the stub with another text of its module."""
-    (folder / "mine.py").write_text(text, encoding="utf-8")
-    shutil.copy(STUB / "checks.py", folder / "test_mine.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}", str(folder)]
-    done = subprocess.run([*command, "--mastsim-seed=3", *options], cwd=folder, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
 def text_of(name):
     return (STUB / name).read_text(encoding="utf-8")
 
 
+def run(folder, *options):
+    """Return what pytest says of the tests in a folder, in a process of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={folder}"]
+    done = subprocess.run([*command, "--mastsim-seed=3", *options], cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_the_stub_is_green_and_reports_its_trials(tmp_path):
-    code, said = run(tmp_path, text_of("mine.py"))
+    shutil.copy(STUB / "mine.py", tmp_path / "mine.py")
+    shutil.copy(STUB / "checks.py", tmp_path / "test_mine.py")
+    code, said = run(tmp_path)
     assert code == 0, said
     assert re.search(r"test_the_theorem_holds_by_replicas: α = 1e-07, seed 3", said), said
 
 
-@pytest.mark.parametrize("planted", PLANTED)
-def test_planted_errors_are_red_and_named(planted, tmp_path):
-    right, wrong, test, message = PLANTED[planted]
-    assert text_of("mine.py").count(right) == 1
-    code, said = run(tmp_path, text_of("mine.py").replace(right, wrong), "-k", test)
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory):
+    """Return for every planted error, each in a module of its own, the tests that fail and what they say."""
+    folder, chosen = tmp_path_factory.mktemp("planted"), []
+    for name, (right, wrong, test, _) in PLANTED.items():
+        assert text_of("mine.py").count(right) == 1
+        (folder / f"mine_{name}.py").write_text(text_of("mine.py").replace(right, wrong), encoding="utf-8")
+        checks = text_of("checks.py").replace("from mine import", f"from mine_{name} import")
+        (folder / f"test_{name}.py").write_text(checks, encoding="utf-8")
+        chosen.append(f"test_{name}.py::test_{test}")
+    code, said = run(folder, *chosen, "--junitxml=said.xml")
     assert code == 1, said
-    assert f"test_mine.py::test_{test}" in said, said
+    cases = ElementTree.parse(folder / "said.xml").iter("testcase")
+    return {(case.get("classname"), case.get("name")): case.findtext("failure", "passed") for case in cases}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_planted_errors_are_red_and_named(planted, failures):
+    _, _, test, message = PLANTED[planted]
+    said = failures[f"test_{planted}", f"test_{test}"]
     assert re.search(message, said), said
 
 
