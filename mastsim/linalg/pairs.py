@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.readonly import ReadOnly
+from mastsim.readonly import ReadOnly, frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,12 @@ class Pair(ReadOnly, copy=False):
 
     hi: np.ndarray
     lo: np.ndarray
+
+    def __post_init__(self) -> None:
+        # Formulas make pairs by the million: nothing but the two parts is looked at, and what is read-only is not copied.
+        for name in ("hi", "lo"):
+            if isinstance(part := getattr(self, name), np.ndarray):
+                object.__setattr__(self, name, frozen(part, copy=not part.flags.owndata))
 
     @classmethod
     def of(cls, value: Any) -> Pair:
@@ -67,7 +73,7 @@ class Pair(ReadOnly, copy=False):
         left, columns = self.hi.ndim == 1, right.hi.ndim == 1
         a, a_lo = (np.ascontiguousarray(np.atleast_2d(part)) for part in (self.hi, self.lo))
         b, b_lo = (np.ascontiguousarray(part[:, None] if columns else part) for part in (right.hi, right.lo))
-        hi, lo = product(a, a_lo, b, b_lo)
+        hi, lo = (frozen(part, copy=False) for part in product(a, a_lo, b, b_lo))
         if left:
             hi, lo = hi[0], lo[0]
         return Pair(hi[..., 0], lo[..., 0]) if columns else Pair(hi, lo)
@@ -75,10 +81,12 @@ class Pair(ReadOnly, copy=False):
     def _entrywise(self, operation: str, other: Pair) -> Pair:
         from mastsim.linalg import double_double
 
-        shape = np.broadcast_shapes(self.shape, other.shape)
-        flat = [np.broadcast_to(part, shape).ravel() for part in (self.hi, self.lo, other.hi, other.lo)]
-        hi, lo = getattr(double_double, operation)(*flat)
-        return Pair(hi.reshape(shape), lo.reshape(shape))
+        shape, parts = self.shape, [self.hi, self.lo, other.hi, other.lo]
+        if other.shape != shape:
+            shape = np.broadcast_shapes(shape, other.shape)
+            parts = [np.broadcast_to(part, shape) for part in parts]
+        found = getattr(double_double, operation)(*(part.ravel() for part in parts))
+        return Pair(*(frozen(part, copy=False).reshape(shape) for part in found))
 
     @property
     def rounded(self) -> np.ndarray:
