@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, asnumpy, namespace
+from mastsim.backend import Array, asnumpy, namespace, pieces
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
@@ -19,8 +19,8 @@ from mastsim.sketches.batches import DiagonalBatch, MatrixBatch
 
 ENUMERATION_LIMIT = 4096
 
-_ROWS = 1 << 14
-"""How many sketched points are looked at together."""
+_ENTRIES = 1 << 16
+"""How many numbers sketched points that are looked at together, or their losses, have at the most: as fit in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Enumeration(Expectation):
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
-        return self._mean(lambda z: self.problem.value(self.shift + self._support[0].apply(z)), x)
+        return self._mean(lambda batch, z: self.problem.value(self.shift + batch.apply(z)), x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f_D(x)."""
@@ -62,13 +62,12 @@ class Enumeration(Expectation):
     def error_bound(self, x: Array) -> float:
         """Return the mean of the rounding of f over the support, that of the points and of the weights included."""
         points = np.reshape(asnumpy(x), (-1, self.problem.dim))
-        together = max(1, _ROWS // len(self._support[1]))
-        return max(self._value_error(points[k : k + together]) for k in range(0, len(points), together))
+        return max(self._value_error(points[part]) for part in self._parts(len(points)))
 
     @np.errstate(over="ignore", invalid="ignore")
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
-        (points, moved), f = self._sketched(x), self.problem
+        (points, moved), f = self._sketched(x[None]), self.problem
         norms = np.sqrt(np.asarray(self._support[0].square_norms()[1]))
         slope = f.gradient_error(points, moved) + 2 * self._chances * np.linalg.norm(f.gradient(points), axis=-1)
         return _known(float(self._support[1] @ (norms * slope)) * (1 + 1e-9))
@@ -76,7 +75,7 @@ class Enumeration(Expectation):
     @np.errstate(over="ignore", invalid="ignore")
     def _value_error(self, x: np.ndarray) -> float:
         """Return the largest error of f_D at several points, shape (points, dim)."""
-        points, moved = map(np.concatenate, zip(*(self._sketched(point) for point in x), strict=True))
+        points, moved = self._sketched(x)
         found = self.problem.error_bound(points, moved) + self._chances * np.abs(self.problem.value(points))
         return _known(float(np.max(np.reshape(found, (len(x), -1)) @ self._support[1])))
 
@@ -86,22 +85,17 @@ class Enumeration(Expectation):
         return float(summed(4 * self.problem.dim + len(self._support[1]) + 8))
 
     def _sketched(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return v + S(x − v) for all values of S, and by how much each may be off, both of shape (values, dim)."""
-        z = x - self.shift
-        points = self.shift + self._support[0].apply(z)
-        return points, 4 * EPS * (np.abs(self.shift) + np.abs(points)) + self._product_error(z)
+        """Return v + S(x − v) for all values of S at every point, and by how much each may be off, one row each."""
+        batch, (z,) = self._repeated([x - self.shift])
+        points = self.shift + batch.apply(z)
+        return points, 4 * EPS * (np.abs(self.shift) + np.abs(points)) + _product_error(batch, z)
 
-    def _product_error(self, z: np.ndarray) -> np.ndarray:
-        """Return a bound on the rounding of every product S_j z, shape (values, dim)."""
-        batch = self._support[0]
-        if isinstance(batch, DiagonalBatch):
-            return 4 * EPS * np.abs(batch.diagonals * z)
-        if isinstance(batch, MatrixBatch):
-            sizes = np.abs(batch.atoms) @ np.abs(z)
-            return np.asarray(summed(len(z) + 4) * sizes[batch.index])
-        # Any product of matrices of norm 1 with an S of known norm.
-        norms = np.sqrt(np.asarray(batch.square_norms()[1])) * float(np.linalg.norm(z))
-        return np.broadcast_to(summed(8 * len(z) + 64) * norms[:, None], (len(norms), len(z)))
+    def _repeated(self, points: list[Array]) -> tuple[SketchBatch, list[Array]]:
+        """Return all values of S once a point, and every point once a value."""
+        xp, (batch, weights), count = namespace(points[0]), self._support, points[0].shape[0]
+        if count > 1:
+            batch = batch.take(xp.tile(xp.arange(weights.shape[0]), (count,)))
+        return batch, [xp.repeat(a, weights.shape[0], axis=0) for a in points]
 
     @property
     def runs_on_devices(self) -> bool:
@@ -112,22 +106,43 @@ class Enumeration(Expectation):
         """Return the same evaluation on a device; the support is listed on the host."""
         return device.copy(self, _support=self._support)
 
-    def _sketched_gradients(self, z: Array) -> Array:
-        batch = self._support[0]
+    def _sketched_gradients(self, batch: SketchBatch, z: Array) -> Array:
         return batch.apply_transpose(self.problem.gradient(self.shift + batch.apply(z)))
 
-    def _sketched_products(self, z: Array, w: Array) -> Array:
-        batch = self._support[0]
+    def _sketched_products(self, batch: SketchBatch, z: Array, w: Array) -> Array:
         return batch.apply_transpose(self.problem.hessian_product(self.shift + batch.apply(z), batch.apply(w)))
 
     def _mean(self, over_support: Callable[..., Array], x: Array, *directions: Array) -> Array:
-        # One point at a time: the support, not the batch of points, is the long axis here.
+        """Return the mean over the support of a function of a batch and of as many points, at every point of `x`."""
         xp = namespace(x)
-        weights = xp.asarray(self._support[1])
-        points = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
-        each = ([a[i, ...] for a in points] for i in range(points[0].shape[0]))
-        means = [xp.tensordot(weights, over_support(*point), axes=1) for point in each]
-        return xp.reshape(xp.stack(means), x.shape[:-1] + means[0].shape)
+        columns = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
+        parts = ([a[k, ...] for a in columns] for k in self._parts(columns[0].shape[0]))
+        found = [self._mean_of_some(over_support, xp, points) for points in parts]
+        return xp.reshape(xp.concat(found, axis=0), (*x.shape[:-1], *found[0].shape[1:]))
+
+    def _mean_of_some(self, over_support: Callable[..., Array], xp: Any, points: list[Array]) -> Array:
+        batch, repeated = self._repeated(points)
+        found, weights, count = over_support(batch, *repeated), self._support[1], points[0].shape[0]
+        # A product of its own for every point: what is found at one does not depend on those beside it.
+        means = xp.matmul(xp.asarray(weights)[None, :], xp.reshape(found, (count, weights.shape[0], -1)))
+        return xp.reshape(means, (count, *found.shape[1:]))
+
+    def _parts(self, count: int) -> list[slice]:
+        """Cut points into parts that are handled together."""
+        each = self._support[1].shape[0] * max(self.problem.dim, self.problem.components)
+        return pieces(count, max(1, _ENTRIES // each))
+
+
+def _product_error(batch: SketchBatch, z: np.ndarray) -> np.ndarray:
+    """Return a bound on the rounding of every product S_j z_j, shape of `z`."""
+    dim = z.shape[-1]
+    if isinstance(batch, DiagonalBatch):
+        return 4 * EPS * np.abs(batch.diagonals * z)
+    if isinstance(batch, MatrixBatch):
+        return np.asarray(summed(dim + 4) * MatrixBatch(np.abs(batch.atoms), batch.index).apply(np.abs(z)))
+    # Any product of matrices of norm 1 with an S of known norm.
+    norms = np.sqrt(np.asarray(batch.square_norms()[1])) * np.linalg.norm(z, axis=-1)
+    return np.broadcast_to(summed(8 * dim + 64) * norms[:, None], z.shape)
 
 
 def _known(bound: float) -> float:
