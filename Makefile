@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11) and "mastsim needs Python >= 3.11, and $(PYTHON) is " \
 	+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")
 
+# Tests start a hundred interpreters, of which each compiles every source again where none may be kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: verify test quick floors torch notebooks faults lint types bench pages docs site-check clean
 
 verify: $(VENV)/.installed
