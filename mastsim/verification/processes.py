@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import lru_cache
 
 from joblib.externals.loky import get_reusable_executor
@@ -23,6 +24,8 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[tuple[int, Verdict]]:
     """Yield the number and the verdict of every task, in any order.
 
+    Where one of the other processes dies, what these had is decided here, after a warning.
+
     Parameters
     ----------
     suite : Suite
@@ -35,22 +38,37 @@ def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[t
     shared, numbers = suite.shared
     parts = deque(range(first, min(first + _TOGETHER, len(numbers))) for first in range(0, len(numbers), _TOGETHER))
     others = get_reusable_executor(max_workers=workers - 1, env=_ONE_THREAD)
-    running: set[Future[list[tuple[int, Verdict]]]] = set()
+    running: dict[Future[list[tuple[int, Verdict]]], range] = {}
     try:
         for own in sorted(set(range(len(suite.tasks))) - set(numbers)):
             yield own, suite.tasks[own].decide(level)
         while parts or running:
-            # One more than there are others, so that none of them waits for this process.
-            while parts and len(running) < workers:
-                running.add(others.submit(_decide, shared, parts.popleft(), level, os.getpid()))
+            try:
+                # One more than there are others, so that none of them waits for this process.
+                while parts and len(running) < workers:
+                    future = others.submit(_decide, shared, parts[0], level, os.getpid())
+                    running[future] = parts.popleft()
+                yield from _finished(running, numbers, patient=not parts)
+            except BrokenExecutor:
+                warnings.warn("a worker process ended before its work was done: this process goes on alone", stacklevel=2)
+                break
             if parts:
                 yield from _decided(suite.tasks, [numbers[number] for number in parts.pop()], level)
-            done = wait(running, timeout=0 if parts else None, return_when=FIRST_COMPLETED).done
-            running -= done
-            yield from ((numbers[number], verdict) for future in done for number, verdict in future.result())
+        for part in [*parts, *running.values()]:
+            yield from _decided(suite.tasks, [numbers[number] for number in part], level)
     except BaseException:
-        others.shutdown(wait=False, kill_workers=True)
+        others.shutdown(wait=True, kill_workers=True)
         raise
+
+
+def _finished(
+    running: dict[Future[list[tuple[int, Verdict]]], range], numbers: list[int], patient: bool
+) -> Generator[tuple[int, Verdict]]:
+    """Yield what others have found by now, or as soon as one of them has, and forget that they were asked."""
+    for future in wait(running, timeout=None if patient else 0, return_when=FIRST_COMPLETED).done:
+        verdicts = future.result()
+        del running[future]
+        yield from ((numbers[number], verdict) for number, verdict in verdicts)
 
 
 def _decide(suite: Suite, numbers: Sequence[int], level: float, parent: int) -> list[tuple[int, Verdict]]:
