@@ -75,6 +75,9 @@ class Stride:
     def next(self, left: int) -> tuple[int, int]:
         """Return how many of the steps that are left to take now, and on how many threads."""
         steps = min(self.count, left)
+        if self.calls_alone and self.losses == 1:
+            # To look again at what is slower, a short call is enough.
+            return max(1, steps // 8), 1
         if self.calls_alone or steps * self.alone < _WORTH:
             return steps, 1
         return steps, max(1, min(self.threads, int(self.alone / self.replicas / _PART)))
@@ -89,7 +92,8 @@ class Stride:
             self.alone, self.calls_alone = seconds / steps, max(0, self.calls_alone - 1)
         elif seconds / steps < self.alone:
             self.wins, self.losses = self.wins + 1, 1
-            self.calls_alone = int(self.wins % _WINS == 0)
+            # Soon at first: a single short call may have been disturbed.
+            self.calls_alone = int(self.wins % min(_WINS, 1 << (self.wins.bit_length() - 1)) == 0)
         else:
             self.calls_alone, self.losses = self.losses, min(2 * self.losses, _MOST_LOSSES)
 

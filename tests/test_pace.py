@@ -22,18 +22,22 @@ def test_a_call_on_several_threads_is_worth_waking_them():
     found = calls(Stride(2, 1), 1e-5, 6e-6, 30)
     assert [threads for _, threads in found[:8]] == [1, 1, 1, 1, 1, 1, 1, 2]
     assert found[7][0] == 128
-    assert all(threads == 2 for _, threads in found[7:])
+    # Alone only to look again, and shortly.
+    assert all(steps * 1e-5 <= 0.05 for steps, threads in found[8:] if threads == 1)
 
 
 def test_the_other_way_is_tried_again_now_and_then():
     winning = [threads for _, threads in calls(Stride(2, 1), 1e-5, 6e-6, 400)]
     assert 5 <= winning[10:].count(1) <= 20
+    disturbed = Stride(2, 1)
+    calls(disturbed, 1e-4, 2e-5, 10)
+    assert [threads for _, threads in calls(disturbed, 1e-5, 2e-5, 30)].count(1) >= 20
     losing = [threads for _, threads in calls(Stride(2, 1), 1e-5, 2e-4, 400)]
     assert 5 <= losing.count(2) <= 15
     stride = Stride(2, 1)
     calls(stride, 1e-5, 2e-4, 400)
     assert [threads for _, threads in calls(stride, 1e-5, 6e-6, 70)].count(2) >= 1
-    assert [threads for _, threads in calls(stride, 1e-5, 6e-6, 100)].count(2) >= 95
+    assert [threads for _, threads in calls(stride, 1e-5, 6e-6, 100)].count(2) >= 90
 
 
 @given(st.integers(1, 64), st.integers(1, 20), st.floats(1e-8, 1e-1), st.floats(1e-8, 1e-1))
