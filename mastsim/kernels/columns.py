@@ -59,8 +59,7 @@ def add_shares(model, x, kept, count, scale, begin, end, margins, sums):
         _add_column(model, j, begin, end, model.factor[j] * (scale[j] * (x[j] - model.center[j])), margins)
     _row_slopes(model.slopes, first, stop, margins)
     for a in range(count):
-        for share in range(begin, end):
-            sums[share, a] = _share_sum(model, kept[a], share, margins)
+        _sum_column(model, kept[a], begin, end, margins, sums, a)
 
 
 @njit(inner=True)
@@ -76,14 +75,14 @@ def sketched_columns(model, x, kept, count, scale, sums, out):
 
 
 @njit(forceinline=True)
-def _segment_of(model, j, share):
-    """Return the first segment of a share of a column, or of the next column where there is no such share."""
-    return model.column_shares[j * uint64(model.shares) + uint64(share)]
+def _place_of(model, j, share):
+    """Return where a share of a column stands among those of all columns; that after the last is the first of the next."""
+    return j * uint64(model.shares) + uint64(share)
 
 
 @njit(forceinline=True)
 def _add_column(model, j, begin, end, z, margins):
-    start, stop = model.segment_starts[_segment_of(model, j, begin)], model.segment_starts[_segment_of(model, j, end)]
+    start, stop = model.share_starts[_place_of(model, j, begin)], model.share_starts[_place_of(model, j, end)]
     first = model.column_starts[j]
     for place in range(start, stop):
         i = index_at(model.column_rows, place, first)
@@ -91,13 +90,19 @@ def _add_column(model, j, begin, end, z, margins):
 
 
 @njit(forceinline=True)
-def _share_sum(model, j, share, values):
-    """Return Σ_i a_ij·values_i over a share of the rows, one block of them after the other."""
-    total, first = values.dtype.type(0), model.column_starts[j]
-    for segment in range(_segment_of(model, j, share), _segment_of(model, j, share + 1)):
-        begin, end = model.segment_starts[segment], model.segment_starts[segment + uint64(1)]
-        total = _segment_sum(model, first, begin, end, values, total)
-    return total
+def _sum_column(model, j, begin, end, values, sums, a):
+    """Write Σ_i a_ij·values_i over the rows of each share, one block of them after the other."""
+    at, first = _place_of(model, j, begin), model.column_starts[j]
+    segment, place = model.share_segments[at], model.share_starts[at]
+    for share in range(begin, end):
+        at += uint64(1)
+        total, last = values.dtype.type(0), model.share_segments[at]
+        while segment < last:
+            segment += uint64(1)
+            stop = model.segment_starts[segment]
+            total = _segment_sum(model, first, place, stop, values, total)
+            place = stop
+        sums[share, a] = total
 
 
 @njit(forceinline=True)

@@ -54,8 +54,10 @@ def row_pass(model, points, sums, totals, slopes):
         start, stop = model.block_rows[block], model.block_rows[block + 1]
         _predict(model, start, stop, points, slopes)
         _differentiate(model, start, stop, slopes)
-        _accumulate(model, block, slopes, sums)
-        if (block + 1) % (blocks // model.shares) == 0:
+        # Those of the first share need no addition.
+        first = block * model.shares < blocks
+        _accumulate(model, block, slopes, totals if first else sums)
+        if not first and (block + 1) * model.shares % blocks == 0:
             _add_up(sums, totals)
 
 

@@ -51,9 +51,9 @@ class LinearModel(NamedTuple):
         each without any effect on a bit.
     shares : int
         How many shares there are.
-    column_shares, segment_starts : ndarray
-        Where the entries of each column pass from one block of rows to the next: the first segment of each share of each
-        column, and where each segment begins.
+    share_starts, share_segments, segment_starts : ndarray
+        Where the entries of each column pass from one share or block of rows to the next: where each share of each column
+        begins, its first segment, and where each segment begins.
     block_starts, list_columns, list_starts, list_rows, list_data : ndarray
         The entries of every block of rows column by column: where the lists of each block begin, the column of each list,
         where it begins, the rows within the block, the values.
@@ -81,7 +81,8 @@ class LinearModel(NamedTuple):
     column_data: np.ndarray | tuple[()]
     block_rows: np.ndarray
     shares: int
-    column_shares: np.ndarray
+    share_starts: np.ndarray
+    share_segments: np.ndarray
     segment_starts: np.ndarray
     block_starts: np.ndarray
     list_columns: np.ndarray
@@ -243,13 +244,14 @@ def _divided(rows: Any) -> tuple[np.ndarray, int]:
     return np.append(edges, n), shares
 
 
-def _segments(columns: Any, block_rows: np.ndarray, shares: int) -> tuple[np.ndarray, np.ndarray]:
+def _segments(columns: Any, block_rows: np.ndarray, shares: int) -> tuple[np.ndarray, ...]:
     column = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
     block = _block_of(columns.indices, block_rows)
     heads = _heads(column, block)
     share = shares * column[heads] + block[heads] * shares // (len(block_rows) - 1)
     firsts = np.searchsorted(share, np.arange(shares * columns.shape[1] + 1))
-    return firsts.astype(np.uint64), np.append(heads, len(column)).astype(np.uint64)
+    starts = np.append(heads, len(column)).astype(np.uint64)
+    return starts[firsts], firsts.astype(np.uint64), starts
 
 
 def _block_of(row: np.ndarray, block_rows: np.ndarray) -> np.ndarray:
