@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mastsim.backend import Array, asnumpy, namespace
+from mastsim.backend import Array, asnumpy, namespace, pieces
 from mastsim.devices import Device
 from mastsim.expected.base import Evaluation, Expectation
 from mastsim.problems import Problem
@@ -19,8 +19,8 @@ from mastsim.sketches.batches import DiagonalBatch, MatrixBatch
 
 ENUMERATION_LIMIT = 4096
 
-_ROWS = 1 << 14
-"""How many sketched points are looked at together."""
+_ENTRIES = 1 << 16
+"""How many numbers sketched points that are looked at together, or their losses, have at the most: as fit in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Enumeration(Expectation):
 
     def value(self, x: Array) -> Array:
         """Return f_D(x)."""
-        return self._mean(lambda z: self.problem.value(self.shift + self._support[0].apply(z)), x)
+        return self._mean(lambda batch, z: self.problem.value(self.shift + batch.apply(z)), x)
 
     def gradient(self, x: Array) -> Array:
         """Return ∇f_D(x)."""
@@ -62,8 +62,7 @@ class Enumeration(Expectation):
     def error_bound(self, x: Array) -> float:
         """Return the mean of the rounding of f over the support, that of the points and of the weights included."""
         points = np.reshape(asnumpy(x), (-1, self.problem.dim))
-        together = max(1, _ROWS // len(self._support[1]))
-        return max(self._value_error(points[k : k + together]) for k in range(0, len(points), together))
+        return max(self._value_error(points[part]) for part in self._parts(len(points)))
 
     @np.errstate(over="ignore", invalid="ignore")
     def gradient_error(self, x: np.ndarray) -> float:
@@ -112,22 +111,35 @@ class Enumeration(Expectation):
         """Return the same evaluation on a device; the support is listed on the host."""
         return device.copy(self, _support=self._support)
 
-    def _sketched_gradients(self, z: Array) -> Array:
-        batch = self._support[0]
+    def _sketched_gradients(self, batch: SketchBatch, z: Array) -> Array:
         return batch.apply_transpose(self.problem.gradient(self.shift + batch.apply(z)))
 
-    def _sketched_products(self, z: Array, w: Array) -> Array:
-        batch = self._support[0]
+    def _sketched_products(self, batch: SketchBatch, z: Array, w: Array) -> Array:
         return batch.apply_transpose(self.problem.hessian_product(self.shift + batch.apply(z), batch.apply(w)))
 
     def _mean(self, over_support: Callable[..., Array], x: Array, *directions: Array) -> Array:
-        # One point at a time: the support, not the batch of points, is the long axis here.
+        """Return the mean over the support of a function of a batch and of as many points, at every point of `x`."""
         xp = namespace(x)
-        weights = xp.asarray(self._support[1])
-        points = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
-        each = ([a[i, ...] for a in points] for i in range(points[0].shape[0]))
-        means = [xp.tensordot(weights, over_support(*point), axes=1) for point in each]
-        return xp.reshape(xp.stack(means), x.shape[:-1] + means[0].shape)
+        columns = [xp.reshape(a, (-1, a.shape[-1])) for a in (x - xp.asarray(self.shift), *directions)]
+        parts = ([a[k, ...] for a in columns] for k in self._parts(columns[0].shape[0]))
+        found = [self._mean_of_some(over_support, xp, points) for points in parts]
+        return xp.reshape(xp.concat(found, axis=0), (*x.shape[:-1], *found[0].shape[1:]))
+
+    def _mean_of_some(self, over_support: Callable[..., Array], xp: Any, points: list[Array]) -> Array:
+        batch, weights = self._support
+        values, count = weights.shape[0], points[0].shape[0]
+        if count > 1:
+            batch = batch.take(xp.tile(xp.arange(values), (count,)))
+        found = over_support(batch, *(xp.repeat(a, values, axis=0) for a in points))
+        # A product of its own for every point: what is found at one does not depend on those beside it.
+        each = xp.reshape(found, (count, values, -1))
+        means = xp.matmul(xp.asarray(weights)[None, :], each)
+        return xp.reshape(means, (count, *found.shape[1:]))
+
+    def _parts(self, count: int) -> list[slice]:
+        """Cut points into parts that are handled together."""
+        each = self._support[1].shape[0] * max(self.problem.dim, self.problem.components)
+        return pieces(count, max(1, _ENTRIES // each))
 
 
 def _known(bound: float) -> float:

@@ -182,10 +182,11 @@ def bounds(kept: int, units: int, terms: int, spread: np.ndarray) -> Bounds:
     each = np.minimum(spread / terms, 2.0)
     factor = terms * _log_factor(_RHO[:, None], each, mean)
     m = np.arange(terms + 1)
-    log_c, log_slope = np.empty((len(spread), terms + 1)), np.empty((len(spread), terms + 1))
-    for i in range(len(spread)):
-        table = factor[:, i, None] - np.log(_RHO)[:, None] * m
-        log_c[i], log_slope[i] = table.min(axis=0), (table + np.log(mean + _RHO)[:, None]).min(axis=0)
+    log_c, log_slope = np.full((2, len(spread), terms + 1), np.inf)
+    for own, rho in zip(factor, _RHO, strict=True):
+        table = own[:, None] - np.log(rho) * m
+        np.minimum(log_c, table, out=log_c)
+        np.minimum(log_slope, table + np.log(mean + rho), out=log_slope)
     remainders = log_remainders(kept, units, terms, most)[:, None, :]
     value, slope = (np.exp(np.minimum(remainders + log, 700.0)).sum(axis=2) * (1 + 1e-9) for log in (log_c, log_slope))
     growth = np.empty((most, len(spread)))

@@ -58,5 +58,5 @@ class MonteCarlo(Enumeration):
     def standard_error(self, x: Array) -> Array:
         """Return the standard error of `value`, shape ``x.shape[:-1]``."""
         mean = self.value(x)
-        square = self._mean(lambda z: self.problem.value(self.shift + self._support[0].apply(z)) ** 2, x)
+        square = self._mean(lambda batch, z: self.problem.value(self.shift + batch.apply(z)) ** 2, x)
         return np.sqrt(np.maximum(square - mean**2, 0.0) / (self.samples - 1))

@@ -17,7 +17,7 @@ from mastsim.validation import flag, instance, instances, integer, is_of_this_pa
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
 from mastsim.verification.processes import decide_in_processes
 from mastsim.verification.sequential import family_alpha
-from mastsim.verification.tasks import FULL, QUICK, Effort, Suite, Task, claims_of
+from mastsim.verification.tasks import ALONE, FULL, Effort, Suite, Task, claims_of
 from mastsim.verification.verdict import Verdict
 
 
@@ -124,7 +124,7 @@ def records(also: Sequence[type[Theorem]] = ()) -> list[type[Theorem]]:
 
 
 def try_on(
-    kind: type[Theorem], instances: Instances, seed: int = 0, effort: Effort = QUICK, alpha: float = FAMILY_ALPHA
+    kind: type[Theorem], instances: Instances, seed: int = 0, effort: Effort = ALONE, alpha: float = FAMILY_ALPHA
 ) -> list[Verdict]:
     """Try one record on the objectives that it fits, the exact decisions first.
 
