@@ -25,6 +25,8 @@ from mastsim.run import AVERAGE_MEASURES, LYAPUNOV, Run
 
 REFERRED = frozenset({"distance", "gap", "average_distance", "average_gap", LYAPUNOV})
 """The measures that refer to x_D*."""
+_MOST_AT_ONCE = 1 << 16
+"""Steps of one compiled call at the most: their step sizes are listed."""
 _FIRST_POINTS = 8
 """Points that are measured before it is known how long that takes."""
 
@@ -108,7 +110,8 @@ class Engine:
         self.strides = {piece.start: Stride(members, piece.stop - piece.start) for piece in cut}
         if self.threads > 1:
             for piece in (cut[0], cut[-1]):
-                descent.compile(np.array(x[piece, ...], order="C"), members)
+                for count in {1, members}:
+                    descent._replace(members=count).compile(np.array(x[piece, ...], order="C"))
         self.compiled = True
 
     def measure(self, states: State, names: tuple[str, ...]) -> Columns:
@@ -208,9 +211,9 @@ class Engine:
         assert self.plan.descent is not None
         x, now, stride = np.array(x, order="C"), begin, self.strides[int(numbers[0])]
         while now < end and not self.stopped.is_set():
-            started, (steps, threads) = time.perf_counter(), stride.next(end - now)
+            started, (steps, threads) = time.perf_counter(), stride.next(min(end - now, _MOST_AT_ONCE))
             stepsizes = np.array([self.method.rule.at(step) for step in range(now, now + steps)])
-            self.plan.descent.advance(x, numbers, now, stepsizes, self.streams, threads)
+            self.plan.descent._replace(members=threads).advance(x, numbers, now, stepsizes, self.streams)
             stride.took(steps, threads, time.perf_counter() - started)
             now += steps
         return x

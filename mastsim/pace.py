@@ -9,8 +9,6 @@ _FIRST_STEPS, _LONG_SECONDS, _SHORT_SECONDS = 1024, 2.0, 0.5
 _HOUR = 3600.0
 PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
-_MOST_AT_ONCE = 1 << 16
-"""Steps of one compiled call at the most: their step sizes are listed."""
 _WORTH, _PART = 1e-3, 2e-6
 """Seconds that a call must take to wake other threads, which takes a tenth of that, and each thread's part of a step: to
 meet takes a quarter of that."""
@@ -87,7 +85,7 @@ class Stride:
         if seconds > PATIENCE:
             self.count = max(1, steps // 2)
         elif steps == self.count:
-            self.count = min(2 * self.count, _MOST_AT_ONCE)
+            self.count = 2 * self.count
         if threads == 1:
             self.alone, self.calls_alone = seconds / steps, max(0, self.calls_alone - 1)
         elif seconds / steps < self.alone:

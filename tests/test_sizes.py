@@ -272,16 +272,17 @@ def test_long_strides_in_parts_give_the_same_bits(monkeypatch, engine):
 
 
 def test_a_kernel_is_never_given_a_long_list_of_steps(monkeypatch):
+    from mastsim import engine
     from mastsim.kernels.planning import Descent
 
     sizes, real = [], Descent.advance
 
-    def advance(self, x, replicas, first, stepsizes, streams, members):
+    def advance(self, x, replicas, first, stepsizes, streams):
         sizes.append(len(stepsizes))
-        return real(self, x, replicas, first, stepsizes, streams, members)
+        return real(self, x, replicas, first, stepsizes, streams)
 
     monkeypatch.setattr(Descent, "advance", advance)
-    monkeypatch.setattr(pace, "_MOST_AT_ONCE", 64)
+    monkeypatch.setattr(engine, "_MOST_AT_ONCE", 64)
     ms.simulate(ms.DSGD(0.1), quadratic(), steps=5000, every=5000, engine="kernel")
     assert sum(sizes) == 5000
     assert max(sizes) == 64

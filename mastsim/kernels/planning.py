@@ -43,39 +43,32 @@ class Descent(NamedTuple):
         What it reads besides iterates, replicas, steps and the key of the sketches.
     batched : bool
         Whether it draws minibatches, and takes the key of these.
+    members : int
+        How many threads take a step of one replica together, at most `shares`; fewer where these are busy. The result does
+        not depend on it.
     """
 
     kernel: Callable[..., None]
     tables: tuple[Any, ...]
     batched: bool
+    members: int = 1
 
     @property
     def shares(self) -> int:
         """How many threads, at the most, can take a step of one replica together."""
         return int(self.tables[-1].shares) if self.kernel is descend_linear else 1
 
-    def compile(self, x: np.ndarray, members: int = 1) -> None:
+    def compile(self, x: np.ndarray) -> None:
         """Compile what steps from these iterates need; none is taken.
 
         Parameters
         ----------
         x : ndarray, shape (replicas, dim)
             The iterates, in row-major order.
-        members : int
-            How many threads may take a step of one replica together, at most `shares`.
         """
-        for count in {1, members}:
-            self._call(x, np.arange(len(x)), 0, np.zeros(0), Streams(0), count)
+        self._call(x, np.arange(len(x)), 0, np.zeros(0), Streams(0))
 
-    def advance(
-        self,
-        x: np.ndarray,
-        replicas: np.ndarray,
-        first: int,
-        stepsizes: np.ndarray,
-        streams: Streams,
-        members: int = 1,
-    ) -> None:
+    def advance(self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams) -> None:
         """Take ``len(stepsizes)`` steps from step `first` on, in place.
 
         Parameters
@@ -90,18 +83,13 @@ class Descent(NamedTuple):
             γ_t of each step.
         streams : Streams
             The random numbers.
-        members : int
-            How many threads take a step of one replica together, at most `shares`; fewer where these are busy. The result
-            does not depend on it.
         """
         integer("steps", first + len(stepsizes), 1, STEPS)
-        self._call(x, replicas, first, stepsizes, streams, members)
+        self._call(x, replicas, first, stepsizes, streams)
 
-    def _call(
-        self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams, members: int
-    ) -> None:
+    def _call(self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams) -> None:
         mask, *rest = self.tables
-        rest += [members] if members > 1 else []
+        rest += [self.members] if self.members > 1 else []
         keys = [key_of(streams.seed, "minibatch")] if self.batched else []
         self.kernel(x, replicas, first, stepsizes.astype(x.dtype), key_of(streams.seed, "sketch"), mask, *keys, *rest)
 
