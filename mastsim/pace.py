@@ -72,18 +72,20 @@ class Stride:
 
     def next(self, left: int) -> tuple[int, int]:
         """Return how many of the steps that are left to take now, and on how many threads."""
-        steps = min(self.count, left)
-        if self.calls_alone and self.losses == 1:
-            # To look again at what is slower, a short call is enough.
-            return max(1, steps // 8), 1
-        if self.calls_alone or steps * self.alone < _WORTH:
+        steps, lost = min(self.count, left), self.losses > 1
+        # To look again at what was slower, a short call is enough.
+        short = max(1, steps // 8)
+        if self.calls_alone:
+            return steps if lost else short, 1
+        tried = short if lost else steps
+        if tried * self.alone < _WORTH:
             return steps, 1
-        return steps, max(1, min(self.threads, int(self.alone / self.replicas / _PART)))
+        return tried, max(1, min(self.threads, int(self.alone / self.replicas / _PART)))
 
     def took(self, steps: int, threads: int, seconds: float) -> None:
         """Note how long the steps took."""
         if seconds > PATIENCE:
-            self.count = max(1, steps // 2)
+            self.count = max(1, self.count // 2)
         elif steps == self.count:
             self.count = 2 * self.count
         if threads == 1:
@@ -93,7 +95,7 @@ class Stride:
             # Soon at first: a single short call may have been disturbed.
             self.calls_alone = int(self.wins % min(_WINS, 1 << (self.wins.bit_length() - 1)) == 0)
         else:
-            self.calls_alone, self.losses = self.losses, min(2 * self.losses, _MOST_LOSSES)
+            self.calls_alone = self.losses = min(4 * self.losses, _MOST_LOSSES)
 
 
 def spell_seconds(seconds: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mastsim.compilation import njit, uint64
 from mastsim.kernels.models import LinearModel
-from mastsim.kernels.slopes import vector_slopes
+from mastsim.kernels.slopes import psi_slope
 from mastsim.simd import fma, index_at, lanes_of, load, splat, store, value_at
 
 _LINE = 64
@@ -125,5 +125,8 @@ def _segment_sum(model, first, begin, end, values, a):
 @njit(inner=True)
 def _row_slopes(slopes, first, stop, margins):
     """Replace the predictions of some rows by the derivatives of the loss."""
-    for i in range(first, stop, lanes_of(margins)):
-        store(margins, i, vector_slopes(slopes, i, load(margins, i), margins.itemsize == 4))
+    lanes, narrow = lanes_of(margins), margins.itemsize == 4
+    for i in range(first, stop, lanes):
+        sign = load(slopes.sign, i)
+        w = fma(load(margins, i), sign, load(slopes.offset, i))
+        store(margins, i, fma(psi_slope(slopes, w, narrow), sign, load(slopes.slope, i)))

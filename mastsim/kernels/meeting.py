@@ -22,9 +22,9 @@ from numba.np.arrayobj import make_array
 
 SPINS = 2048
 """Looks at another's number before a thread lets others run, some 30 µs."""
-PATIENCE = 100
-"""How often a thread lets others run in one call of a kernel, before it gives up: a few thousandths of a second on idle
-processors, a second where each time another thread runs for its whole slice."""
+PATIENCE = 50
+"""How often a thread lets others run in one call of a kernel, before it gives up: two thousandths of a second on idle
+processors, a few tenths where each time another thread runs for its whole slice."""
 _LINE = 16
 """Numbers in two lines of the cache: processors fetch pairs of them."""
 _PAUSES = platform.machine().lower() in ("x86_64", "amd64")

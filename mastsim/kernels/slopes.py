@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mastsim.compilation import njit, uint64
+from mastsim.compilation import njit
 from mastsim.kernels.overrides import keeps
 from mastsim.problems.exponential import ExponentialLoss
 from mastsim.problems.losses import LogisticLoss, Loss, PiecewiseLoss, SquaredLoss
 from mastsim.problems.poisson import PoissonLoss
 from mastsim.problems.sigmoid import SigmoidLoss
 from mastsim.problems.welsch import WelschLoss
-from mastsim.simd import clamp, fma, from_knot, lanes_of, load, power_of_two
+from mastsim.simd import clamp, fma, from_knot, power_of_two
 
 LOGISTIC, SIGMOID, WELSCH, GROWTH, DECAY, PIECES = range(6)
 _CODES = {LogisticLoss: LOGISTIC, SigmoidLoss: SIGMOID, WelschLoss: WELSCH, PoissonLoss: GROWTH, ExponentialLoss: DECAY}
@@ -28,7 +28,7 @@ class Slopes(NamedTuple):
     code : int
         Which ψ'.
     sign, offset, slope : ndarray, shape (n rounded up to whole vectors,)
-        The row form of the loss; one vector where all rows have the same number, so that it stays in the first-level cache.
+        The row form of the loss.
     knots : ndarray, shape (m,)
         Where pieces of ψ' meet.
     lines : ndarray, shape (2, m + 1)
@@ -69,14 +69,14 @@ def slopes_of(loss: Loss, y: np.ndarray, dtype: type, base: np.ndarray | float =
     form = loss.row_form(y)
     knots, coefficients = (np.zeros(0), np.zeros((1, 3))) if pieces is None else pieces
     parts = (form.sign, form.sign * base + form.offset, form.slope)
-    rows = (_in_vectors(np.broadcast_to(part, y.shape).astype(dtype)) for part in parts)
+    rows = (_padded(np.broadcast_to(part, y.shape), dtype) for part in parts)
     lines = np.stack([coefficients[:, 1], 2 * coefficients[:, 2]])
     return Slopes(code, *rows, np.asarray(knots, dtype=dtype), np.ascontiguousarray(lines, dtype=dtype))
 
 
-def _in_vectors(values: np.ndarray) -> np.ndarray:
-    lanes = 64 // values.itemsize
-    return np.full(lanes, values[0]) if (values == values[0]).all() else np.pad(values, (0, -len(values) % lanes))
+def _padded(values: np.ndarray, dtype: type) -> np.ndarray:
+    lanes = 64 // np.dtype(dtype).itemsize
+    return np.pad(values.astype(dtype), (0, -len(values) % lanes))
 
 
 SQUARED = (np.zeros(0), np.array([[0.0, 0.0, 0.5]]))
@@ -131,22 +131,7 @@ def psi_slope(slopes, w, narrow):
 
 
 @njit(forceinline=True)
-def place_of(row, part):
-    """Return where a part of the row form holds the number of a row, or the vector that begins with it."""
-    last = uint64(lanes_of(part) - 1)
-    return uint64(row) & last if part.size == lanes_of(part) else uint64(row)
-
-
-@njit(forceinline=True)
-def vector_slopes(slopes, first, u, narrow):
-    """Return φ'(base + u; y) for a vector of predictions of the rows from `first` on, a multiple of its lanes."""
-    sign = load(slopes.sign, place_of(first, slopes.sign))
-    w = fma(u, sign, load(slopes.offset, place_of(first, slopes.offset)))
-    return fma(psi_slope(slopes, w, narrow), sign, load(slopes.slope, place_of(first, slopes.slope)))
-
-
-@njit(forceinline=True)
 def row_slope(slopes, row, u, narrow):
     """Return φ'(base + u; y_row) for a number or a vector of predictions."""
-    sign, offset = slopes.sign[place_of(row, slopes.sign)], slopes.offset[place_of(row, slopes.offset)]
-    return fma(psi_slope(slopes, fma(u, sign, offset), narrow), sign, slopes.slope[place_of(row, slopes.slope)])
+    sign = slopes.sign[row]
+    return fma(psi_slope(slopes, fma(u, sign, slopes.offset[row]), narrow), sign, slopes.slope[row])

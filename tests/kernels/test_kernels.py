@@ -23,9 +23,9 @@ from mastsim.kernels.masks import ordering_scratch, put_in_order
 from mastsim.kernels.models import model_of
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
-from mastsim.kernels.slopes import row_slope, slopes_of, vector_slopes
+from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
 from mastsim.methods import HarmonicStep
-from mastsim.simd import load, store
+from mastsim.simd import fma, load, store
 from tests.examples import examples
 
 MODELS = {
@@ -177,7 +177,12 @@ def slopes_both_ways(slopes, u, narrow):
     for i in range(u.size):
         one[i] = row_slope(slopes, i, u[i], narrow)
     for i in range(0, u.size, 64 // u.itemsize):
-        store(many, i, vector_slopes(slopes, i, load(u, i), narrow))
+        sign = load(slopes.sign, i)
+        store(
+            many,
+            i,
+            fma(psi_slope(slopes, fma(load(u, i), sign, load(slopes.offset, i)), narrow), sign, load(slopes.slope, i)),
+        )
     return one, many
 
 
