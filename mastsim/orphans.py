@@ -6,6 +6,8 @@ import os
 import threading
 import time
 
+from tqdm import tqdm
+
 _PAUSE = 0.3
 _WATCHED: set[int] = set()
 
@@ -26,6 +28,8 @@ def end_with(parent: int) -> None:
     """
     if os.getppid() == parent and parent not in _WATCHED:
         _WATCHED.add(parent)
+        # No bar is shown here, and tqdm's own lock, which all processes share, is left behind when this one is killed.
+        tqdm.set_lock(threading.RLock())
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

@@ -67,7 +67,7 @@ class Enumeration(Expectation):
     @np.errstate(over="ignore", invalid="ignore")
     def gradient_error(self, x: np.ndarray) -> float:
         """Return a bound on ‖computed ∇f_D − ∇f_D‖ at one point."""
-        (points, moved), f = self._sketched(x), self.problem
+        (points, moved), f = self._sketched(x[None]), self.problem
         norms = np.sqrt(np.asarray(self._support[0].square_norms()[1]))
         slope = f.gradient_error(points, moved) + 2 * self._chances * np.linalg.norm(f.gradient(points), axis=-1)
         return _known(float(self._support[1] @ (norms * slope)) * (1 + 1e-9))
@@ -75,7 +75,7 @@ class Enumeration(Expectation):
     @np.errstate(over="ignore", invalid="ignore")
     def _value_error(self, x: np.ndarray) -> float:
         """Return the largest error of f_D at several points, shape (points, dim)."""
-        points, moved = map(np.concatenate, zip(*(self._sketched(point) for point in x), strict=True))
+        points, moved = self._sketched(x)
         found = self.problem.error_bound(points, moved) + self._chances * np.abs(self.problem.value(points))
         return _known(float(np.max(np.reshape(found, (len(x), -1)) @ self._support[1])))
 
@@ -85,22 +85,17 @@ class Enumeration(Expectation):
         return float(summed(4 * self.problem.dim + len(self._support[1]) + 8))
 
     def _sketched(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return v + S(x − v) for all values of S, and by how much each may be off, both of shape (values, dim)."""
-        z = x - self.shift
-        points = self.shift + self._support[0].apply(z)
-        return points, 4 * EPS * (np.abs(self.shift) + np.abs(points)) + self._product_error(z)
+        """Return v + S(x − v) for all values of S at every point, and by how much each may be off, one row each."""
+        batch, (z,) = self._repeated([x - self.shift])
+        points = self.shift + batch.apply(z)
+        return points, 4 * EPS * (np.abs(self.shift) + np.abs(points)) + _product_error(batch, z)
 
-    def _product_error(self, z: np.ndarray) -> np.ndarray:
-        """Return a bound on the rounding of every product S_j z, shape (values, dim)."""
-        batch = self._support[0]
-        if isinstance(batch, DiagonalBatch):
-            return 4 * EPS * np.abs(batch.diagonals * z)
-        if isinstance(batch, MatrixBatch):
-            sizes = np.abs(batch.atoms) @ np.abs(z)
-            return np.asarray(summed(len(z) + 4) * sizes[batch.index])
-        # Any product of matrices of norm 1 with an S of known norm.
-        norms = np.sqrt(np.asarray(batch.square_norms()[1])) * float(np.linalg.norm(z))
-        return np.broadcast_to(summed(8 * len(z) + 64) * norms[:, None], (len(norms), len(z)))
+    def _repeated(self, points: list[Array]) -> tuple[SketchBatch, list[Array]]:
+        """Return all values of S once a point, and every point once a value."""
+        xp, (batch, weights), count = namespace(points[0]), self._support, points[0].shape[0]
+        if count > 1:
+            batch = batch.take(xp.tile(xp.arange(weights.shape[0]), (count,)))
+        return batch, [xp.repeat(a, weights.shape[0], axis=0) for a in points]
 
     @property
     def runs_on_devices(self) -> bool:
@@ -126,20 +121,28 @@ class Enumeration(Expectation):
         return xp.reshape(xp.concat(found, axis=0), (*x.shape[:-1], *found[0].shape[1:]))
 
     def _mean_of_some(self, over_support: Callable[..., Array], xp: Any, points: list[Array]) -> Array:
-        batch, weights = self._support
-        values, count = weights.shape[0], points[0].shape[0]
-        if count > 1:
-            batch = batch.take(xp.tile(xp.arange(values), (count,)))
-        found = over_support(batch, *(xp.repeat(a, values, axis=0) for a in points))
+        batch, repeated = self._repeated(points)
+        found, weights, count = over_support(batch, *repeated), self._support[1], points[0].shape[0]
         # A product of its own for every point: what is found at one does not depend on those beside it.
-        each = xp.reshape(found, (count, values, -1))
-        means = xp.matmul(xp.asarray(weights)[None, :], each)
+        means = xp.matmul(xp.asarray(weights)[None, :], xp.reshape(found, (count, weights.shape[0], -1)))
         return xp.reshape(means, (count, *found.shape[1:]))
 
     def _parts(self, count: int) -> list[slice]:
         """Cut points into parts that are handled together."""
         each = self._support[1].shape[0] * max(self.problem.dim, self.problem.components)
         return pieces(count, max(1, _ENTRIES // each))
+
+
+def _product_error(batch: SketchBatch, z: np.ndarray) -> np.ndarray:
+    """Return a bound on the rounding of every product S_j z_j, shape of `z`."""
+    dim = z.shape[-1]
+    if isinstance(batch, DiagonalBatch):
+        return 4 * EPS * np.abs(batch.diagonals * z)
+    if isinstance(batch, MatrixBatch):
+        return np.asarray(summed(dim + 4) * MatrixBatch(np.abs(batch.atoms), batch.index).apply(np.abs(z)))
+    # Any product of matrices of norm 1 with an S of known norm.
+    norms = np.sqrt(np.asarray(batch.square_norms()[1])) * np.linalg.norm(z, axis=-1)
+    return np.broadcast_to(summed(8 * dim + 64) * norms[:, None], z.shape)
 
 
 def _known(bound: float) -> float:

@@ -154,8 +154,8 @@ def _drive(
 
 def _records(folder: Path, tasks: list[Task], runs: bool) -> dict[str, dict[str, Any]]:
     """Return the records that are there, by key; a folder is listed once, not asked for every task."""
-    there = {path.name for path in folder.glob("*.json")}
-    found = {task.key: read_record(folder, task, runs) for task in tasks if record_path(folder, task).name in there}
+    kept = {path.name for path in folder.glob("*.json")}
+    found = {task.key: read_record(folder, task, runs) for task in tasks if record_path(folder, task).name in kept}
     return {key: record for key, record in found.items() if record is not None}
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import lru_cache
 
-import joblib
+from joblib.externals.loky import get_reusable_executor
 
 from mastsim.orphans import end_with
 from mastsim.single_thread import one_thread
 from mastsim.verification.tasks import Suite, Task
 from mastsim.verification.verdict import Verdict
 
-_TOGETHER = 12
+_TOGETHER = 8
 """Tasks that a process is given at once."""
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[tuple[int, Verdict]]:
     """Yield the number and the verdict of every task, in any order.
+
+    Where one of the other processes dies, what these had is decided here, after a warning.
 
     Parameters
     ----------
@@ -29,39 +33,57 @@ def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[t
     level : float
         Error probability of a task that samples.
     workers : int
-        How many processes.
+        How many processes, at least 2: this one, which has the tasks already, and others.
     """
     shared, numbers = suite.shared
-    parts = [range(first, min(first + _TOGETHER, len(numbers))) for first in range(0, len(numbers), _TOGETHER)]
-    with joblib.parallel_config(backend="loky", n_jobs=workers):
-        parallel = joblib.Parallel(return_as="generator_unordered")
-        with _ended(parallel(joblib.delayed(_decide)(shared, part, level, os.getpid()) for part in parts)) as found:
-            for own in sorted(set(range(len(suite.tasks))) - set(numbers)):
-                yield own, suite.tasks[own].decide(level)
-            for verdicts in found:
-                yield from ((numbers[number], verdict) for number, verdict in verdicts)
-
-
-@contextmanager
-def _ended(found: Generator[list[tuple[int, Verdict]]]) -> Iterator[Generator[list[tuple[int, Verdict]]]]:
-    """Cancel what was not taken from a generator of joblib, without a word of it."""
+    parts = deque(range(first, min(first + _TOGETHER, len(numbers))) for first in range(0, len(numbers), _TOGETHER))
+    others = get_reusable_executor(max_workers=workers - 1, env=_ONE_THREAD)
+    running: dict[Future[list[tuple[int, Verdict]]], range] = {}
     try:
-        yield found
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            found.close()
+        for own in sorted(set(range(len(suite.tasks))) - set(numbers)):
+            yield own, suite.tasks[own].decide(level)
+        while parts or running:
+            try:
+                # One more than there are others, so that none of them waits for this process.
+                while parts and len(running) < workers:
+                    future = others.submit(_decide, shared, parts[0], level, os.getpid())
+                    running[future] = parts.popleft()
+                yield from _finished(running, numbers, patient=not parts)
+            except BrokenExecutor:
+                warnings.warn("a worker process ended before its work was done: this process goes on alone", stacklevel=2)
+                break
+            if parts:
+                yield from _decided(suite.tasks, [numbers[number] for number in parts.pop()], level)
+        for part in [*parts, *running.values()]:
+            yield from _decided(suite.tasks, [numbers[number] for number in part], level)
+    except BaseException:
+        others.shutdown(wait=True, kill_workers=True)
+        raise
+
+
+def _finished(
+    running: dict[Future[list[tuple[int, Verdict]]], range], numbers: list[int], patient: bool
+) -> Generator[tuple[int, Verdict]]:
+    """Yield what others have found by now, or as soon as one of them has, and forget that they were asked."""
+    for future in wait(running, timeout=None if patient else 0, return_when=FIRST_COMPLETED).done:
+        verdicts = future.result()
+        del running[future]
+        yield from ((numbers[number], verdict) for number, verdict in verdicts)
 
 
 def _decide(suite: Suite, numbers: Sequence[int], level: float, parent: int) -> list[tuple[int, Verdict]]:
-    """Return the verdicts of some tasks, each with its number."""
+    """Return the verdicts of some tasks in another process, each with its number."""
     end_with(parent)
+    return _decided(_tasks_of(suite), numbers, level)
+
+
+def _decided(tasks: list[Task], numbers: Sequence[int], level: float) -> list[tuple[int, Verdict]]:
     with one_thread():
-        tasks = _tasks_of(suite)
         return [(number, tasks[number].decide(level)) for number in numbers]
 
 
 @lru_cache(maxsize=1)
 def _tasks_of(suite: Suite) -> list[Task]:
     """Return the tasks of the suite that this process works for."""
-    return suite.tasks
+    with one_thread():
+        return suite.tasks

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from uuid import uuid4
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from mastsim import theorems
@@ -106,10 +107,12 @@ def run_suite(
     drawn = [each if isinstance(each, Sketch) else parse_sketch(each, data.d) for each in named]
     tried = [kind for kind in kinds if kind.id in chosen]
     suite = Suite(uuid4().hex, data, tuple(drawn), tuple(tried), seed, effort)
-    level, most = _level(suite.tasks, FAMILY_ALPHA), len(suite.tasks) // _WORTH_A_PROCESS
-    if (shares := min(workers, most)) > 1 and all(is_of_this_package(type(sketch)) for sketch in drawn):
-        return _decided(suite.tasks, decide_in_processes(suite, level, shares), progress)
-    return _decided(suite.tasks, _one_by_one(suite.tasks, level), progress)
+    # Matrices are small: threads of BLAS would only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        level, most = _level(suite.tasks, FAMILY_ALPHA), len(suite.tasks) // _WORTH_A_PROCESS
+        if (shares := min(workers, most)) > 1 and all(is_of_this_package(type(sketch)) for sketch in drawn):
+            return _decided(suite.tasks, decide_in_processes(suite, level, shares), progress)
+        return _decided(suite.tasks, _one_by_one(suite.tasks, level), progress)
 
 
 def records(also: Sequence[type[Theorem]] = ()) -> list[type[Theorem]]:

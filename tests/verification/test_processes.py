@@ -1,6 +1,8 @@
 """A suite on several processes: the same verdicts, records of one's own included, and an end when it is interrupted."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -61,6 +63,31 @@ def test_every_task_is_shared_but_those_of_records_of_ones_own():
     assert {whole.tasks[number].decide(1e-9).theorem for number in own} == {OwnRate.id}
     # The controls come last.
     assert own[-1] < numbers[-1]
+
+
+class Dying(ms.RandK):
+    """A sketch that ends every process but the one in which it was made."""
+
+    home = os.getpid()
+
+    def __reduce__(self):
+        return _die_elsewhere, (self.dim, self.k, self.home)
+
+
+def _die_elsewhere(dim, k, home):
+    if os.getpid() != home:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ms.RandK(dim, k=k)
+
+
+def test_where_a_process_dies_this_one_goes_on(monkeypatch):
+    monkeypatch.setattr(suite, "is_of_this_package", lambda kind: True)
+    data = ms.load(TINY)
+    expected = run_suite(data, (ms.RandK(3, k=2),), CHOSEN, effort=SMALL)
+    with pytest.warns(UserWarning, match="this process goes on alone"):
+        found = run_suite(data, (Dying(3, k=2),), CHOSEN, effort=SMALL, workers=2)
+    assert [verdict.record() for verdict in found] == [verdict.record() for verdict in expected]
+    assert tried(2, CHOSEN) == tried(1, CHOSEN)
 
 
 def test_an_interruption_hands_on_what_was_found(monkeypatch):
