@@ -10,8 +10,8 @@ _HOUR = 3600.0
 PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
 _WORTH, _PART = 1e-3, 2e-6
-"""Seconds that a call must take to wake other threads, which takes a tenth of that, and each thread's part of a step: to
-meet takes a quarter of that."""
+"""Seconds that a call must take to wake other threads, which takes a twentieth of that, and each thread's part of a step: to
+meet takes an eighth of that."""
 _WINS, _MOST_LOSSES = 32, 64
 """Calls on several threads after which one thread is tried again, and, at the most, the other way round."""
 

@@ -15,7 +15,7 @@ _LIMIT: ContextVar[int | None] = ContextVar("_LIMIT", default=None)
 _LOCK = threading.Lock()
 _POOLS: list[ThreadPoolExecutor] = []
 _ARRIVAL = 0.002
-"""Seconds that threads have to come together: some twenty times what an idle one takes."""
+"""Seconds that threads have to come together: some forty times what it takes to wake one."""
 _DOUBT = 1.0
 """Seconds after which a thread that waits to begin takes it that nobody else will."""
 
