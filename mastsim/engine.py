@@ -15,20 +15,20 @@ from mastsim.devices import Device
 from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
 from mastsim.expected.relative import RelativeValues
-from mastsim.kernels import Plan, plan
+from mastsim.kernels import Descent, Plan, plan
 from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
 from mastsim.methods import Method, State
 from mastsim.methods.states import RUNNING_AVERAGE, with_average
+from mastsim.pace import PATIENCE, Stride
+from mastsim.parallel import thread_count
 from mastsim.run import AVERAGE_MEASURES, LYAPUNOV, Run
 
 REFERRED = frozenset({"distance", "gap", "average_distance", "average_gap", LYAPUNOV})
 """The measures that refer to x_D*."""
-_PATIENCE = 0.1
-"""Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
-_FIRST_POINTS = 8
-"""Points that are measured before it is known how long that takes."""
 _MOST_AT_ONCE = 1 << 16
 """Steps of one compiled call at the most: their step sizes are listed."""
+_FIRST_POINTS = 8
+"""Points that are measured before it is known how long that takes."""
 
 
 class Columns(NamedTuple):
@@ -65,6 +65,7 @@ class Engine:
         self.compiled, self.averages = False, averages
         self.kind: Any = State
         self.together = min(_FIRST_POINTS, chunk)
+        self.strides: dict[int, Stride] = {}
         self.stopped, self.lock = threading.Event(), threading.Lock()
 
     def states_of(self, start: Run) -> State:
@@ -93,15 +94,25 @@ class Engine:
 
     def advance(self, states: State, begin: int, end: int) -> State:
         """Return the states after the steps from `begin` up to `end`."""
-        if self.threads > 1 and self.plan.descent is not None and not self.compiled and begin < end:
-            # Kernels are compiled here, where Ctrl-C is heard, not on a thread.
-            cut = pieces(states.x.shape[0], self.chunk)
-            for piece in (cut[0], cut[-1]):
-                self.plan.descent.compile(np.array(states.x[piece, ...], order="C"))
-            self.compiled = True
+        if begin == end:
+            return states
+        if self.plan.descent is not None and not self.compiled:
+            self._prepare(self.plan.descent, states.x)
         parts = self._each(states.x.shape[0], lambda piece: self._advance_piece(states, piece, begin, end))
         xp = namespace(states.x)
         return type(states)(*(xp.concat(fields, axis=0) for fields in zip(*parts, strict=True)))
+
+    def _prepare(self, descent: Descent, x: np.ndarray) -> None:
+        """Share threads out among the chunks, and compile kernels: here, where Ctrl-C is heard, not on a thread."""
+        cut = pieces(x.shape[0], self.chunk)
+        threads = max(1, min(self.threads, thread_count()) // len(cut))
+        members = min(threads, descent.shares)
+        self.strides = {piece.start: Stride(members, piece.stop - piece.start) for piece in cut}
+        if self.threads > 1:
+            for piece in (cut[0], cut[-1]):
+                for count in {1, members}:
+                    descent._replace(members=count).compile(np.array(x[piece, ...], order="C"))
+        self.compiled = True
 
     def measure(self, states: State, names: tuple[str, ...]) -> Columns:
         """Return the measures of all replicas."""
@@ -132,7 +143,7 @@ class Engine:
                 raise KeyboardInterrupt
             started, count = time.perf_counter(), self.together
             yield slice(now, stop := min(now + count, piece.stop))
-            slow = time.perf_counter() - started > _PATIENCE
+            slow = time.perf_counter() - started > PATIENCE
             now, self.together = stop, max(1, count // 2) if slow else min(2 * count, self.chunk)
 
     def _measure_some(self, states: State, piece: slice, names: tuple[str, ...]) -> Columns:
@@ -198,13 +209,13 @@ class Engine:
 
     def _descend(self, x: np.ndarray, numbers: np.ndarray, begin: int, end: int) -> np.ndarray:
         assert self.plan.descent is not None
-        x, now, count = np.array(x, order="C"), begin, 1
+        x, now, stride = np.array(x, order="C"), begin, self.strides[int(numbers[0])]
         while now < end and not self.stopped.is_set():
-            started, stop = time.perf_counter(), min(now + count, end)
-            stepsizes = np.array([self.method.rule.at(step) for step in range(now, stop)])
-            self.plan.descent.advance(x, numbers, now, stepsizes, self.streams)
-            slow = time.perf_counter() - started > _PATIENCE
-            now, count = stop, max(1, count // 2) if slow else min(2 * count, _MOST_AT_ONCE)
+            started, (steps, threads) = time.perf_counter(), stride.next(min(end - now, _MOST_AT_ONCE))
+            stepsizes = np.array([self.method.rule.at(step) for step in range(now, now + steps)])
+            self.plan.descent._replace(members=threads).advance(x, numbers, now, stepsizes, self.streams)
+            stride.took(steps, threads, time.perf_counter() - started)
+            now += steps
         return x
 
 

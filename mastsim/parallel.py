@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
 
+Found = TypeVar("Found")
 _LIMIT: ContextVar[int | None] = ContextVar("_LIMIT", default=None)
 _LOCK = threading.Lock()
 _POOLS: list[ThreadPoolExecutor] = []
+_ARRIVAL = 0.002
+"""Seconds that threads have to come together: some forty times what it takes to wake one."""
+_DOUBT = 1.0
+"""Seconds after which a thread that waits to begin takes it that nobody else will."""
 
 
 def thread_count() -> int:
@@ -74,6 +80,81 @@ def run_shares(loop: Callable[[int, int], object], threads: int | None = None) -
     finally:
         for _, share in shares:
             share.cancel()
+
+
+def run_together(work: Callable[[int, int], Found], give_up: Callable[[], object], most: int) -> Found:
+    """Call ``work(member, members)`` for every member below members, all at the same time, and return what the caller got.
+
+    None begins before it is known that all have a thread, so that they may wait for each other. The caller is member 0.
+    Where other callers keep the threads busy there are fewer members, and at the least one.
+
+    Parameters
+    ----------
+    work : callable
+        It must let go of the interpreter's lock, and must not call this function.
+    give_up : callable
+        Makes every call return that waits for another; it is called when one raises an exception, which is raised here.
+    most : int
+        How many members there are at the most.
+
+    Examples
+    --------
+    >>> run_together(lambda member, members: member, lambda: None, 2)
+    0
+    """
+    gate = _Gate(most)
+    others: list[Future[None]] = []
+    try:
+        others.extend(_pool().submit(_take_part, gate, work, give_up) for _ in range(1, most))
+        found = work(0, gate.open(_ARRIVAL))
+    except BaseException:
+        give_up()
+        raise
+    finally:
+        gate.open(0)
+        joined = [other for other in others if not other.cancel()]
+        wait(joined)
+    for other in joined:
+        other.result()
+    return found
+
+
+class _Gate:
+    """Where threads wait until it is known how many there are."""
+
+    def __init__(self, most: int) -> None:
+        self.lock, self.full, self.opened = threading.Lock(), threading.Event(), threading.Event()
+        self.left, self.arrived, self.members = most - 1, 0, 0
+
+    def enter(self) -> int:
+        """Return the number of this thread, 0 where it came too late or in vain."""
+        with self.lock:
+            if self.members:
+                return 0
+            self.arrived += 1
+            number = self.arrived
+            if number == self.left:
+                self.full.set()
+        return number if self.opened.wait(_DOUBT) else 0
+
+    def open(self, seconds: float) -> int:
+        """Wait at most so long for those who are still to come, and return how many members there are."""
+        if self.left and not self.members:
+            self.full.wait(seconds)
+        with self.lock:
+            self.members = 1 + self.arrived
+        self.opened.set()
+        return self.members
+
+
+def _take_part(gate: _Gate, work: Callable[[int, int], object], give_up: Callable[[], object]) -> None:
+    if (member := gate.enter()) == 0:
+        return
+    try:
+        work(member, gate.members)
+    except BaseException:
+        give_up()
+        raise
 
 
 def _available() -> int:

@@ -84,7 +84,7 @@ def simulate(
         1e-9, as in `resume` when that is given. The rounding of f_D is all that is added, whatever the accuracy of
         `objective`, so that no curve flattens early. Verdicts count it.
     threads : int, default 1
-        Threads that share the replicas.
+        Threads that share the replicas, and the steps of each replica where there are more threads than chunks.
     chunk : int, optional
         Replicas a thread advances at once; by default 64 on the host, fewer where a thread would stay without, and 4096 on a
         GPU.

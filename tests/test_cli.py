@@ -303,6 +303,18 @@ def test_a_sweep_resumes_where_it_is(tmp_path):
 SMALL = ("--data", "synthetic:n=20,d=4")
 
 
+@pytest.mark.parametrize("vanishing", ["1e-400", "0.001e-330", "-2E-999"])
+@pytest.mark.parametrize("option", ["--l2={}", "--condition-number={}", "--stepsize={}", "--sketch=randk:{}"])
+def test_a_number_that_would_be_read_as_zero_is_refused(option, vanishing):
+    found = CliRunner().invoke(main, ["stepsize", *SMALL, "--sketch", "randk:0.5", option.format(vanishing)])
+    assert found.exit_code == 2
+    assert f"'{vanishing}' is not accepted" in found.stderr
+
+
+def test_a_zero_is_one_however_it_is_written():
+    assert CliRunner().invoke(main, ["constants", *SMALL, "--sketch", "randk:0.5", "--l2", "0.0e-999"]).exit_code == 0
+
+
 @pytest.mark.parametrize("digits", ["1_0", "٣", "１"])
 @pytest.mark.parametrize(
     "option",

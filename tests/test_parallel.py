@@ -59,6 +59,66 @@ def test_no_more_threads_than_the_process_has():
         assert parallel.thread_count() == parallel._available()
 
 
+def test_members_begin_when_all_have_come(monkeypatch):
+    monkeypatch.setattr(parallel, "_available", lambda: 4)
+    monkeypatch.setattr(parallel, "_POOLS", [])
+    monkeypatch.setattr(parallel, "_ARRIVAL", 60.0)
+    barrier = threading.Barrier(4)
+
+    def work(member, members):
+        barrier.wait(60)
+        return member, members
+
+    for _ in range(20):
+        assert parallel.run_together(work, lambda: None, 4) == (0, 4)
+
+
+def test_members_who_do_not_come_are_done_without(monkeypatch):
+    monkeypatch.setattr(parallel, "_ARRIVAL", 0.01)
+    release, seen = threading.Event(), []
+    busy = [parallel._pool().submit(release.wait, 60) for _ in range(parallel._available() + 1)]
+    try:
+        parallel.run_together(lambda *numbers: seen.append(numbers), lambda: None, 3)
+    finally:
+        release.set()
+    assert seen == [(0, 1)]
+    assert all(each.result() for each in busy)
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
+def test_an_error_of_any_member_lets_the_others_go(monkeypatch, bad, error):
+    monkeypatch.setattr(parallel, "_available", lambda: 3)
+    monkeypatch.setattr(parallel, "_POOLS", [])
+    monkeypatch.setattr(parallel, "_ARRIVAL", 60.0)
+    over = threading.Event()
+
+    def work(member, members):
+        if member == bad:
+            raise error(f"member {member}")
+        assert over.wait(60)
+
+    with pytest.raises(error, match=f"member {bad}"):
+        parallel.run_together(work, over.set, 3)
+
+
+def test_an_interruption_before_all_have_come_leaves_nobody_waiting(monkeypatch):
+    monkeypatch.setattr(parallel, "_available", lambda: 3)
+    monkeypatch.setattr(parallel, "_POOLS", [])
+    over, ran = threading.Event(), []
+
+    def interrupted(self, seconds):
+        if seconds:
+            raise KeyboardInterrupt
+        return real(self, seconds)
+
+    real = parallel._Gate.open
+    monkeypatch.setattr(parallel._Gate, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        parallel.run_together(lambda member, members: ran.append(over.wait(60)), over.set, 3)
+    assert all(ran)
+
+
 FORK = """
 import multiprocessing, warnings
 import numpy as np

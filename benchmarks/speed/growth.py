@@ -6,6 +6,7 @@ import time
 import numpy as np
 from numba import njit, prange
 
+from benchmarks.expected import data_like_a5a
 from benchmarks.speed.contest import calibrated
 from benchmarks.speed.mastsim_forms import engines, has, simulation
 from benchmarks.speed.work import logistic, sparse_rows
@@ -63,6 +64,17 @@ def precision(work, effort):
     )
     per_step = {name: [s / forms[name].steps for s in spent[name]] for name in forms}
     return spread([b / a for a, b in zip(per_step["float32"], per_step["float64"], strict=True)])
+
+
+def one_replica(effort):
+    """Return the rate of one replica over that of a replica-step of 32, on data like a5a, with spread."""
+    _, A, y = data_like_a5a()
+    runs = {R: simulation(logistic(A, y, 0.1, R)) for R in (1, 32)}
+    forms = {R: calibrated("", "", run, R, effort.seconds) for R, run in runs.items()}
+    calls = {R: lambda form=form: form.run(form.steps, 5) for R, form in forms.items()}
+    spent = interleaved(calls, effort.rounds, time.perf_counter)
+    rates = {R: [R * forms[R].steps / seconds for seconds in spent[R]] for R in forms}
+    return spread([alone / many for alone, many in zip(rates[1], rates[32], strict=True)])
 
 
 @njit(parallel=True)

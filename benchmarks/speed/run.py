@@ -54,24 +54,17 @@ def measured(effort, quick, only):
         say("  " + ", ".join(f"{name} {cell['rate']['median']:.3g}" for name, cell in row["columns"].items()))
         rate = row["columns"]["mastsim"]["rate"]["median"]
         rows.append(row | {"fractions": growth.fractions(work, rate, ceilings)})
-    say("growth, precision, exact expectation, processes")
+    say("one replica, growth, precision, exact expectation, processes")
     document = header(None, 2) | {"data_name": name, "machine": facts(), "quick": quick, "rows": rows, "ceilings": ceilings}
     document |= {
         "growth": {} if quick else growth.growth(effort),
         "float32": None if quick else growth.precision(works[0], effort),
         "exact": exact.error_ratio(),
         "memory": processes.memory(10_000 if quick else 100_000),
-        "one_replica": one_replica(rows),
+        "one_replica": growth.one_replica(effort),
     }
     say("done")
     return document
-
-
-def one_replica(rows):
-    """Return the rate at R = 1 over that at R = 32, where both were measured."""
-    rates = {row["title"]: row["columns"]["mastsim"]["rate"]["median"] for row in rows}
-    pair = [rates.get(f"DSGD-I, K/d = 0.1, R = {R}") for R in (1, 32)]
-    return pair[0] / pair[1] if all(pair) else None
 
 
 def facts():

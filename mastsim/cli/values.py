@@ -19,9 +19,13 @@ class _Plain(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or fail as click does."""
-        if isinstance(value, str) and ("_" in value or not value.isascii()):
-            self.fail(f"{value!r} is not a number written in digits alone, such as 10 or 0.1.", param, ctx)
-        return self.of.convert(value, param, ctx)
+        from mastsim.validation import plain_number
+
+        try:
+            plain = plain_number(value) if isinstance(value, str) else value
+        except ValueError as problem:
+            self.fail(f"{problem}.", param, ctx)
+        return self.of.convert(plain, param, ctx)
 
 
 class _Unwritable(click.BadParameter):
@@ -61,8 +65,8 @@ class _Output(click.ParamType):
         if not os.fspath(path).strip():
             return "it has no name"
         if self.folder:
-            there = _nearest(path)
-            return None if there.is_dir() else f"{str(there)!r} is a file, where a folder is needed"
+            nearest = _nearest(path)
+            return None if nearest.is_dir() else f"{str(nearest)!r} is a file, where a folder is needed"
         if path.is_dir():
             return "it is a folder, where a file is needed"
         if path.exists():
@@ -80,13 +84,13 @@ class _Output(click.ParamType):
 
     def _try(self, path: Path) -> None:
         """Raise OSError where no file can be made beside the path, or where what is there cannot be written."""
-        there = _nearest(path) if self.folder else Path(os.path.realpath(path))
-        if not self.folder and there.exists():
-            if not os.access(there, os.W_OK):
+        target = _nearest(path) if self.folder else Path(os.path.realpath(path))
+        if not self.folder and target.exists():
+            if not os.access(target, os.W_OK):
                 raise PermissionError(13, "it is write-protected", str(path))
-            if not there.is_file():
+            if not target.is_file():
                 return
-        probe = (there if self.folder else there.parent) / f".{uuid.uuid4().hex}.partial"
+        probe = (target if self.folder else target.parent) / f".{uuid.uuid4().hex}.partial"
         try:
             probe.open("xb").close()
         finally:

@@ -43,25 +43,30 @@ def _plus_times(a, number, b):
 
 
 @njit(inner=True)
-def row_pass(model, points, sums, slopes):
+def row_pass(model, points, sums, totals, slopes):
     """Add Σ_i φ'(a_iᵀz; y_i)·a_i of every lane; all arrays hold the lanes of a coordinate or row side by side.
 
     A block of rows at a time: predictions row by row, slopes, then sums column by column, so that sums stay in registers.
+    ``sums`` is 0 before and after.
     """
-    rows = model.base.size
-    for start in range(0, rows, model.block):
-        stop = min(start + model.block, rows)
+    blocks = model.block_rows.size - 1
+    for block in range(blocks):
+        start, stop = model.block_rows[block], model.block_rows[block + 1]
         _predict(model, start, stop, points, slopes)
         _differentiate(model, start, stop, slopes)
-        _accumulate(model, start // model.block, slopes, sums)
+        # Those of the first share need no addition.
+        first = block * model.shares < blocks
+        _accumulate(model, block, slopes, totals if first else sums)
+        if not first and (block + 1) * model.shares % blocks == 0:
+            _add_up(sums, totals)
 
 
-# Not inlined, all three: the compiler would keep the arrays of all loops at once and run out of registers.
+# Not inlined, all four: the compiler would keep the arrays of all loops at once and run out of registers.
 @njit(inner=True)
 def _predict(model, start, stop, points, slopes):
     width = uint64(width_of(points))
     for i in range(start, stop):
-        u = _spread(model.base[i])
+        u = _spread(slopes.dtype.type(0))
         begin, end = model.row_starts[i], model.row_starts[i + 1]
         for place in range(begin, end):
             at = index_at(model.row_columns, place, begin) * width
@@ -103,3 +108,12 @@ def _accumulate(model, block, slopes, sums):
 def _plus_entry(slopes, index, data, place, begin, total):
     at = index_at(index, place, begin) * uint64(width_of(slopes))
     return _plus_times(_fetch(slopes, at), value_at(data, place), total)
+
+
+@njit(inner=True)
+def _add_up(sums, totals):
+    """Add the sums of a share of the rows to those before, and begin anew."""
+    zero = splat(sums.dtype.type(0))
+    for at in range(0, sums.size, lanes_of(sums)):
+        store(totals, at, load(totals, at) + load(sums, at))
+        store(sums, at, zero)

@@ -15,8 +15,13 @@ from mastsim.problems import Quadratic
 from mastsim.problems.glm import GeneralizedLinearModel
 from mastsim.sketches.selection import SelectionSketch
 
-BLOCK = 256
-"""Rows whose slopes stay in the first-level cache while gradients are added."""
+BLOCK = 288
+"""Rows, at the most, whose slopes stay in the first-level cache while gradients are added."""
+SHARES, LEAST, FILLED = 8, 256, 16
+"""Sums over rows are taken in at most so many shares, each of at least so many rows and, on average, so many entries of a
+column: what is done once a share, for all columns, then takes little beside the entries."""
+_LANES = 16
+"""Numbers of a vector of floats, and of two of doubles."""
 FULL = 0.8
 """The share of entries of a dense array that are not 0 from which on zeros are stored as well, and no index is."""
 FEW = 0.2
@@ -40,22 +45,28 @@ class LinearModel(NamedTuple):
         The entries row by row: where each row begins, their columns, their values.
     column_starts, column_rows, column_data : ndarray
         The entries column by column.
-    column_segments, segment_starts : ndarray
-        Where the entries of each column pass from one block of `BLOCK` rows to the next: the first segment of each column,
-        and where each segment begins.
+    block_rows : ndarray
+        The first row of each block of rows, and n; whole vectors but for the last. Every share of the rows has as many
+        blocks as another. Every sum over rows is that of the sums of the shares, so that threads may take some of these
+        each without any effect on a bit.
+    shares : int
+        How many shares there are.
+    share_starts, share_segments, segment_starts : ndarray
+        Where the entries of each column pass from one share or block of rows to the next: where each share of each column
+        begins, its first segment, and where each segment begins.
     block_starts, list_columns, list_starts, list_rows, list_data : ndarray
-        The entries of every `BLOCK` rows column by column: where the lists of each block begin, the column of each list,
+        The entries of every block of rows column by column: where the lists of each block begin, the column of each list,
         where it begins, the rows within the block, the values.
     block : int
-        `BLOCK`; kernels read it here, because what they were compiled with on an earlier day may be another.
+        The most rows of a block.
+    rows : int
+        n.
     slopes : Slopes
-        The derivative of the loss.
+        The derivative of the loss, of predictions that are counted from those at the shift, A v.
     ridge : float
         λ.
     center : ndarray, shape (dim,)
         The shift v.
-    base : ndarray, shape (n,)
-        A v, the predictions at the shift.
     forms : ndarray, shape (n, 4)
         For each row its prediction at the shift, sign, offset and slope, side by side for kernels that jump from row to row.
     factor : ndarray, shape (dim,)
@@ -68,7 +79,10 @@ class LinearModel(NamedTuple):
     column_starts: np.ndarray
     column_rows: np.ndarray | tuple[()]
     column_data: np.ndarray | tuple[()]
-    column_segments: np.ndarray
+    block_rows: np.ndarray
+    shares: int
+    share_starts: np.ndarray
+    share_segments: np.ndarray
     segment_starts: np.ndarray
     block_starts: np.ndarray
     list_columns: np.ndarray
@@ -76,10 +90,10 @@ class LinearModel(NamedTuple):
     list_rows: np.ndarray | tuple[()]
     list_data: np.ndarray | tuple[()]
     block: int
+    rows: int
     slopes: Slopes
     ridge: float
     center: np.ndarray
-    base: np.ndarray
     forms: np.ndarray
     factor: np.ndarray
 
@@ -169,24 +183,26 @@ def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> Linear
 
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:
-    slopes = slopes_of(problem.loss, problem.y, dtype)
+    base = problem.A @ center
+    slopes = slopes_of(problem.loss, problem.y, dtype, base)
     if slopes is None or not problem.is_plain:
         return None
-    rows = _stored(problem.A, dtype)
-    columns = rows.tocsc()
-    base = (problem.A @ center).astype(dtype)
-    forms = np.stack([base, *(part[: len(base)] for part in (slopes.sign, slopes.offset, slopes.slope))], axis=1)
+    rows, form = _stored(problem.A, dtype), problem.loss.row_form(problem.y)
+    columns, (block_rows, shares) = rows.tocsc(), _divided(rows)
+    forms = [np.broadcast_to(part, base.shape) for part in (base, form.sign, form.offset, form.slope)]
     parts = (
         *_lists(rows),
         *_lists(columns),
-        *_segments(columns),
-        *_blocks(rows),
-        BLOCK,
+        block_rows,
+        shares,
+        *_segments(columns, block_rows, shares),
+        *_blocks(rows, block_rows),
+        int(np.diff(block_rows).max()),
+        len(base),
         slopes,
         dtype(problem.ridge),
         center.astype(dtype),
-        base,
-        np.ascontiguousarray(forms),
+        np.stack(forms, axis=1).astype(dtype, order="C"),
         np.ones(columns.shape[1], dtype),
     )
     model, full = LinearModel._make(parts), rows.nnz == rows.shape[0] * rows.shape[1]
@@ -219,11 +235,27 @@ def _lists(matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return matrix.indptr.astype(np.uint64), matrix.indices.astype(index), np.array(matrix.data)
 
 
-def _segments(columns: Any) -> tuple[np.ndarray, np.ndarray]:
+def _divided(rows: Any) -> tuple[np.ndarray, int]:
+    """Return where the blocks of rows begin and end, all of about the same length, and how many shares of them there are."""
+    n, d = rows.shape
+    shares = max(1, min(SHARES, n // LEAST, rows.nnz // (FILLED * d)))
+    blocks = shares * -(-n // (shares * (BLOCK - _LANES // 2)))
+    edges = (np.arange(blocks) * n // blocks + _LANES // 2) // _LANES * _LANES
+    return np.append(edges, n), shares
+
+
+def _segments(columns: Any, block_rows: np.ndarray, shares: int) -> tuple[np.ndarray, ...]:
     column = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
-    heads = _heads(column, columns.indices // BLOCK)
-    firsts = np.searchsorted(column[heads], np.arange(columns.shape[1] + 1))
-    return firsts.astype(np.uint64), np.append(heads, len(column)).astype(np.uint64)
+    block = _block_of(columns.indices, block_rows)
+    heads = _heads(column, block)
+    share = shares * column[heads] + block[heads] * shares // (len(block_rows) - 1)
+    firsts = np.searchsorted(share, np.arange(shares * columns.shape[1] + 1))
+    starts = np.append(heads, len(column)).astype(np.uint64)
+    return starts[firsts], firsts.astype(np.uint64), starts
+
+
+def _block_of(row: np.ndarray, block_rows: np.ndarray) -> np.ndarray:
+    return np.searchsorted(block_rows, row, side="right") - 1
 
 
 def _heads(*keys: np.ndarray) -> np.ndarray:
@@ -232,17 +264,18 @@ def _heads(*keys: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(True, changes)) if len(keys[0]) else np.zeros(0, dtype=int)
 
 
-def _blocks(rows: Any) -> tuple[np.ndarray, ...]:
+def _blocks(rows: Any, block_rows: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the entries ordered by block of rows, column and row; only columns with entries have a list."""
     entries = rows.tocoo()
-    order = np.lexsort((entries.row, entries.col, entries.row // BLOCK))
-    block, column = entries.row[order] // BLOCK, entries.col[order]
+    blocks = _block_of(entries.row, block_rows)
+    order = np.lexsort((entries.row, entries.col, blocks))
+    block, column = blocks[order], entries.col[order]
     heads = _heads(block, column)
     return (
-        np.searchsorted(block[heads], np.arange(-(-rows.shape[0] // BLOCK) + 1)).astype(np.uint64),
+        np.searchsorted(block[heads], np.arange(len(block_rows))).astype(np.uint64),
         column[heads].astype(np.uint32),
         np.append(heads, len(order)).astype(np.uint64),
-        (entries.row[order] % BLOCK).astype(np.uint16),
+        (entries.row[order] - block_rows[block]).astype(np.uint16),
         entries.data[order],
     )
 

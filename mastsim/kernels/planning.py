@@ -43,11 +43,20 @@ class Descent(NamedTuple):
         What it reads besides iterates, replicas, steps and the key of the sketches.
     batched : bool
         Whether it draws minibatches, and takes the key of these.
+    members : int
+        How many threads take a step of one replica together, at most `shares`; fewer where these are busy. The result does
+        not depend on it.
     """
 
     kernel: Callable[..., None]
     tables: tuple[Any, ...]
     batched: bool
+    members: int = 1
+
+    @property
+    def shares(self) -> int:
+        """How many threads, at the most, can take a step of one replica together."""
+        return int(self.tables[-1].shares) if self.kernel is descend_linear else 1
 
     def compile(self, x: np.ndarray) -> None:
         """Compile what steps from these iterates need; none is taken.
@@ -80,6 +89,7 @@ class Descent(NamedTuple):
 
     def _call(self, x: np.ndarray, replicas: np.ndarray, first: int, stepsizes: np.ndarray, streams: Streams) -> None:
         mask, *rest = self.tables
+        rest += [self.members] if self.members > 1 else []
         keys = [key_of(streams.seed, "minibatch")] if self.batched else []
         self.kernel(x, replicas, first, stepsizes.astype(x.dtype), key_of(streams.seed, "sketch"), mask, *keys, *rest)
 

@@ -21,7 +21,7 @@ _CODES = {LogisticLoss: LOGISTIC, SigmoidLoss: SIGMOID, WelschLoss: WELSCH, Pois
 
 
 class Slopes(NamedTuple):
-    """The derivative of a loss at the rows: φ'(u; y_i) = sign_i·ψ'(sign_i·u + offset_i) + slope_i.
+    """The derivative of a loss at the rows: φ'(base_i + u; y_i) = sign_i·ψ'(sign_i·u + offset_i) + slope_i.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Slopes(NamedTuple):
     lines: np.ndarray
 
 
-def slopes_of(loss: Loss, y: np.ndarray, dtype: type) -> Slopes | None:
+def slopes_of(loss: Loss, y: np.ndarray, dtype: type, base: np.ndarray | float = 0.0) -> Slopes | None:
     """Return the derivative of a loss as kernels read it, or None where they have no formula for it.
 
     Parameters
@@ -54,6 +54,8 @@ def slopes_of(loss: Loss, y: np.ndarray, dtype: type) -> Slopes | None:
         Labels.
     dtype : type
         ``numpy.float64`` or ``numpy.float32``.
+    base : float or ndarray, shape (n,)
+        Predictions from which others are counted.
 
     Examples
     --------
@@ -66,7 +68,8 @@ def slopes_of(loss: Loss, y: np.ndarray, dtype: type) -> Slopes | None:
         return None
     form = loss.row_form(y)
     knots, coefficients = (np.zeros(0), np.zeros((1, 3))) if pieces is None else pieces
-    rows = (_padded(np.broadcast_to(part, y.shape), dtype) for part in (form.sign, form.offset, form.slope))
+    parts = (form.sign, form.sign * base + form.offset, form.slope)
+    rows = (_padded(np.broadcast_to(part, y.shape), dtype) for part in parts)
     lines = np.stack([coefficients[:, 1], 2 * coefficients[:, 2]])
     return Slopes(code, *rows, np.asarray(knots, dtype=dtype), np.ascontiguousarray(lines, dtype=dtype))
 
@@ -129,6 +132,6 @@ def psi_slope(slopes, w, narrow):
 
 @njit(forceinline=True)
 def row_slope(slopes, row, u, narrow):
-    """Return φ'(u; y_row) for a number or a vector of predictions."""
+    """Return φ'(base + u; y_row) for a number or a vector of predictions."""
     sign = slopes.sign[row]
     return fma(psi_slope(slopes, fma(u, sign, slopes.offset[row]), narrow), sign, slopes.slope[row])

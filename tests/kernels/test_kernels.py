@@ -447,7 +447,7 @@ def test_bits_do_not_depend_on_what_runs_beside(problem, sketch):
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("ones", [False, True])
-@pytest.mark.parametrize("n", [1, 7, 256, 257, 1100])
+@pytest.mark.parametrize("n", [1, 7, 256, 257, 1100, 2500])
 def test_columns_and_lanes_give_the_same_bits(n, ones, precision):
     F = ms.Mast(model(n=n, d=37, ones=ones, seed=1), ms.RandK(37, k=18), shift=np.linspace(-1, 1, 37))
     assert by_columns(3, 18 / 37)
