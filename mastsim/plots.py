@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from mastsim.colours import COLOURS
 from mastsim.files import write_whole
 from mastsim.layout import finish, page
-from mastsim.request import LYAPUNOV
+from mastsim.request import AXIS_LABELS, LYAPUNOV
 from mastsim.standard_errors import mean_and_error
 from mastsim.validation import floats
 
@@ -26,17 +26,6 @@ QUANTILES = (0.1, 0.9)
 
 _LOWEST = 1e-2
 """How far below the mean bands reach at most: one that reaches zero would fill a logarithmic axis."""
-
-LABELS = {
-    "distance": "E‖x − x_D*‖²",
-    "gap": "E f_D(x) − inf f_D",
-    "gradient_norm2": "E‖∇f_D(x)‖²",
-    "error": "E‖x − x*‖²",
-    "f_gap": "E f(x) − f^inf",
-    "f_gradient_norm2": "E‖∇f(x)‖²",
-    "lyapunov": "E Ψ",
-}
-"""What measures are called on axes."""
 
 
 def draw_bound(
@@ -113,7 +102,7 @@ def plot_rows(rows: Sequence[Mapping[str, Any]], measure: str) -> Figure:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("step size")
-    axes.set_ylabel(LABELS.get(measure, measure))
+    axes.set_ylabel(AXIS_LABELS.get(measure, measure))
     axes.grid(visible=True, alpha=0.3)
     return finish(figure, shared=False)
 
@@ -170,7 +159,7 @@ def draw_run(run: Any, theorem: Any = None, quantiles: tuple[float, float] | Non
         bound = np.asarray(theorem.claim(run.recorded, run.stepsize, float(theorem.initial_of(run).mean())))
     band = np.stack([np.maximum(mean - 2 * error, _LOWEST * mean), mean + 2 * error])
     draw_bound(axes, run.recorded, mean, bound, band, _spread(table, quantiles))
-    axes.set_ylabel(LABELS[measure])
+    axes.set_ylabel(AXIS_LABELS[measure])
     return finish(figure, f"{run.method}, γ = {run.stepsize:.3g}: {run.objective}", shared=False)
 
 

@@ -24,6 +24,17 @@ AVERAGE_MEASURES: tuple[str, ...] = tuple(f"average_{name}" for name in MEASURES
 LYAPUNOV = "lyapunov"
 """What a run of a method with a Lyapunov function records besides, where it can be computed: see `Method.lyapunov`."""
 
+AXIS_LABELS = {
+    "distance": "E‖x − x_D*‖²",
+    "gap": "E f_D(x) − inf f_D",
+    "gradient_norm2": "E‖∇f_D(x)‖²",
+    "error": "E‖x − x*‖²",
+    "f_gap": "E f(x) − f^inf",
+    "f_gradient_norm2": "E‖∇f(x)‖²",
+    "lyapunov": "E Ψ",
+}
+"""What measures are called on axes."""
+
 MEASURE_ACCURACY = 1e-9
 """How far records of f_D may be off unless told otherwise, relative to what is recorded."""
 

@@ -12,13 +12,13 @@ from tqdm import tqdm
 from mastsim.colours import COLOURS, MARKERS
 from mastsim.expected import Distributed, Mast, Objective
 from mastsim.layout import finish, page, wrapped
-from mastsim.plots import LABELS
 from mastsim.problems import Dataset, LogisticRegression, split
 from mastsim.reproduce.curve_plots import draw_band
 from mastsim.reproduce.curves import DISTANCE_ROUNDING, crosses
 from mastsim.reproduce.figure_head import facts, setting
 from mastsim.reproduce.paper_problems import CONDITION_NUMBER, rand_k, regression
 from mastsim.reproduce.theory_trials import FULL, QUICK, tried
+from mastsim.request import AXIS_LABELS
 from mastsim.sketches import Bernoulli, Identity
 from mastsim.tables import markdown_table
 from mastsim.theorems import ALL, DoubleSketchedPAGE, LooplessSVRDSG, Rate
@@ -194,7 +194,9 @@ def _label(row: dict[str, Any]) -> str:
     if (row["measure"], row["over"]) == ("gap", "average"):
         return "E f_D(average of x^t, t < T) − inf f_D"
     before = {"average": "mean over t < T of ", "minimum": "min over t < T of "}.get(row["over"], "")
-    return before + {"lyapunov": LABELS["distance"]}.get(row["measure"], LABELS.get(row["measure"], row["measure"]))
+    return before + {"lyapunov": AXIS_LABELS["distance"]}.get(
+        row["measure"], AXIS_LABELS.get(row["measure"], row["measure"])
+    )
 
 
 def rates_table(numbers: dict[str, Any]) -> str:

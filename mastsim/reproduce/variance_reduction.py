@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from mastsim.expected import Mast
 from mastsim.layout import finish, page
 from mastsim.moments import recursion
-from mastsim.plots import LABELS
 from mastsim.problems import Dataset
 from mastsim.reproduce.curve_plots import draw_band
 from mastsim.reproduce.curves import DISTANCE_ROUNDING, crosses
 from mastsim.reproduce.figure_head import facts, subtitle
 from mastsim.reproduce.theory_trials import away_start
+from mastsim.request import AXIS_LABELS
 from mastsim.simulation import simulate
 from mastsim.sketches import RandK
 from mastsim.spec import Spec
@@ -165,6 +165,6 @@ def draw(numbers: dict[str, Any]) -> Figure:
             )
         axes.set_title(f"{panel['problem']}, {panel['sketch']}\n{panel['tier']}, γ = {panel['stepsize']:.3g}")
         axes.set_xlabel("step")
-        axes.set_ylabel(LABELS["distance"])
+        axes.set_ylabel(AXIS_LABELS["distance"])
         axes.set_ylim(bottom=1e-34)
     return finish(figure, f"{TITLE}\n{subtitle(numbers)}")

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mastsim.plots import LABELS
+from mastsim.request import AXIS_LABELS
 from mastsim.svg import Mark, curves, strip
 from mastsim.theorems import ALL, Theorem
 from mastsim.verification.verdict import Verdict
@@ -118,6 +118,6 @@ def _shape(verdict: Verdict) -> str:
 
 def _chart(verdict: Verdict) -> str:
     assert verdict.curve is not None
-    curve, label = verdict.curve, LABELS.get(verdict.measure, verdict.measure)
+    curve, label = verdict.curve, AXIS_LABELS.get(verdict.measure, verdict.measure)
     name = f"{verdict.title}: bound and what was measured, {verdict.words}, {verdict.tier}"
     return curves(curve.steps, curve.measured, curve.bound, curve.band, label, name)

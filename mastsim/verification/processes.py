@@ -6,7 +6,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from functools import lru_cache
 
 from joblib.externals.loky import get_reusable_executor
@@ -19,6 +19,12 @@ from mastsim.verification.verdict import Verdict
 _TOGETHER = 8
 """Tasks that a process is given at once."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def begin_processes(workers: int) -> None:
+    """Let the other processes begin to import what they need, while this one finds out what there is to decide."""
+    # The module of the function is what they import.
+    _others(workers).submit(_watch_parent, os.getpid())
 
 
 def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[tuple[int, Verdict]]:
@@ -36,9 +42,9 @@ def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[t
         How many processes, at least 2: this one, which has the tasks already, and others.
     """
     shared, numbers = suite.shared
-    parts = deque(range(first, min(first + _TOGETHER, len(numbers))) for first in range(0, len(numbers), _TOGETHER))
-    others = get_reusable_executor(max_workers=workers - 1, env=_ONE_THREAD)
-    running: dict[Future[list[tuple[int, Verdict]]], range] = {}
+    parts = deque(_parts([suite.tasks[number] for number in numbers]))
+    others = _others(workers)
+    running: dict[Future[list[tuple[int, Verdict]]], list[int]] = {}
     try:
         for own in sorted(set(range(len(suite.tasks))) - set(numbers)):
             yield own, suite.tasks[own].decide(level)
@@ -57,12 +63,29 @@ def decide_in_processes(suite: Suite, level: float, workers: int) -> Generator[t
         for part in [*parts, *running.values()]:
             yield from _decided(suite.tasks, [numbers[number] for number in part], level)
     except BaseException:
-        others.shutdown(wait=True, kill_workers=True)
+        others.shutdown(wait=True, kill_workers=True)  # type: ignore[call-arg]
         raise
 
 
+def _parts(tasks: list[Task]) -> list[list[int]]:
+    """Return the tasks in parts, those about one objective side by side: what is computed of it is then computed once."""
+    seen: dict[int, int] = {}
+    place = [seen.setdefault(id(task.objective), len(seen)) for task in tasks]
+    order = sorted(range(len(tasks)), key=place.__getitem__)
+    return [order[first : first + _TOGETHER] for first in range(0, len(order), _TOGETHER)]
+
+
+def _watch_parent(parent: int) -> None:
+    end_with(parent)
+
+
+def _others(workers: int) -> Executor:
+    others: Executor = get_reusable_executor(max_workers=workers - 1, env=_ONE_THREAD)
+    return others
+
+
 def _finished(
-    running: dict[Future[list[tuple[int, Verdict]]], range], numbers: list[int], patient: bool
+    running: dict[Future[list[tuple[int, Verdict]]], list[int]], numbers: list[int], patient: bool
 ) -> Generator[tuple[int, Verdict]]:
     """Yield what others have found by now, or as soon as one of them has, and forget that they were asked."""
     for future in wait(running, timeout=None if patient else 0, return_when=FIRST_COMPLETED).done:

@@ -16,7 +16,7 @@ from mastsim.sketches import Sketch, parse_sketch
 from mastsim.theorems import Theorem
 from mastsim.validation import flag, instance, instances, integer, is_of_this_package, one_of, shown, texts
 from mastsim.verification.instances import DEFAULT_SKETCHES, Instances
-from mastsim.verification.processes import decide_in_processes
+from mastsim.verification.processes import begin_processes, decide_in_processes
 from mastsim.verification.sequential import family_alpha
 from mastsim.verification.tasks import ALONE, FULL, Effort, Suite, Task, claims_of
 from mastsim.verification.verdict import Verdict
@@ -46,6 +46,8 @@ FAMILY_ALPHA = 1e-6
 
 _WORTH_A_PROCESS = 100
 """Fewer tasks take less time than another process takes to begin."""
+_MANY_RECORDS = 12
+"""As many records have enough tasks."""
 
 
 def run_suite(
@@ -107,10 +109,13 @@ def run_suite(
     drawn = [each if isinstance(each, Sketch) else parse_sketch(each, data.d) for each in named]
     tried = [kind for kind in kinds if kind.id in chosen]
     suite = Suite(uuid4().hex, data, tuple(drawn), tuple(tried), seed, effort)
+    alike = all(is_of_this_package(type(sketch)) for sketch in drawn)
+    if workers > 1 and alike and len(tried) >= _MANY_RECORDS:
+        begin_processes(workers)
     # Matrices are small: threads of BLAS would only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
         level, most = _level(suite.tasks, FAMILY_ALPHA), len(suite.tasks) // _WORTH_A_PROCESS
-        if (shares := min(workers, most)) > 1 and all(is_of_this_package(type(sketch)) for sketch in drawn):
+        if alike and (shares := min(workers, most)) > 1:
             return _decided(suite.tasks, decide_in_processes(suite, level, shares), progress)
         return _decided(suite.tasks, _one_by_one(suite.tasks, level), progress)
 

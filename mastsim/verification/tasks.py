@@ -53,7 +53,7 @@ class Effort:
 FULL = Effort(points=24, steps=400, depth=9, sampled_steps=40)
 ALONE = Effort(points=8, steps=100, depth=6, sampled_steps=16)
 """What a check of a single theorem does."""
-QUICK = Effort(points=6, steps=50, depth=5, sampled_steps=16)
+QUICK = Effort(points=4, steps=32, depth=4, sampled_steps=16)
 
 
 class Task(NamedTuple):
@@ -65,10 +65,13 @@ class Task(NamedTuple):
         Given the error probability that it may spend.
     sampled : bool
         Whether it spends any.
+    objective : Objective
+        What it is about; what was computed of it once serves other tasks.
     """
 
     decide: Callable[[float], Verdict]
     sampled: bool
+    objective: Objective
 
 
 @dataclass(frozen=True)
@@ -174,19 +177,25 @@ def _task(theorem: Theorem, seed: int, effort: Effort) -> Task:
 
 
 def _inequality(claim: Inequality, seed: int, effort: Effort, expected: Outcome) -> Task:
-    return Task(lambda _: replace(decide_inequality(claim, effort.points, seed), expected=expected), sampled=False)
+    def decide(_: float) -> Verdict:
+        return replace(decide_inequality(claim, effort.points, seed), expected=expected)
+
+    return Task(decide, False, claim.objective)
 
 
 def _rate(trial: Trial, seed: int, effort: Effort) -> Task:
+    objective = trial.theorem.objective
     if (chain := exact_recursion(trial)) is None:
         depth = tree_depth(trial, most=min(effort.depth, trial.theorem.deepest))
-        return _sampled(trial, seed, effort) if depth is None else Task(lambda _: decide_rate_on_tree(trial, depth), False)
+        if depth is None:
+            return _sampled(trial, seed, effort)
+        return Task(lambda _: decide_rate_on_tree(trial, depth), False, objective)
     longest = trial.theorem.planned_steps or min(effort.steps, trial.theorem.longest)
     steps = longest if trial.start is not None else min(longest, effort.steps)
-    return Task(lambda _: decide_rate_exactly(trial, chain, steps), sampled=False)
+    return Task(lambda _: decide_rate_exactly(trial, chain, steps), False, objective)
 
 
 def _sampled(trial: Trial, seed: int, effort: Effort) -> Task:
     # An average needs a record of every step.
     steps = effort.sampled_steps // (2 if trial.theorem.over == "average" else 1)
-    return Task(lambda alpha: decide_by_simulation(trial, steps, seed, alpha), sampled=True)
+    return Task(lambda alpha: decide_by_simulation(trial, steps, seed, alpha), True, trial.theorem.objective)

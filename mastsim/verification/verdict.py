@@ -12,8 +12,8 @@ import numpy as np
 from mastsim.documents import dumps
 from mastsim.frames import to_frame
 from mastsim.markup import coloured, html_table
-from mastsim.plots import LABELS, plot_curve
 from mastsim.readonly import ReadOnly
+from mastsim.request import AXIS_LABELS
 from mastsim.theorems import ALL
 from mastsim.typesetting import typeset
 
@@ -139,7 +139,11 @@ class Verdict:
         """
         if self.curve is None:
             raise ValueError(f"the verdict on {self.title} has no curve to plot: it is not about a path of a method")
-        return plot_curve(self.curve, LABELS.get(self.measure, self.measure), f"{self.title}: {self.words}, {self.tier}")
+        from mastsim.plots import plot_curve
+
+        return plot_curve(
+            self.curve, AXIS_LABELS.get(self.measure, self.measure), f"{self.title}: {self.words}, {self.tier}"
+        )
 
     def to_frame(self) -> Any:
         """Return the verdict as a pandas data frame of one row; ImportError where pandas is not installed."""
