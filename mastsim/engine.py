@@ -15,7 +15,8 @@ from mastsim.devices import Device
 from mastsim.draws import StreamDraw
 from mastsim.expected import Objective
 from mastsim.expected.relative import RelativeValues
-from mastsim.kernels import Descent, Plan, plan
+from mastsim.kernels import Plan, plan
+from mastsim.kernels.planning import Descent
 from mastsim.measuring import Estimates, Reaching, measure_errors, measure_points, measure_states
 from mastsim.methods import Method, State
 from mastsim.methods.states import RUNNING_AVERAGE, with_average

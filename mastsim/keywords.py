@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from mastsim.validation import number, one_of, plain_number, shown
+from mastsim.digits import plain_number
+from mastsim.validation import number, one_of, shown
 
 
 class _Named(Protocol):

@@ -12,9 +12,9 @@ import mastsim
 ROOT = Path(mastsim.__file__).parent
 
 FLOORS = (
-    "arithmetic backend colours compilation dependencies devices draws files frames keywords layout linalg markup memory "
-    "minimization namespaces orphans parallel provenance readonly rounding simd single_thread spectra standard_errors svg "
-    "tables typesetting validation vectors version",
+    "arithmetic backend colours compilation dependencies devices digits draws files frames keywords layout linalg markup "
+    "memory minimization namespaces orphans parallel provenance readonly rounding simd single_thread spectra "
+    "standard_errors svg tables typesetting validation vectors version",
     "documents problems sketches",
     "expected recursions",
     "constants methods",

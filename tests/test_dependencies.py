@@ -159,8 +159,8 @@ def test_importing_the_package_imports_none_of_them():
     assert done.stdout == "set()\n"
 
 
-def test_no_module_but_one_imports_such_a_package_by_itself():
-    """An import statement would say what Python says; one module takes numba's parts, after asking for it."""
+def test_no_module_but_two_imports_such_a_package_by_itself():
+    """An import would say what Python says; two that make instructions take numba's parts, after asking for it."""
     asked = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -169,9 +169,10 @@ def test_no_module_but_one_imports_such_a_package_by_itself():
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             if {name.partition(".")[0] for name in names} & {*INSTALLED_AS, "llvmlite"}:
                 asked.setdefault(path.relative_to(PACKAGE).as_posix(), []).append(node.lineno)
-    assert set(asked) == {"simd.py"}
-    lines = (PACKAGE / "simd.py").read_text(encoding="utf-8").split("\n")
-    assert [line for line in lines[: min(asked["simd.py"])] if line.startswith("from mastsim.compilation import")]
+    assert set(asked) == {"simd.py", "kernels/meeting.py"}
+    for name, places in asked.items():
+        lines = (PACKAGE / name).read_text(encoding="utf-8").split("\n")
+        assert [line for line in lines[: min(places)] if line.startswith("from mastsim.compilation import")]
 
 
 def test_an_interruption_during_an_import_is_not_taken_for_a_broken_package(tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from mastsim.digits import plain_number
+
 
 class _Plain(click.ParamType):
     """Numbers written in ASCII digits: Python's own syntax lets 1_0 pass for 10, and digits of other scripts."""
@@ -19,8 +21,6 @@ class _Plain(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or fail as click does."""
-        from mastsim.validation import plain_number
-
         try:
             plain = plain_number(value) if isinstance(value, str) else value
         except ValueError as problem:

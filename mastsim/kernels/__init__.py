@@ -3,6 +3,6 @@
 A kernel is chosen by problem, sketch and sampling. `plan` says which; without one, array operations do the work.
 """
 
-from mastsim.kernels.planning import ENGINES, PRECISIONS, Descent, Plan, plan
+from mastsim.kernels.planning import ENGINES, PRECISIONS, Plan, plan
 
-__all__ = ["ENGINES", "PRECISIONS", "Descent", "Plan", "plan"]
+__all__ = ["ENGINES", "PRECISIONS", "Plan", "plan"]

@@ -183,9 +183,10 @@ def _kept(objective: Mast, dtype: type, name: str, center: np.ndarray) -> Linear
 
 
 def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: type) -> LinearModel | None:
+    if not problem.is_plain:
+        return None
     base = problem.A @ center
-    slopes = slopes_of(problem.loss, problem.y, dtype, base)
-    if slopes is None or not problem.is_plain:
+    if (slopes := slopes_of(problem.loss, problem.y, dtype, base)) is None:
         return None
     rows, form = _stored(problem.A, dtype), problem.loss.row_form(problem.y)
     columns, (block_rows, shares) = rows.tocsc(), _divided(rows)

@@ -12,9 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 
+from mastsim.digits import plain_number
 from mastsim.memory import check_room
 from mastsim.problems.dataset import Dataset, digest
-from mastsim.validation import integer, one_of, plain_number
+from mastsim.validation import integer, one_of
 
 _MARGIN_RMS = 2.0
 _LARGEST_CONDITION = 1e12

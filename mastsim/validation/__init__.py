@@ -13,7 +13,6 @@ from mastsim.validation.numbers import a_float as a_float
 from mastsim.validation.numbers import integer as integer
 from mastsim.validation.numbers import nonnegative as nonnegative
 from mastsim.validation.numbers import number as number
-from mastsim.validation.numbers import plain_number as plain_number
 from mastsim.validation.numbers import positive as positive
 from mastsim.validation.numbers import real as real
 from mastsim.validation.spans import ACCURACIES as ACCURACIES

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mastsim.digits import plain_number
 from mastsim.validation.spans import SETTINGS, UNLIMITED, Span
 from mastsim.validation.words import shown
 
@@ -57,23 +58,6 @@ def number(name: str, text: str, form: str) -> float:
         return float(plain_number(text))
     except (TypeError, ValueError):
         raise ValueError(f"{name} {shown(text)} is not accepted: write {form}") from None
-
-
-def plain_number(text: str) -> str:
-    """Return a text that may spell a number; Python's own syntax lets 1_0 pass for 10, and digits of other scripts."""
-    if "_" in text or not text.isascii():
-        raise ValueError(f"{shown(text)} is not a number written in digits alone, such as 10 or 0.1")
-    if _vanishes(text):
-        raise ValueError(f"{shown(text)} is not accepted: the least number above 0 is 5e-324")
-    return text
-
-
-def _vanishes(text: str) -> bool:
-    """Return whether a text spells a number that is not 0 and yet is read as 0."""
-    try:
-        return float(text) == 0 and any(digit in "123456789" for digit in text.lower().partition("e")[0])
-    except ValueError:
-        return False
 
 
 def a_float(name: str, value: Any) -> float:
