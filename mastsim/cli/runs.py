@@ -48,7 +48,9 @@ _SHOWN = 3
     show_default=True,
     help="Largest relative error of what is recorded of f_D.",
 )
-@click.option("--threads", type=WHOLE, default=2, show_default=True, help="Threads that share the replicas.")
+@click.option(
+    "--threads", type=WHOLE, default=2, show_default=True, help="Threads that share replicas, and the rows of one."
+)
 @click.option("--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="Where to run.")
 @click.option(
     "--engine", type=click.Choice(["auto", "kernel", "array"]), default="auto", show_default=True, help="How to run."
