@@ -28,6 +28,7 @@ ALLOWED_IMPORTS = {
     "json",
     "math",
     "pathlib",
+    "random",
     "dataclasses",
 }
 MACHINE = re.compile(r"/(?:home|root|tmp|usr|opt|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages")
