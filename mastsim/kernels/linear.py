@@ -92,11 +92,9 @@ def linear_gradients(model: LinearModel, x: np.ndarray, diagonals: np.ndarray, k
 
 @njit(cache=True, nogil=True)
 def _descend_by_columns(x, replicas, first, stepsizes, key, mask, model, done, member, members, board, sums):
-    """Take the steps after the first `done`, those of one replica after those of another, and return how many are done then.
-
-    Every member has iterates of its own, draws the same masks, and adds up its own shares of the rows. They meet once a
-    step: sums of every other step lie elsewhere, so that none is overwritten before all have read it.
-    """
+    """Take the steps after the first `done`, replica after replica, and return how many are done then."""
+    # Every member has iterates of its own, draws the same masks, and adds up its own shares of the rows. They meet once a
+    # step: sums of every other step lie elsewhere, so that none is overwritten before all have read it.
     last, patience = x.shape[0] * stepsizes.size, board[0]
     if done == last:
         return done

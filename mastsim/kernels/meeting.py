@@ -22,7 +22,7 @@ from numba.np.arrayobj import make_array
 
 SPINS = 2048
 """Looks at another's number before a thread lets others run, some 30 µs."""
-PATIENCE = 50
+YIELDS = 50
 """How often a thread lets others run in one call of a kernel, before it gives up: two thousandths of a second on idle
 processors, a few tenths where each time another thread runs for its whole slice."""
 _LINE = 16
@@ -31,7 +31,7 @@ _PAUSES = platform.machine().lower() in ("x86_64", "amd64")
 _YIELDS = hasattr(os, "sched_yield")
 
 
-def new_board(members: int, patience: int = PATIENCE) -> np.ndarray:
+def new_board(members: int, patience: int = YIELDS) -> np.ndarray:
     """Return a board for meetings: patience, whether somebody gave up, each member's number, in lines of the cache apart.
 
     Parameters
