@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 
@@ -9,8 +10,8 @@ _FIRST_STEPS, _LONG_SECONDS, _SHORT_SECONDS = 1024, 2.0, 0.5
 _HOUR = 3600.0
 PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
-_WORTH, _PART = 1e-3, 2e-6
-"""Seconds that a call must take to wake other threads, which takes a twentieth of that, and each thread's part of a step: to
+_WORTH, _PART = 4e-3, 2e-6
+"""Seconds that a call must take to wake other threads, which takes a seventh of that, and each thread's part of a step: to
 meet takes an eighth of that."""
 _WINS, _MOST_LOSSES = 32, 64
 """Calls on several threads after which one thread is tried again, and, at the most, the other way round."""
@@ -77,9 +78,9 @@ class Stride:
         short = max(1, steps // 8)
         if self.calls_alone:
             return steps if lost else short, 1
-        tried = short if lost else steps
-        if tried * self.alone < _WORTH:
+        if steps * self.alone < _WORTH:
             return steps, 1
+        tried = min(steps, max(short, math.ceil(_WORTH / self.alone))) if lost else steps
         return tried, max(1, min(self.threads, int(self.alone / self.replicas / _PART)))
 
     def took(self, steps: int, threads: int, seconds: float) -> None:
@@ -95,7 +96,7 @@ class Stride:
             # Soon at first: a single short call may have been disturbed.
             self.calls_alone = int(self.wins % min(_WINS, 1 << (self.wins.bit_length() - 1)) == 0)
         else:
-            self.calls_alone = self.losses = min(4 * self.losses, _MOST_LOSSES)
+            self.calls_alone, self.losses = self.losses, min(4 * self.losses, _MOST_LOSSES)
 
 
 def spell_seconds(seconds: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ _ARRIVAL = 0.002
 """Seconds that threads have to come together: some forty times what it takes to wake one."""
 _DOUBT = 1.0
 """Seconds after which a thread that waits to begin takes it that nobody else will."""
+# Without letting go of the interpreter's lock: who waits for it may wake up on another processor.
+_TELL = getattr(ctypes.PyDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
 
 
 def thread_count() -> int:
@@ -125,6 +128,7 @@ class _Gate:
     def __init__(self, most: int) -> None:
         self.lock, self.full, self.opened = threading.Lock(), threading.Event(), threading.Event()
         self.left, self.arrived, self.members = most - 1, 0, 0
+        self.taken: set[int] = set()
 
     def enter(self) -> int:
         """Return the number of this thread, 0 where it came too late or in vain."""
@@ -135,7 +139,11 @@ class _Gate:
             number = self.arrived
             if number == self.left:
                 self.full.set()
-        return number if self.opened.wait(_DOUBT) else 0
+        if not self.opened.wait(_DOUBT):
+            return 0
+        with self.lock:
+            self.taken.add(_part(self.taken))
+        return number
 
     def open(self, seconds: float) -> int:
         """Wait at most so long for those who are still to come, and return how many members there are."""
@@ -143,8 +151,27 @@ class _Gate:
             self.full.wait(seconds)
         with self.lock:
             self.members = 1 + self.arrived
+            self.taken.add(_processor())
         self.opened.set()
         return self.members
+
+
+def _processor() -> int:
+    """Return the processor that this thread runs on, -1 where the system does not say."""
+    return -1 if _TELL is None else int(_TELL())
+
+
+def _part(taken: set[int]) -> int:
+    """Take this thread to a processor that no other member has, where there is one, and return the one that it runs on."""
+    # The system parts two threads on one processor within some ms, but a call of a kernel may take no longer.
+    if (now := _processor()) < 0 or now not in taken:
+        return now
+    allowed = os.sched_getaffinity(0)
+    with suppress(OSError):
+        if allowed - taken:
+            os.sched_setaffinity(0, allowed - taken)
+            os.sched_setaffinity(0, allowed)
+    return _processor()
 
 
 def _take_part(gate: _Gate, work: Callable[[int, int], object], give_up: Callable[[], object]) -> None:

@@ -20,10 +20,21 @@ def calls(stride, alone, together, number):
 
 def test_a_call_on_several_threads_is_worth_waking_them():
     found = calls(Stride(2, 1), 1e-5, 6e-6, 30)
-    assert [threads for _, threads in found[:8]] == [1, 1, 1, 1, 1, 1, 1, 2]
-    assert found[7][0] == 128
+    assert [threads for _, threads in found[:10]] == [1, 1, 1, 1, 1, 1, 1, 1, 1, 2]
+    assert found[9][0] == 512
     # Alone only to look again, and shortly.
-    assert all(steps * 1e-5 <= 0.05 for steps, threads in found[8:] if threads == 1)
+    assert all(steps * 1e-5 <= 0.05 for steps, threads in found[10:] if threads == 1)
+    assert all(steps * 1e-5 >= 4e-3 for steps, threads in found if threads == 2)
+
+
+def test_one_disturbed_call_is_soon_forgotten():
+    stride = Stride(2, 1)
+    calls(stride, 1e-5, 6e-6, 9)
+    calls(stride, 1e-5, 2e-4, 1)
+    after = calls(stride, 1e-5, 6e-6, 4)
+    assert [threads for _, threads in after[:2]] == [1, 2]
+    # Again as short as is worth it.
+    assert after[1][0] * 1e-5 <= 5e-3
 
 
 def test_the_other_way_is_tried_again_now_and_then():

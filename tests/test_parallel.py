@@ -73,6 +73,72 @@ def test_members_begin_when_all_have_come(monkeypatch):
         assert parallel.run_together(work, lambda: None, 4) == (0, 4)
 
 
+@pytest.fixture
+def two_processors(monkeypatch):
+    """Return the masks that were set, on a machine that has two processors, where every thread is woken on the first."""
+    place, masks = threading.local(), []
+
+    def move(pid, mask):
+        place.now = getattr(place, "now", 0)
+        masks.append(set(mask))
+        if place.now not in mask:
+            place.now = min(mask)
+
+    monkeypatch.setattr(parallel, "_TELL", lambda: getattr(place, "now", 0))
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    monkeypatch.setattr(parallel.os, "sched_setaffinity", move, raising=False)
+    monkeypatch.setattr(parallel, "_available", lambda: 3)
+    monkeypatch.setattr(parallel, "_POOLS", [])
+    monkeypatch.setattr(parallel, "_ARRIVAL", 60.0)
+    return masks
+
+
+def places(most):
+    """Return the processors that members begin on, the caller's first."""
+    barrier, found = threading.Barrier(most), [-1] * most
+
+    def work(member, members):
+        barrier.wait(60)
+        found[member] = parallel._processor()
+
+    parallel.run_together(work, lambda: None, most)
+    return found
+
+
+def test_members_begin_on_processors_of_their_own(two_processors):
+    assert places(2) == [0, 1]
+    # What the thread was allowed to use it is again.
+    assert two_processors == [{1}, {0, 1}]
+    # It stays where it is, and is not moved again.
+    assert places(2) == [0, 1]
+    assert len(two_processors) == 2
+
+
+def test_more_members_than_processors_share_them(two_processors):
+    assert sorted(places(3)) == [0, 0, 1]
+
+
+def test_members_stay_where_a_system_lets_nobody_move(two_processors, monkeypatch):
+    def refused(pid, mask):
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(parallel.os, "sched_setaffinity", refused)
+    assert places(2) == [0, 0]
+    monkeypatch.setattr(parallel, "_TELL", None)
+    assert places(2) == [-1, -1]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="a system that says where a thread may run")
+def test_no_thread_is_kept_on_a_processor():
+    def allowed(member, members):
+        return os.sched_getaffinity(0)
+
+    before = os.sched_getaffinity(0)
+    for _ in range(20):
+        assert parallel.run_together(allowed, lambda: None, 2) == before
+    assert parallel._pool().submit(os.sched_getaffinity, 0).result() == before
+
+
 def test_members_who_do_not_come_are_done_without(monkeypatch):
     monkeypatch.setattr(parallel, "_ARRIVAL", 0.01)
     release, seen = threading.Event(), []

@@ -5,8 +5,10 @@ No wait is without end: whoever loses patience gives up, for all, and so does wh
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import time
 from typing import Any
 
 import numpy as np
@@ -22,16 +24,18 @@ from numba.np.arrayobj import make_array
 
 SPINS = 2048
 """Looks at another's number before a thread lets others run, some 30 µs."""
-YIELDS = 50
-"""How often a thread lets others run in one call of a kernel, before it gives up: two thousandths of a second on idle
-processors, a few tenths where each time another thread runs for its whole slice."""
+WAIT = 10_000_000
+"""Nanoseconds that a thread waits in one call of a kernel before it gives up: two or three slices of another thread."""
+_BLOCK = 15_000
+"""Nanoseconds that so many looks take at the least; all that counts where the system has no clock to read."""
 _LINE = 16
 """Numbers in two lines of the cache: processors fetch pairs of them."""
 _PAUSES = platform.machine().lower() in ("x86_64", "amd64")
 _YIELDS = hasattr(os, "sched_yield")
+_CLOCK = getattr(time, "CLOCK_MONOTONIC", None)
 
 
-def new_board(members: int, patience: int = YIELDS) -> np.ndarray:
+def new_board(members: int, patience: int = WAIT) -> np.ndarray:
     """Return a board for meetings: patience, whether somebody gave up, each member's number, in lines of the cache apart.
 
     Parameters
@@ -39,7 +43,7 @@ def new_board(members: int, patience: int = YIELDS) -> np.ndarray:
     members : int
         How many members may come.
     patience : int
-        At least 1.
+        Nanoseconds, at least 1.
 
     Examples
     --------
@@ -118,6 +122,23 @@ def _let_others_run(typing: Any) -> Any:
     return types.void(), emit
 
 
+@intrinsic
+def _nanoseconds(typing: Any) -> Any:
+    """Return the time of a clock that never goes back, 0 where the system has no call for it."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        whole, number = ir.IntType(64), ir.IntType(8 * ctypes.sizeof(ctypes.c_long))
+        if _CLOCK is None:
+            return ir.Constant(whole, 0)
+        pair, clock = cgutils.alloca_once(builder, ir.ArrayType(number, 2)), ir.IntType(32)
+        call = ir.FunctionType(clock, [clock, pair.type])
+        builder.call(cgutils.get_or_insert_function(builder.module, call, "clock_gettime"), [clock(_CLOCK), pair])
+        seconds, rest = (builder.sext(builder.extract_value(builder.load(pair), i), whole) for i in (0, 1))
+        return builder.add(builder.mul(seconds, whole(1_000_000_000)), rest)
+
+    return types.int64(), emit
+
+
 @njit(forceinline=True)
 def arrive(board, member, number):
     """Say that a member has come to a number, at least 1 and larger than before."""
@@ -127,6 +148,7 @@ def arrive(board, member, number):
 @njit(inner=True)
 def wait_for_all(board, members, number, patience):
     """Wait until all members have come to a number, and return what is left of one's patience: 0 for none."""
+    since = 0
     for other in range(members):
         spins = 0
         while _read(board, (other + 2) * _LINE) < number:
@@ -135,10 +157,11 @@ def wait_for_all(board, members, number, patience):
             _pause()
             spins += 1
             if spins == SPINS:
-                spins = 0
+                spins, now = 0, _nanoseconds()
+                patience -= _BLOCK if since == 0 else max(now - since, _BLOCK)
+                since = now
                 _let_others_run()
-                patience -= 1
-                if patience == 0:
+                if patience <= 0:
                     _write(board, _LINE, 1)
                     return 0
     return patience

@@ -2,6 +2,7 @@
 
 import _thread
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import mastsim as ms
 from mastsim import parallel
 from mastsim.compilation import njit
-from mastsim.kernels import linear, plan
+from mastsim.kernels import linear, meeting, plan
 from mastsim.kernels.columns import share_sums
 from mastsim.kernels.meeting import arrive, give_up, new_board, wait_for_all
 from mastsim.kernels.philox import key_of
@@ -21,7 +22,7 @@ from mastsim.kernels.planning import Descent
 from tests.examples import examples
 
 THREADS = 8
-LONG = 10**8
+LONG = 10**11
 """Patience that outlasts any load of the machine."""
 
 
@@ -165,6 +166,46 @@ def test_who_waits_in_vain_loses_patience_and_says_so():
     # Who comes later need not wait to learn it.
     board[0] = LONG
     assert met(board, 1, 2, np.zeros((2, 2), np.int64), delays) == -2
+
+
+def test_patience_is_of_so_many_nanoseconds():
+    for wait in (10**7, 10**8):
+        board = new_board(2, wait)
+        started = time.perf_counter()
+        assert met(board, 0, 2, np.zeros((2, 2), np.int64), np.zeros((2, 5), np.int64)) == -1
+        # A thread that did not run meanwhile may wait longer.
+        assert wait <= 1e9 * (time.perf_counter() - started) + 1e6
+
+
+@njit(nogil=True)
+def waited(board):
+    """Return the nanoseconds of patience that it takes to meet another once."""
+    arrive(board, 0, 1)
+    return board[0] - wait_for_all(board, 2, 1, board[0])
+
+
+def test_to_wait_takes_as_much_patience_as_time():
+    board = new_board(2, LONG)
+    board[-meeting._LINE] = 1
+    assert waited(board) == 0
+    board[-meeting._LINE], started = 0, time.monotonic_ns()
+
+    def come():
+        time.sleep(0.05)
+        board[-meeting._LINE] = 1
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(come)
+        took = waited(board)
+    assert 4e7 <= took <= time.monotonic_ns() - started + 1e6
+
+
+def test_the_clock_of_kernels_is_that_of_the_system(monkeypatch):
+    before = time.monotonic_ns()
+    found = njit(lambda: meeting._nanoseconds())()
+    assert before <= found <= time.monotonic_ns()
+    monkeypatch.setattr(meeting, "_CLOCK", None)
+    assert njit(lambda: meeting._nanoseconds())() == 0
 
 
 def test_whoever_does_not_come_is_done_without(monkeypatch):
