@@ -33,7 +33,9 @@ _KEPT = 8
 _LOCK = threading.Lock()
 
 
-def njit(*functions: Callable[..., Any], inner: bool = False, **settings: Any) -> Callable[..., Any]:
+def njit(
+    *functions: Callable[..., Any], inner: bool = False, makes_arrays: bool = False, **settings: Any
+) -> Callable[..., Any]:
     """Compile a function as `numba.njit` does, and keep what was compiled in the folder of these sources.
 
     A loop is divided among threads by `mastsim.parallel`, never by numba: its threads do not survive a fork, or abort the
@@ -47,6 +49,9 @@ def njit(*functions: Callable[..., Any], inner: bool = False, **settings: Any) -
     inner : bool
         Whether only compiled functions call it, as they do all with ``forceinline``. The code through which Python would is
         then left out: unpacking tuples of arrays takes longer to compile than most functions.
+    makes_arrays : bool
+        Whether such a function makes or returns arrays. Numba counts who holds an array only where one does: for a tuple of
+        many arrays that takes longer than a short function.
     **settings
         Settings of `numba.njit`.
 
@@ -58,7 +63,8 @@ def njit(*functions: Callable[..., Any], inner: bool = False, **settings: Any) -
     assert not settings.get("parallel"), "divide the loop by mastsim.parallel"
     folder = kernel_folder() if settings.get("cache") else None
     within = inner or settings.get("forceinline", False)
-    entrances: dict[str, Any] = {"no_cpython_wrapper": within, "no_cfunc_wrapper": True}
+    counts = makes_arrays or not within
+    entrances: dict[str, Any] = {"no_cpython_wrapper": within, "no_cfunc_wrapper": True, "_nrt": counts}
     decorate = numba.njit(**entrances | settings | {"cache": folder is not None})
 
     def compiled(function: Callable[..., Any]) -> Any:
@@ -68,7 +74,8 @@ def njit(*functions: Callable[..., Any], inner: bool = False, **settings: Any) -
             _CONFIG.CACHE_DIR, _CONFIG.DISABLE_JIT = folder or before, 0
             try:
                 found = _kept_if_possible(decorate(function))
-                return _closed(found) if within else found
+                found = _closed(found) if within else found
+                return found if counts else _borrowing(found)
             finally:
                 _CONFIG.CACHE_DIR = before
 
@@ -82,6 +89,20 @@ def _closed(function: Any) -> Any:
         raise TypeError(f"{function.__name__} is called by compiled functions only")
 
     function._compile_for_args, function._insert = refuse, lambda *_, **__: None
+    return function
+
+
+def _borrowing(function: Any) -> Any:
+    """Refuse to compile a function that returns an array of which it did not count who holds it."""
+    add = function.add_overload
+
+    def add_checked(compiled: Any) -> None:
+        found = compiled.signature.return_type
+        if function.targetctx.data_model_manager[found].contains_nrt_meminfo():
+            raise TypeError(f"{function.__name__} returns {found}, so it must be compiled with makes_arrays=True")
+        add(compiled)
+
+    function.add_overload = add_checked
     return function
 
 

@@ -10,8 +10,8 @@ _FIRST_STEPS, _LONG_SECONDS, _SHORT_SECONDS = 1024, 2.0, 0.5
 _HOUR = 3600.0
 PATIENCE = 0.1
 """Seconds that one compiled call, or the measuring of some points, may take before Ctrl-C is heard."""
-_WORTH, _PART = 4e-3, 2e-6
-"""Seconds that a call must take to wake other threads, which takes a seventh of that, and each thread's part of a step: to
+_WORTH, _PART = 3e-3, 2e-6
+"""Seconds that a call must take to wake other threads, which takes a fifth of that, and each thread's part of a step: to
 meet takes an eighth of that."""
 _WINS, _MOST_LOSSES = 32, 64
 """Calls on several threads after which one thread is tried again, and, at the most, the other way round."""
@@ -75,7 +75,7 @@ class Stride:
         """Return how many of the steps that are left to take now, and on how many threads."""
         steps, lost = min(self.count, left), self.losses > 1
         # To look again at what was slower, a short call is enough.
-        short = max(1, steps // 8)
+        short = max(1, steps // 32)
         if self.calls_alone:
             return steps if lost else short, 1
         if steps * self.alone < _WORTH:

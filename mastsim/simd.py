@@ -238,7 +238,7 @@ def power_of_two(typing: Any, shifted: Any) -> Any:
     return shifted(shifted), emit
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def aligned_zeros(size: int, like: Any) -> Any:
     """Return zeros of the type of an array at an address that no vector from a multiple of LANES on crosses a cache line."""
     room = np.zeros(size + lanes_of(like), like.dtype)

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mastsim
 from mastsim import compilation
+from mastsim.compilation import njit
 
 pytestmark = pytest.mark.slow
 
@@ -190,3 +192,28 @@ def test_settings_of_the_environment_change_no_number(plain, flags, environment)
     other = run(EXACT, PACKAGE, *flags, **KERNELS, **environment)
     assert other.returncode == 0, other.stderr
     assert other.stdout == plain != ""
+
+
+def test_a_function_that_returns_an_array_must_say_so():
+    borrowed = njit(lambda x: x, inner=True)
+    with pytest.raises(Exception, match="must be compiled with makes_arrays=True"):
+        njit(lambda x: borrowed(x))(np.zeros(3))
+    owned = njit(lambda x: x, inner=True, makes_arrays=True)
+    x = np.zeros(3)
+    held = sys.getrefcount(x)
+    returned = njit(lambda x: owned(x))(x)
+    assert (returned == x).all()
+    del returned
+    assert sys.getrefcount(x) == held
+
+
+def test_who_holds_an_array_is_not_counted_inside():
+    inner = njit(lambda pair, i: pair[0][i] + pair[1][i], inner=True)
+    outer = njit(lambda pair: inner(pair, 0) + inner(pair, 2))
+    pair = np.arange(3.0), np.ones(3)
+    held = [sys.getrefcount(part) for part in pair]
+    assert outer(pair) == 4
+    assert [sys.getrefcount(part) for part in pair] == held
+    found = [each.library.get_llvm_str() for each in inner.overloads.values()]
+    assert found
+    assert not any("call void @NRT_incref" in text for text in found)

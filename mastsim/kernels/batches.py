@@ -108,7 +108,7 @@ class BatchScratch(NamedTuple):
     seen: np.ndarray
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def batch_scratch(batch):
     """Return scratch for one thread."""
     return BatchScratch(np.empty(room(batch.uniforms)), np.empty(batch.size, np.uint64), np.zeros(batch.rows, np.int64))

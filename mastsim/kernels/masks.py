@@ -109,7 +109,7 @@ class MaskScratch(NamedTuple):
     kept: np.ndarray
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def mask_scratch(mask):
     """Return scratch for one thread."""
     order = np.empty(mask.starts.size - 1, np.uint64)
@@ -167,7 +167,7 @@ def _draw_subsets(mask, scratch):
     return count
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def ordering_scratch(dim):
     """Return the bits that `put_in_order` writes into, none of them set."""
     return np.zeros(dim // 64 + 1, np.uint64)

@@ -34,7 +34,7 @@ class RowScratch(NamedTuple):
     margin: np.ndarray
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def row_scratch(dim, size, like):
     """Return scratch for one thread."""
     lanes = lanes_of(like)

@@ -7,7 +7,7 @@ import threading
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mastsim.expected.transforms import Groups, independent, independent_law, subset, subset_law
@@ -196,6 +196,10 @@ FORCED = st.tuples(st.floats(-5e3, 5e3), st.sampled_from([0.0, 1.0]))
 CHANCES = st.tuples(st.floats(-300.0, 800.0), st.sampled_from([1e-300, 1e-12, 0.25, 1 - 1e-12]))
 
 
+@example([], [(28.0, 1e-300), (690.0, 1e-300)], 0.0)
+@example([], [(700.0, 1e-300)] * 50, 0.0)
+@example([(-9.0, 1.0)], [(4.0, 0.25)] * 700, 1.0)
+@example([], [(-300.0, 1 - 1e-12)] * 60, 0.0)
 @given(st.lists(FORCED, max_size=4), st.lists(CHANCES, max_size=4), st.floats(-600.0, 600.0))
 def test_an_exponential_is_finite_where_its_expectation_is(forced, others, log):
     """What is kept for sure may be far out and cancel, and what grows beyond a float may be as unlikely."""

@@ -4,6 +4,7 @@ import gc
 import pickle
 import weakref
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -23,7 +24,7 @@ from mastsim.kernels.masks import ordering_scratch, put_in_order
 from mastsim.kernels.models import model_of
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
-from mastsim.kernels.slopes import psi_slope, row_slope, slopes_of
+from mastsim.kernels.slopes import psi_slope, row_slope, share_of_zero, slopes_of
 from mastsim.methods import HarmonicStep
 from mastsim.simd import fma, load, store
 from tests.examples import examples
@@ -200,6 +201,23 @@ def test_slopes_are_those_of_the_loss(name, dtype, tolerance):
     np.testing.assert_allclose(many, wanted, rtol=20 * tolerance, atol=tolerance * max(1.0, 30.0))
     if dtype == np.float64:
         assert (one == many).all()
+
+
+@njit
+def shares(w, out, narrow):
+    for i in range(w.size):
+        out[i] = share_of_zero(w[i], narrow)
+
+
+@pytest.mark.parametrize(("dtype", "reach"), [(np.float64, 708.0), (np.float32, 87.0)])
+def test_shares_are_within_four_half_ulps(dtype, reach):
+    rng = np.random.default_rng(2)
+    w = np.concatenate([rng.uniform(-r, r, 2000) for r in (0.4, 40.0, reach)]).astype(dtype)
+    shares(w, found := np.empty_like(w), dtype == np.float32)
+    with mpmath.workprec(200):
+        wanted = [1 / (1 + mpmath.exp(mpmath.mpf(float(each)))) for each in w]
+        errors = [abs(mpmath.mpf(float(one)) / other - 1) for one, other in zip(found, wanted, strict=True)]
+    assert max(errors) <= 2 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("name", ["logistic", "sigmoid", "Welsch", "exponential"])

@@ -222,7 +222,7 @@ def _scatter(buf: np.ndarray, part: int, data: Data, rows: np.ndarray, out: np.n
             place += LANES
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def _sort(data: Data, pairs: Pairs, z: np.ndarray, begin: int, theta: np.ndarray, order: np.ndarray, out: np.ndarray) -> Any:
     """Write the terms of rows from ``begin`` on, their sums, and the rows sorted by them; return where each begins."""
     # Rows that have no part in the sums come last.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,17 +13,29 @@ from mastsim.expected.transforms.scratch import Scratch, allocate
 from mastsim.expected.transforms.simd import LANES, PAIR, add, get, product, put, real_product, splat, times
 from mastsim.expected.transforms.tiles import accumulate, branches, kept_branch, row_evaluator, second
 
+_LN2 = math.log(2.0)
+_MOST_HALVINGS = 200
+"""How small the larger terms of a row's factors may become together, in powers of 2, before they are scaled by as many."""
+
 
 @njit(inner=True)
 def _odds(buf: np.ndarray, at: Scratch, i: int, rows: Rows, prob: np.ndarray, sigma: float) -> float:
     """Fill kept and dropped factors of row i, probabilities included; return the log of what was taken out."""
-    growth, first = 0.0, rows.indptr[i]
+    growth, first, halvings = 0.0, rows.indptr[i], 0
     for entry in range(first, rows.indptr[i + 1]):
         growing, chance = sigma * rows.theta[entry], prob[entry]
         # What is always kept is taken out whole, what never is not at all: such growths cancel, however large they are.
         kept, dropped, log = (1.0, 1.0, chance * growing) if chance in (0.0, 1.0) else branches(growing)
-        buf[at.scale + entry - first] = kept * chance
-        buf[at.odds + entry - first] = dropped * (1.0 - chance)
+        kept, dropped = kept * chance, dropped * (1.0 - chance)
+        if sigma != 0.0:
+            # Many small chances together may underflow, and what growths make up for with them.
+            halvings -= math.frexp(max(kept, dropped))[1]
+            if halvings > _MOST_HALVINGS:
+                kept, dropped = math.ldexp(kept, halvings), math.ldexp(dropped, halvings)
+                log -= halvings * _LN2
+                halvings = 0
+        buf[at.scale + entry - first] = kept
+        buf[at.odds + entry - first] = dropped
         growth += log
     return growth
 

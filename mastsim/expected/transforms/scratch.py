@@ -74,7 +74,7 @@ def lay_out(order: int, width: int, states: int) -> Scratch:
     return Scratch(order, states, slot, level, size=size, **dict(zip(parts, starts, strict=True)))
 
 
-@njit(inner=True)
+@njit(inner=True, makes_arrays=True)
 def allocate(size: int) -> np.ndarray:
     """Allocate ``size`` doubles on a 64-byte boundary: a vector that straddles two cache lines costs double."""
     block = np.empty(size + LANES)
