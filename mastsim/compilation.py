@@ -23,7 +23,7 @@ from typing import Any
 from mastsim.dependencies import needed
 
 numba = needed("numba", "computing expected losses and taking steps")
-uint64, register_jitable = numba.uint64, numba.extending.register_jitable
+int64, uint64, register_jitable = numba.int64, numba.uint64, numba.extending.register_jitable
 _CONFIG: Any = numba.config
 _PACKAGE = Path(__file__).parent
 _NAMES_MODULE = re.compile(rb"^from mastsim\.([\w.]+) import", re.MULTILINE)

@@ -147,6 +147,34 @@ def index_at(typing: Any, index: Any, place: Any, begin: Any) -> Any:
 
 
 @intrinsic
+def where_bit(typing: Any, words: Any, at: Any, bit: Any, value: Any) -> Any:
+    """Return a vector that is `value` in the lanes whose word of 64 bits, from ``words[at]`` on, has a bit set, else 0."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        wide = ir.VectorType(ir.IntType(64), value.lanes)
+        place = builder.gep(make_array(words)(context, builder, args[0]).data, [args[1]])
+        found = builder.load(builder.bitcast(place, ir.PointerType(wide)), align=8)
+        held = builder.icmp_unsigned("!=", builder.and_(found, spread(builder, args[2], wide)), ir.Constant(wide, None))
+        return builder.select(held, args[3], ir.Constant(_register_of(value), None))
+
+    return value(words, types.intp, types.uint64, value), emit
+
+
+@intrinsic
+def sum_of_lanes(typing: Any, vector: Any) -> Any:
+    """Return the sum of a vector's numbers, its halves added until one is left."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        total, number = args[0], ir.IntType(32)
+        for half in (vector.lanes >> k for k in range(1, vector.lanes.bit_length())):
+            parts = [ir.Constant(ir.VectorType(number, half), [begin + i for i in range(half)]) for begin in (0, half)]
+            total = builder.fadd(*(builder.shuffle_vector(total, total, part) for part in parts))
+        return builder.extract_element(total, number(0))
+
+    return vector.scalar(vector), emit
+
+
+@intrinsic
 def lowest_bit(typing: Any, word: Any) -> Any:
     """Return the number of the lowest bit that is set, of a word that is not 0."""
 

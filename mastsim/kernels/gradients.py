@@ -33,7 +33,7 @@ def gradients_by_block(model, x, diagonals):
 def gradients_by_rows(model, x, diagonals, index, weights):
     """Return Sᵀg of every replica, shape of `x`, g the gradient at v + S(x − v) of the rows drawn with their weights."""
     total, out, kept = np.zeros_like(x), np.empty(x.shape[1], x.dtype), np.empty(x.shape[1] + 1, np.uint64)
-    s, size = row_scratch(x.shape[1], index.shape[1], x), index.shape[1]
+    s, size = row_scratch(x.shape[1], index.shape[1], x, model.row_bits.shape[1]), index.shape[1]
     for r in range(x.shape[0]):
         count = support_of(diagonals[r], kept)
         copy(weights[r], size, s.weight)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mastsim.compilation import njit, uint64
+from mastsim.compilation import int64, njit, uint64
 from mastsim.kernels.philox import room
 from mastsim.simd import lowest_bit
 from mastsim.sketches.laws import Selection
@@ -144,27 +144,27 @@ def _draw_coins(mask, scratch):
 @njit(forceinline=True)
 def _draw_subsets(mask, scratch):
     # A partial Fisher-Yates shuffle of each group; afterwards the order is put back for the next draw.
-    used = count = 0
+    used, count, one = uint64(0), uint64(0), uint64(1)
     order, picks = scratch.order, scratch.picks
-    for group in range(mask.members.size):
-        first, left = mask.first[group], mask.members[group]
+    for group in range(uint64(mask.members.size)):
+        first, left = mask.first[group], float(mask.members[group])
         for here in range(first, first + uint64(mask.kept[group])):
             pick = here + uint64(scratch.u[used] * left)
             chosen = order[pick]
             order[pick] = order[here]
             picks[used] = pick
-            used += 1
-            left -= 1
+            used += one
+            left -= 1.0
             if mask.singles:
                 scratch.kept[count] = chosen
-                count += 1
+                count += one
             else:
-                for place in range(mask.starts[chosen], mask.starts[chosen + uint64(1)]):
+                for place in range(mask.starts[chosen], mask.starts[chosen + one]):
                     scratch.kept[count] = mask.coordinates[place]
-                    count += 1
+                    count += one
     for i in range(used):
         order[picks[i]] = picks[i]
-    return count
+    return int64(count)
 
 
 @njit(inner=True, makes_arrays=True)

@@ -24,6 +24,8 @@ _LANES = 16
 """Numbers of a vector of floats, and of two of doubles."""
 FULL = 0.8
 """The share of entries of a dense array that are not 0 from which on zeros are stored as well, and no index is."""
+BITS = 1 / 16
+"""The share of entries that are not 0 from which on a bit for each says where they are; measured, and not critical."""
 FEW = 0.2
 """The mean share of kept coordinates up to which gradients of a quadratic are computed from their block; measured, and not
 critical."""
@@ -71,6 +73,8 @@ class LinearModel(NamedTuple):
         For each row its prediction at the shift, sign, offset and slope, side by side for kernels that jump from row to row.
     factor : ndarray, shape (dim,)
         What the entries of each column are to be multiplied by.
+    row_bits : ndarray of uint64, shape (n, words)
+        For indicators with a part of at least `BITS` of the coordinates in a row, a bit a coordinate; otherwise empty.
     """
 
     row_starts: np.ndarray
@@ -96,6 +100,7 @@ class LinearModel(NamedTuple):
     center: np.ndarray
     forms: np.ndarray
     factor: np.ndarray
+    row_bits: np.ndarray
 
 
 class QuadraticModel(NamedTuple):
@@ -205,10 +210,11 @@ def _linear_model(problem: GeneralizedLinearModel, center: np.ndarray, dtype: ty
         center.astype(dtype),
         np.stack(forms, axis=1).astype(dtype, order="C"),
         np.ones(columns.shape[1], dtype),
+        np.zeros((0, 0), np.uint64),
     )
     model, full = LinearModel._make(parts), rows.nnz == rows.shape[0] * rows.shape[1]
     if (factor := _constants(columns)) is not None:
-        model = model._replace(row_data=(), column_data=(), list_data=(), factor=factor)
+        model = model._replace(row_data=(), column_data=(), list_data=(), factor=factor, row_bits=_bits(rows))
     return model._replace(row_columns=(), column_rows=(), list_rows=()) if full else model
 
 
@@ -220,6 +226,17 @@ def _stored(A: Any, dtype: type) -> Any:
     if np.count_nonzero(A) < FULL * n * d:
         return sp.csr_array(A, dtype=dtype)
     return sp.csr_array((A.ravel().astype(dtype), np.tile(np.arange(d), n), d * np.arange(n + 1)), (n, d))
+
+
+def _bits(rows: Any) -> np.ndarray:
+    """Return where each row has entries, a bit a coordinate, or nothing where few coordinates have any."""
+    n, d = rows.shape
+    if rows.nnz < BITS * n * d:
+        return np.zeros((0, 0), np.uint64)
+    held = np.zeros((n, -(-d // 64)), np.uint64)
+    row, column = np.repeat(np.arange(n), np.diff(rows.indptr)), rows.indices
+    np.bitwise_or.at(held, (row, column // 64), np.uint64(1) << (column % 64).astype(np.uint64))
+    return held
 
 
 def _constants(columns: Any) -> np.ndarray | None:

@@ -22,17 +22,25 @@ def sketched_block(model, x, kept, count, scale, points, out):
 
     Half of the block is read: what lies across the diagonal is the same.
     """
-    for a in range(count):
+    # Indices without a sign: Python's may count from the end, which takes as long to find out as to multiply.
+    size, one = uint64(count), uint64(1)
+    for a in range(size):
         j = kept[a]
         points[a] = scale[j] * (x[j] - model.center[j])
-        out[a] = model.base[j] + model.A[j, j] * points[a]
-    for a in range(count):
-        row, z, total = model.A[kept[a]], points[a], out[a]
-        for b in range(a + 1, count):
-            entry = row[kept[b]]
-            total += entry * points[b]
-            out[b] += entry * z
-        out[a] = scale[kept[a]] * total
+        out[a] = fma(model.A[j, j], points[a], model.base[j])
+    # Two rows at a time: what both need is read once.
+    for a in range(one, size, uint64(2)):
+        upper, lower, y, z = model.A[kept[a - one]], model.A[kept[a]], points[a - one], points[a]
+        across = upper[kept[a]]
+        total, other = fma(across, z, out[a - one]), fma(across, y, out[a])
+        for b in range(a + one, size):
+            j, point = kept[b], points[b]
+            above, below = upper[j], lower[j]
+            total, other = fma(above, point, total), fma(below, point, other)
+            out[b] = fma(below, z, fma(above, y, out[b]))
+        out[a - one], out[a] = scale[kept[a - one]] * total, scale[kept[a]] * other
+    if size & one:
+        out[size - one] *= scale[kept[size - one]]
 
 
 @njit(cache=True, nogil=True)
@@ -48,7 +56,7 @@ def descend_block(x, replicas, first, stepsizes, key, mask, model):
             if large:
                 put_in_order(scratch.kept, count, bits)
             sketched_block(model, x[r], scratch.kept, count, mask.scale, points, out)
-            for a in range(count):
+            for a in range(uint64(count)):
                 x[r, scratch.kept[a]] -= stepsizes[t] * out[a]
 
 

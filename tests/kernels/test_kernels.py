@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mastsim as ms
@@ -24,6 +24,7 @@ from mastsim.kernels.masks import ordering_scratch, put_in_order
 from mastsim.kernels.models import model_of
 from mastsim.kernels.philox import fill_uniforms, key_of, room
 from mastsim.kernels.quadratics import CACHE, descend_block, descend_panel
+from mastsim.kernels.rows import descend_rows
 from mastsim.kernels.slopes import psi_slope, row_slope, share_of_zero, slopes_of
 from mastsim.methods import HarmonicStep
 from mastsim.simd import fma, load, store
@@ -386,6 +387,69 @@ def test_descent_on_a_quadratic(sketch):
     F = ms.Mast(quadratic(20), sketch, shift=np.random.default_rng(2).normal(size=20))
     assert_same(*both(ms.DSGD(0.001), F))
     assert_same(*both(ms.SGD(0.1), F))
+
+
+@pytest.mark.parametrize(
+    ("d", "k"), [(1, 1), (7, 1), (8, 1), (9, 1), (33, 6), (64, 1), (64, 12), (100, 1), (100, 7), (100, 10)]
+)
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_blocks_of_a_quadratic(d, k, precision):
+    F = ms.Mast(quadratic(d), ms.RandK(d, k=k), shift=np.random.default_rng(2).normal(size=d))
+    fast, plain = (
+        ms.simulate(ms.DSGD(0.01), F, steps=9, replicas=5, seed=5, every=9, x0="normal", measures=("distance",), **engine)
+        for engine in ({"engine": "kernel", "precision": precision}, {"engine": "array"})
+    )
+    assert fast.engine == ("kernel descend_block" if k <= 0.2 * d else "kernel descend_panel")
+    np.testing.assert_allclose(
+        fast.x, plain.x, rtol=0, atol=(1e-13 if precision == "float64" else 1e-5) * np.abs(plain.x).max()
+    )
+
+
+SAMPLINGS = [ms.Nice(7), ms.WithReplacement(20), ms.IndependentSampling(0.3), ms.IndependentSampling(0.01)]
+
+
+@settings(max_examples=examples(25))
+@given(
+    name=st.sampled_from(["logistic", "squared", "Huber", "Poisson"]),
+    n=st.integers(7, 60),
+    d=st.integers(1, 150),
+    density=st.floats(0.08, 1.0),
+    share=st.floats(0.0, 1.0),
+    sampling=st.sampled_from(SAMPLINGS),
+    dtype=st.sampled_from(["float64", "float32"]),
+    seed=st.integers(0, 1000),
+)
+def test_bits_of_indicators_give_what_their_entries_do(name, n, d, density, share, sampling, dtype, seed):
+    S = ms.RandK(d, k=max(1, round(share * d)))
+    F = ms.Mast(model(name, n, d, density, seed, ones=True), S, shift=np.linspace(-0.1, 0.1, d))
+    mask, batch, by_bits = plan(ms.DSGD(0.01, sampling), F, precision=dtype).descent.tables
+    assume(by_bits.row_bits.size > 0)
+    by_entries = by_bits._replace(row_bits=np.zeros((0, 0), np.uint64))
+    scale, found = np.abs(F.sketch.law.keep).min(), []
+    x = np.random.default_rng(seed).normal(size=(4, d)).astype(dtype)
+    # What one replica leaves behind must not reach the next.
+    x[0] = np.inf
+    gamma, keys = np.full(6, 0.01 * scale**2 / d).astype(dtype), (key_of(3, "sketch"), key_of(3, "minibatch"))
+    for each in (by_bits, by_entries):
+        moved = x.copy()
+        descend_rows(moved, np.arange(4), 0, gamma, keys[0], mask, keys[1], batch, each)
+        found.append(moved[1:])
+    assert np.isfinite(found[0]).all()
+    assert not (found[0] == x[1:]).all() or sampling is SAMPLINGS[3]
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(*found, rtol=tolerance, atol=tolerance * np.abs(x[1:]).max())
+
+
+def test_bits_are_kept_where_many_coordinates_have_entries():
+    rng = np.random.default_rng(0)
+    held = rng.random((90, 130)) < 0.1
+    y = labels("logistic", rng, 90)
+    bits = model_of(ms.LogisticRegression(held.astype(float), y, l2=0.1), np.zeros(130), np.float64).row_bits
+    assert bits.shape == (90, 3)
+    assert ((bits[:, np.arange(130) // 64] >> (np.arange(130) % 64).astype(np.uint64)) & np.uint64(1) == held).all()
+    for A in (rng.random((90, 130)) < 0.03, held * rng.normal(size=held.shape)):
+        f = ms.LogisticRegression(A.astype(float), y, l2=0.1)
+        assert model_of(f, np.zeros(130), np.float64).row_bits.size == 0
 
 
 @pytest.mark.parametrize("keep", [0.05, 0.5])
