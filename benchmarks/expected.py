@@ -108,7 +108,8 @@ def rand_k_over_bernoulli():
 
 
 def text(quick=False):
-    """Rows of text under Rand-K of half, against products of the data with a vector and back."""
+    """Rows of text under Rand-K of half, against products of the data with a vector and back; a tenth of them has no goal."""
+    # The data of a tenth fit into the cache, where products take a fifth as long an entry.
     rng = np.random.Generator(np.random.Philox(3))
     n, d, a_row = (2_000, 4_700, 75) if quick else (20_000, 47_000, 75)
     values = np.abs(rng.standard_normal(n * a_row)) / np.sqrt(a_row)
@@ -121,7 +122,7 @@ def text(quick=False):
     ratio = median(a / b for a, b in zip(times["f_D"], times["pair"], strict=True))
     print(f"text, {n} x {d}: value + gradient {1e3 * median(times['f_D']):.1f} ms")
     print(ratio_line("text: f_D / (A x, A'r)", times["f_D"], times["pair"]), end="")
-    print(f"   goal <= 6 x {'met' if ratio <= 6 else 'NOT met'}")
+    print("" if quick else f"   goal <= 6 x {'met' if ratio <= 6 else 'NOT met'}")
 
 
 def against_numpy():

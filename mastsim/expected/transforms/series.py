@@ -22,7 +22,7 @@ ROOM = (4 * TERMS + 1) * LANES
 """The room that LANES rows take, in doubles: their values, sums of powers and those along a direction, and derivatives."""
 _LEAST_ROW = 16
 _KNOWN = 48
-_GRID = 1024
+_GRID = 256
 _LN2 = (float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45"))
 _LOG2E = 1 / math.log(2)
 _TO_INTEGER = 1.5 * 2.0**52
@@ -78,15 +78,20 @@ def _phase(g: np.ndarray, q: np.ndarray) -> np.ndarray:
     R = np.minimum(0.7 * zero, 1.5)
     circle = R * np.exp(2j * np.pi * np.arange(_GRID) / _GRID)[:, None]
     steep = np.abs(q) * np.exp(R)
-    least = np.abs(1 + q * np.expm1(circle)).min(axis=0) - 1.01 * np.pi * R / _GRID * steep
+    least = np.abs(1 - q + q * np.exp(circle)).min(axis=0) - 1.01 * np.pi * R / _GRID * steep
     M = np.where(least > 0, 1.01 * R * steep / np.maximum(least, 1e-300), np.inf)
-    out, m = np.zeros(len(q)), np.arange(TERMS + 1, _KNOWN + 1)[:, None]
-    for phase in np.geomspace(1e-3, 1.0, 40):
-        known = (m * np.abs(g[TERMS + 1 :]) * phase ** (m - 1)).sum(axis=0)
+    m = np.arange(TERMS + 1, _KNOWN + 1)[:, None]
+    known_terms, tried = m * np.abs(g[TERMS + 1 :]), np.concatenate([[0.0], np.geomspace(1e-3, 1.0, 40)])
+    safe = np.zeros(len(q), dtype=int)
+    # What is left out grows with the phase, so that halving finds the largest.
+    for step in (32, 16, 8, 4, 2, 1):
+        next_one = np.minimum(safe + step, len(tried) - 1)
+        phase = tried[next_one]
         ratio = phase / R
         rest = M * _KNOWN * ratio**_KNOWN / (1 - np.minimum(ratio, 0.5)) ** 2 / phase
-        out = np.where((known + rest <= 0.25 * np.finfo(float).eps) & (ratio <= 0.5), phase, out)
-    return out
+        left_out = (known_terms * phase ** (m - 1)).sum(axis=0) + rest
+        safe = np.where((left_out <= 0.25 * np.finfo(float).eps) & (ratio <= 0.5), next_one, safe)
+    return tried[safe]
 
 
 @njit(forceinline=True)
