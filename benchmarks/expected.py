@@ -108,8 +108,8 @@ def rand_k_over_bernoulli():
 
 
 def text(quick=False):
-    """Rows of text under Rand-K of half, against products of the data with a vector and back; a tenth of them has no goal."""
-    # The data of a tenth fit into the cache, where products take a fifth as long an entry.
+    """Rows of text under Rand-K of half, against products of the data with a vector and back."""
+    # No goal for a tenth of them, which fits into the cache, where products take a fifth as long an entry.
     rng = np.random.Generator(np.random.Philox(3))
     n, d, a_row = (2_000, 4_700, 75) if quick else (20_000, 47_000, 75)
     values = np.abs(rng.standard_normal(n * a_row)) / np.sqrt(a_row)
