@@ -28,13 +28,14 @@ def forms(work, compiled=True):
 
 def _batch(work, gradient, compiled=False):
     """Return the run; `gradient(W, kept, rows)` is the gradient at the points W = S x, on all coordinates."""
-    size, move = (work.replicas, work.dim), work.stepsize * work.scale
+    # Numbers, not the work itself: what is compiled must not find its way through another library's objects.
+    size, keep, scale, move = (work.replicas, work.dim), work.keep, work.scale, work.stepsize * work.scale
     n = None if work.is_quadratic else work.signed.shape[0]
 
     def step(X, scores, rows):
-        kept = scores.topk(work.keep, dim=1, sorted=False).indices
+        kept = scores.topk(keep, dim=1, sorted=False).indices
         mask = torch.zeros(size, dtype=torch.float64).scatter_(1, kept, 1.0)
-        return X - move * mask * gradient(work.scale * mask * X, kept, rows)
+        return X - move * mask * gradient(scale * mask * X, kept, rows)
 
     advance = torch.compile(step) if compiled else step
 
@@ -118,12 +119,12 @@ def _row_blocks(work):
 
 
 def _elements(work):
-    C, ridge = torch.tensor(-work.signed.toarray()), work.problem.ridge
+    C, ridge, count = torch.tensor(-work.signed.toarray()), work.problem.ridge, work.minibatch
 
     def gradient(W, kept, rows):
         part, u = C[rows[:, :, None], kept[:, None, :]], W.gather(1, kept)
         slopes = torch.sigmoid(torch.bmm(part, u[:, :, None]))
-        g = ridge * u + torch.bmm(slopes.transpose(1, 2), part)[:, 0] / work.minibatch
+        g = ridge * u + torch.bmm(slopes.transpose(1, 2), part)[:, 0] / count
         return torch.zeros_like(W).scatter_(1, kept, g)
 
     return gradient
