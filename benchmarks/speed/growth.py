@@ -67,13 +67,15 @@ def precision(work, effort):
 
 
 def one_replica(effort):
-    """Return the rate of one replica over that of a replica-step of 32, on data like a5a, with spread."""
+    """Return the rate of one replica over that of a replica-step of 32, on data like a5a, with spread; in whole runs."""
     _, A, y = data_like_a5a()
     runs = {R: simulation(logistic(A, y, 0.1, R)) for R in (1, 32)}
+    # Long enough for what comes once a run, and for the stretch of steps that one thread takes before others are woken.
     forms = {R: calibrated("", "", run, R, effort.seconds) for R, run in runs.items()}
-    calls = {R: lambda form=form: form.run(form.steps, 5) for R, form in forms.items()}
+    steps = {R: max(1, round(4 * effort.seconds * form.rate / R)) for R, form in forms.items()}
+    calls = {R: lambda R=R: runs[R](steps[R], 5) for R in runs}
     spent = interleaved(calls, effort.rounds, time.perf_counter)
-    rates = {R: [R * forms[R].steps / seconds for seconds in spent[R]] for R in forms}
+    rates = {R: [R * steps[R] / seconds for seconds in spent[R]] for R in runs}
     return spread([alone / many for alone, many in zip(rates[1], rates[32], strict=True)])
 
 
