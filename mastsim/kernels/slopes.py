@@ -104,20 +104,26 @@ _PADE, _PADE_FLOAT = _pade(6), _pade(3)
 
 
 @njit(forceinline=True)
-def exponential(x, narrow):
-    """Return e^x to about two ulps, without overflow: x counts as at most 708 (87 when `narrow`, for floats)."""
-    c = _INVERSE_FACTORIALS
+def _reduced(x, narrow):
+    """Return r, |r| ≤ ln 2/2, with x = n·ln 2 + r, and n as `power_of_two` takes it; x counts as at most 708 (87)."""
     if narrow:
         x = clamp(x, -87.0, 87.0)
         shifted = fma(x, _LOG2E, _FLOAT)
         turns = shifted - _FLOAT
-        r = fma(turns, -_LN2_FLOAT[1], fma(turns, -_LN2_FLOAT[0], x))
-        p = fma(r, fma(r, fma(r, fma(r, fma(r, fma(r, c[7], c[6]), c[5]), c[4]), c[3]), c[2]), c[1])
-        return fma(r, p, 1.0) * power_of_two(shifted)
+        return fma(turns, -_LN2_FLOAT[1], fma(turns, -_LN2_FLOAT[0], x)), shifted
     x = clamp(x, -708.0, 708.0)
     shifted = fma(x, _LOG2E, _DOUBLE)
     turns = shifted - _DOUBLE
-    r = fma(turns, -_LN2[1], fma(turns, -_LN2[0], x))
+    return fma(turns, -_LN2[1], fma(turns, -_LN2[0], x)), shifted
+
+
+@njit(forceinline=True)
+def exponential(x, narrow):
+    """Return e^x to about two ulps, without overflow: x counts as at most 708 (87 when `narrow`, for floats)."""
+    c, (r, shifted) = _INVERSE_FACTORIALS, _reduced(x, narrow)
+    if narrow:
+        p = fma(r, fma(r, fma(r, fma(r, fma(r, fma(r, c[7], c[6]), c[5]), c[4]), c[3]), c[2]), c[1])
+        return fma(r, p, 1.0) * power_of_two(shifted)
     square = r * r
     # Even and odd powers apart: two short chains instead of a long one.
     even = fma(square, fma(square, fma(square, fma(square, fma(square, c[12], c[10]), c[8]), c[6]), c[4]), c[2])
@@ -129,21 +135,13 @@ def exponential(x, narrow):
 def share_of_zero(w, narrow):
     """Return 1/(1 + e^w) to about two ulps."""
     # Of e^r = p(r)/p(−r) with a short p: one division serves both quotients, and few products are left.
+    r, shifted = _reduced(w, narrow)
+    square = r * r
     if narrow:
         c = _PADE_FLOAT
-        x = clamp(w, -87.0, 87.0)
-        shifted = fma(x, _LOG2E, _FLOAT)
-        turns = shifted - _FLOAT
-        r = fma(turns, -_LN2_FLOAT[1], fma(turns, -_LN2_FLOAT[0], x))
-        square = r * r
         even, odd = fma(square, c[2], c[0]), r * fma(square, c[3], c[1])
     else:
         c = _PADE
-        x = clamp(w, -708.0, 708.0)
-        shifted = fma(x, _LOG2E, _DOUBLE)
-        turns = shifted - _DOUBLE
-        r = fma(turns, -_LN2[1], fma(turns, -_LN2[0], x))
-        square = r * r
         even = fma(square, fma(square, fma(square, c[6], c[4]), c[2]), c[0])
         odd = r * fma(square, fma(square, c[5], c[3]), c[1])
     below = even - odd
