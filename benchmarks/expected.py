@@ -97,6 +97,12 @@ def verdict(times, accuracy, goal):
     return f"   goal {goal:g} x {'met' if ratio >= goal else 'NOT met'}"
 
 
+def at_most(goal, title, slow, fast):
+    """Return the line of a ratio that is to be no larger than a goal, and whether it is."""
+    ratio = median(a / b for a, b in zip(slow, fast, strict=True))
+    return f"{ratio_line(title, slow, fast)}   goal <= {goal:g} x {'met' if ratio <= goal else 'NOT met'}"
+
+
 def rand_k_over_bernoulli():
     """What a mixture of laws costs."""
     _, A, y = data_like_a5a()
@@ -105,9 +111,7 @@ def rand_k_over_bernoulli():
     for accuracy, goal in ((1e-14, 4.0), (1e-9, 3.0)):
         one, many = (ms.Mast(f, sketch, accuracy=accuracy) for sketch in (ms.Bernoulli(d, 0.1), ms.RandK(d, 12)))
         times = interleaved({"b": lambda F=one: F.value_and_gradient(x), "k": lambda F=many: F.value_and_gradient(x)})
-        ratio = median(a / b for a, b in zip(times["k"], times["b"], strict=True))
-        print(ratio_line(f"Rand-12 / Bernoulli, accuracy {accuracy:g}", times["k"], times["b"]), end="")
-        print(f"   goal <= {goal:g} x {'met' if ratio <= goal else 'NOT met'}")
+        print(at_most(goal, f"Rand-12 / Bernoulli, accuracy {accuracy:g}", times["k"], times["b"]))
 
 
 def text(quick=False):
@@ -122,10 +126,9 @@ def text(quick=False):
     x = 1e-3 * rng.standard_normal(d)
     calls = {"f_D": lambda: F.value_and_gradient(x), "pair": lambda: A.T @ (A @ x)}
     times = interleaved(calls, rounds=5)
-    ratio = median(a / b for a, b in zip(times["f_D"], times["pair"], strict=True))
     print(f"text, {n} x {d}: value + gradient {1e3 * median(times['f_D']):.1f} ms")
-    print(ratio_line("text: f_D / (A x, A'r)", times["f_D"], times["pair"]), end="")
-    print("" if quick else f"   goal <= 6 x {'met' if ratio <= 6 else 'NOT met'}")
+    compared = "text: f_D / (A x, A'r)", times["f_D"], times["pair"]
+    print(ratio_line(*compared) if quick else at_most(6, *compared))
 
 
 def against_numpy():
@@ -180,12 +183,8 @@ def growth():
     for name, few in (("Bernoulli", times["Bernoulli", 50]), ("RandK", times["RandK", 50])):
         many = times[name, 100]
         print(f"n = d = 50,000, {name} of half: {median(few):.3g} s at 50 a row, {median(many):.3g} s at 100 a row")
-        ratio = median(a / b for a, b in zip(many, few, strict=True))
-        print(ratio_line("100 non-zeros a row / 50", many, few), end="")
-        print(f"   goal <= {DOUBLED:g} x {'met' if ratio <= DOUBLED else 'NOT met'}")
-    ratio = median(a / b for a, b in zip(times["RandK", 100], times["Bernoulli", 100], strict=True))
-    print(ratio_line("Rand-K of half / Bernoulli, 100 a row", times["RandK", 100], times["Bernoulli", 100]), end="")
-    print(f"   goal <= 4 x {'met' if ratio <= 4 else 'NOT met'}")
+        print(at_most(DOUBLED, "100 non-zeros a row / 50", many, few))
+    print(at_most(4, "Rand-K of half / Bernoulli, 100 a row", times["RandK", 100], times["Bernoulli", 100]))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -214,8 +214,8 @@ class Engine:
         while now < end and not self.stopped.is_set():
             started, (steps, threads) = time.perf_counter(), stride.next(min(end - now, _MOST_AT_ONCE))
             # To ask for every step takes a fortieth of a step's time.
-            asked = 1 if self.method.rule.constant else steps
-            stepsizes = np.broadcast_to([self.method.rule.at(now + step) for step in range(asked)], steps).copy()
+            one, rule = self.method.rule.constant, self.method.rule
+            stepsizes = np.full(steps, rule.at(now)) if one else np.array([rule.at(now + step) for step in range(steps)])
             self.plan.descent._replace(members=threads).advance(x, numbers, now, stepsizes, self.streams)
             stride.took(steps, threads, time.perf_counter() - started)
             now += steps

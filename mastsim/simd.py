@@ -162,12 +162,12 @@ def where_bit(typing: Any, words: Any, at: Any, bit: Any, value: Any) -> Any:
 
 @intrinsic
 def sum_of_lanes(typing: Any, vector: Any) -> Any:
-    """Return the sum of a vector's numbers, its halves added until one is left."""
+    """Return the sum of a vector's numbers, neighbours added until one is left."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         total, number = args[0], ir.IntType(32)
         for half in (vector.lanes >> k for k in range(1, vector.lanes.bit_length())):
-            parts = [ir.Constant(ir.VectorType(number, half), [begin + i for i in range(half)]) for begin in (0, half)]
+            parts = [ir.Constant(ir.VectorType(number, half), list(range(odd, 2 * half, 2))) for odd in (0, 1)]
             total = builder.fadd(*(builder.shuffle_vector(total, total, part) for part in parts))
         return builder.extract_element(total, number(0))
 

@@ -80,7 +80,12 @@ def finalists(found, effort):
     for column, (runs, replicas) in found.items():
         tried = [calibrated(column, name, run, replicas, effort.seconds / 4) for name, run in runs.items()]
         kept += sorted(tried, key=lambda form: -form.rate)[:FINALISTS]
-    return [replace(form, steps=max(1, round(effort.seconds * form.rate / form.replicas))) for form in kept]
+    return [lasting(form, effort.seconds) for form in kept]
+
+
+def lasting(form, seconds):
+    """Return a form whose rate is known with the number of steps that takes so many seconds."""
+    return replace(form, steps=max(1, round(seconds * form.rate / form.replicas)))
 
 
 def contest(work, effort):

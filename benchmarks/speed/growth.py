@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit, prange
 
 from benchmarks.expected import data_like_a5a
-from benchmarks.speed.contest import calibrated
+from benchmarks.speed.contest import calibrated, lasting
 from benchmarks.speed.mastsim_forms import engines, has, simulation
 from benchmarks.speed.work import logistic, sparse_rows
 from benchmarks.timing import interleaved, median
@@ -71,11 +71,10 @@ def one_replica(effort):
     _, A, y = data_like_a5a()
     runs = {R: simulation(logistic(A, y, 0.1, R)) for R in (1, 32)}
     # Long enough for what comes once a run, and for the stretch of steps that one thread takes before others are woken.
-    forms = {R: calibrated("", "", run, R, effort.seconds) for R, run in runs.items()}
-    steps = {R: max(1, round(4 * effort.seconds * form.rate / R)) for R, form in forms.items()}
-    calls = {R: lambda R=R: runs[R](steps[R], 5) for R in runs}
+    forms = {R: lasting(calibrated("", "", run, R, effort.seconds), 4 * effort.seconds) for R, run in runs.items()}
+    calls = {R: lambda form=form: form.run(form.steps, 5) for R, form in forms.items()}
     spent = interleaved(calls, effort.rounds, time.perf_counter)
-    rates = {R: [R * steps[R] / seconds for seconds in spent[R]] for R in runs}
+    rates = {R: [R * forms[R].steps / seconds for seconds in spent[R]] for R in forms}
     return spread([alone / many for alone, many in zip(rates[1], rates[32], strict=True)])
 
 

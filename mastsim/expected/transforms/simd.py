@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mastsim.compilation import njit
-from mastsim.simd import LANES, VECTORS, intrinsic, ir, load, splat, store, types
+from mastsim.simd import LANES, VECTORS, intrinsic, ir, load, splat, store, sum_of_lanes, types
 
 __all__ = ["LANES", "PAIR", "add", "get", "lane_sum", "load", "product", "put", "ramp", "real_product", "rotation", "splat"]
 __all__ += ["store", "times"]
@@ -116,6 +116,4 @@ def add(a: Any, b: Any) -> Any:
 @njit(forceinline=True)
 def lane_sum(buf: np.ndarray, place: int) -> float:
     """Return the sum of the LANES doubles at a place, added in pairs."""
-    return ((buf[place] + buf[place + 1]) + (buf[place + 2] + buf[place + 3])) + (
-        (buf[place + 4] + buf[place + 5]) + (buf[place + 6] + buf[place + 7])
-    )
+    return sum_of_lanes(load(buf, place))  # type: ignore[no-any-return]
